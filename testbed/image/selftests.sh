@@ -1,0 +1,65 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The part of the image that holds Linux's own KVM selftests, built statically
+# from Debian's linux-source package of the series that is booted.
+
+# shellcheck source=testbed/lib/debian.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib/debian.sh"
+
+SELFTEST_BUILD_PACKAGES=(gcc libc6-dev make xz-utils)
+
+# All that `make headers` and selftests/kvm read of the kernel tree: a tenth of
+# it, and much faster to unpack than the whole.
+SELFTEST_SOURCES=(Makefile Kbuild Kconfig arch/x86 include scripts
+	tools/arch/x86 tools/build tools/include tools/lib tools/scripts
+	tools/testing/selftests/kvm tools/testing/selftests/rseq
+	tools/testing/selftests/lib.mk tools/testing/selftests/kselftest.h
+	tools/testing/selftests/kselftest_harness.h)
+
+# The source package of the very version booted when the archive still has it,
+# else the newest of the series.
+selftests_source_package()
+{
+	local package=linux-source-$1 version
+	version=$(cat "$CACHE_DIR/kernel/$1/version")
+	if debian_apt apt-cache show "$package=$version" >/dev/null 2>&1; then
+		echo "$package=$version"
+	else
+		echo "$package"
+	fi
+}
+
+selftests_make()
+{
+	make -s -C "$1" -j 2 headers &&
+		make -s -C "$1/tools/testing/selftests/kvm" -j 2 LDFLAGS='-static -s' \
+			OUTPUT="$1/tools/testing/selftests/kvm"
+}
+
+selftests_build()
+{
+	local out=$1 tree=$1/tree program
+	need_packages "${SELFTEST_BUILD_PACKAGES[@]}"
+	debian_update
+	debian_download "$out/deb" "$(selftests_source_package "$KERNEL_SERIES")"
+	mkdir "$tree"
+	dpkg-deb --fsys-tarfile "$out"/deb/*.deb |
+		tar -xO "./usr/src/linux-source-$KERNEL_SERIES.tar.xz" |
+		xz -dc -T 2 |
+		tar -x -C "$tree" --strip-components=1 \
+			"${SELFTEST_SOURCES[@]/#/linux-source-$KERNEL_SERIES/}"
+	if ! selftests_make "$tree" >"$out/log" 2>&1; then
+		tail -n 20 "$out/log" >&2
+		die "Linux's KVM selftests did not build (end of the log above)"
+	fi
+	# One flat folder, as `make install` would make it, of programs only.
+	mkdir -p "$out/root/usr/lib/kselftests/kvm"
+	find "$tree/tools/testing/selftests/kvm" -type f -perm -u+x ! -name '*.sh' \
+		! -name '*.py' -exec cp -t "$out/root/usr/lib/kselftests/kvm" {} +
+	for program in xapic_state_test xapic_ipi_test; do
+		[ -x "$out/root/usr/lib/kselftests/kvm/$program" ] ||
+			die "the selftests build left no $program"
+	done
+	rm -rf "$tree" "$out/deb"
+}

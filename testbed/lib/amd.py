@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The emulated AMD host: QEMU's command line, and its channels, one socket pair each.
+
+import json
+import os
+import socket
+import subprocess
+
+import emulator
+import tsc
+
+# The console is the emulator's, and so is its monitor.
+CHANNELS = emulator.PORTS + ("console", "qmp")
+# Room, in MiB, for the files that the host sees as memory.
+MEMORY_DEVICES = 64 << 10
+
+# A panic prints the whole log and every CPU's stack on the console. An NMI that
+# nobody expects is how a timeout asks for that log.
+KERNEL_COMMAND_LINE = f"{emulator.KERNEL_COMMAND_LINE} panic_print=0x60 unknown_nmi_panic"
+
+
+class Amd(emulator.Emulator):
+    build = "qemu/build"
+    # People who work on the emulator name the folder of their own build.
+    own_build = "VAPIC_QEMU"
+    binary = "bin/qemu-system-x86_64"
+
+    def __init__(self, program, image, folder, options):
+        super().__init__(os.path.join(program, self.binary), image, folder, options)
+        self.connections = {}
+
+    def command(self, channels):
+        options = self.options
+        words = [
+            self.program, "-nodefaults", "-no-user-config", "-display", "none",
+            "-no-reboot", "-machine", "q35,sata=off,smbus=off,i8042=off",
+            "-cpu", ",".join(["EPYC-Genoa,+svm,+npt,avic=on"] + options.cpu),
+            "-smp", str(options.smp),
+            "-m", f"{options.memory}M,maxmem={options.memory + MEMORY_DEVICES}M",
+            *self.memory_nodes(),
+            "-kernel", os.path.join(self.image, "vmlinuz"),
+            "-initrd", self.path("initramfs"), "-append", self.kernel_command_line(),
+            "-device", "virtio-serial-pci",
+        ]
+        for name, descriptor in channels.items():
+            words += ["-chardev", f"socket,id={name},fd={descriptor}"]
+        for name in emulator.PORTS:
+            words += ["-device", f"virtserialport,chardev={name},name={name}"]
+        words += ["-serial", "chardev:console", "-mon", "chardev=qmp,mode=control"]
+        words += self.memory_device("root", os.path.join(self.image, "root.squashfs"))
+        if options.dir:
+            words += self.memory_device("dir", self.path("dir.squashfs"))
+        if self.has_statistics():
+            words += ["-device", "avic-stats"]
+        if options.icount:
+            words += ["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
+                      "-rtc", "base=2025-01-01T00:00:00,clock=vm", "-seed", "1"]
+        else:
+            words += ["-accel", "tcg,thread=multi"]
+        return words
+
+    def kernel_command_line(self):
+        khz = tsc.ICOUNT_KHZ if self.options.icount else tsc.khz()
+        return f"{KERNEL_COMMAND_LINE} {emulator.clock_parameters(khz)}"
+
+    # Two nodes, because tests that migrate pages want somewhere to migrate them to.
+    # All CPUs are in the first: they share a cache, which nodes do not.
+    def memory_nodes(self):
+        words = []
+        for node, cpus in enumerate([f",cpus=0-{self.options.smp - 1}", ""]):
+            words += ["-object", f"memory-backend-ram,id=ram{node},"
+                                 f"size={self.options.memory // 2}M",
+                      "-numa", f"node,nodeid={node},memdev=ram{node}{cpus}"]
+        return words
+
+    # Files that the host sees as memory: read without any disk I/O. Mapped
+    # privately, so that nothing written there reaches the file.
+    @staticmethod
+    def memory_device(name, path):
+        escaped = path.replace(",", ",,")
+        return ["-object", f"memory-backend-file,id={name},mem-path={escaped},"
+                           f"size={os.path.getsize(path)},share=off",
+                "-device", f"virtio-pmem-pci,memdev={name},id=pmem-{name}"]
+
+    def ask(self, *arguments):
+        result = subprocess.run([self.program, *arguments], stdin=subprocess.DEVNULL,
+                                capture_output=True, text=True, timeout=30)
+        return result.stdout + result.stderr
+
+    def has_statistics(self):
+        return '"avic-stats"' in self.ask("-device", "help")
+
+    def start(self, sinks):
+        far = {}
+        for name in CHANNELS:
+            self.connections[name], far[name] = socket.socketpair()
+        self.launch(self.command({name: end.fileno() for name, end in far.items()}),
+                    pass_fds=[end.fileno() for end in far.values()])
+        for end in far.values():
+            end.close()
+        for name, connection in self.connections.items():
+            sink = sinks.get(name, lambda data: None)
+            self.collectors.append(emulator.Collector(connection.recv, sink))
+
+    def is_noise(self, line):
+        return "TCG doesn't support requested feature" in line
+
+    def provoke_panic(self):
+        try:
+            monitor = self.connections["qmp"]
+            for name in ("qmp_capabilities", "inject-nmi"):
+                monitor.sendall(json.dumps({"execute": name}).encode() + b"\n")
+        except OSError:
+            pass
+        return True
+
+    def stop(self):
+        super().stop()
+        for connection in self.connections.values():
+            connection.close()
