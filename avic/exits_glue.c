@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The two exits of AVIC, and the interrupt window that takes it out of use.
+ */
+#include <vapic/host.h>
+
+#include <asm/apicdef.h>
+
+#include "../takeover/svm_hooks.h"
+#include "../takeover/ops.h"
+#include "glue.h"
+
+/* Called by core, for one destination whose IRR bit is set. */
+void vapic_host_ipi_target(void *host_vcpu, u32 icr_low, enum vapic_ipi_target target)
+{
+	struct kvm_vcpu *vcpu = host_vcpu;
+
+	if (target == VAPIC_TARGET_INACTIVE) {
+		/* KVM delivers it; the flag makes it look at the IRR. */
+		vapic_field(vcpu->arch.apic, kvm_lapic, irr_pending, bool) = true;
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+		vapic_call(kvm_vcpu_kick)(vcpu);
+		return;
+	}
+
+	vapic_trace_kvm_apicv_accept_irq(vcpu->vcpu_id, icr_low & APIC_MODE_MASK,
+					 icr_low & APIC_INT_LEVELTRIG, icr_low & APIC_VECTOR_MASK);
+	switch (target) {
+	case VAPIC_TARGET_ASLEEP:
+		vapic_call(kvm_vcpu_wake_up)(vcpu);
+		break;
+	case VAPIC_TARGET_UNSEEN:
+		if (smp_load_acquire(&vcpu->mode) == IN_GUEST_MODE)
+			vapic_hook_avic_ring_doorbell(vcpu);
+		break;
+	default:
+		break;
+	}
+}
+
+void vapic_host_broken(u32 what)
+{
+	WARN_ONCE(1, "vapic: broken invariant %u\n", what);
+}
+
+/* Broadcast in any form, which stock walks all vCPUs for. */
+static bool is_broadcast(u32 icr_low, u32 icr_high)
+{
+	/* APIC_DEST_ALLBUT is both bits of the shorthand field. */
+	return (icr_low & APIC_DEST_ALLBUT) ||
+	       (!(icr_low & APIC_DEST_LOGICAL) && GET_XAPIC_DEST_FIELD(icr_high) == 0xff);
+}
+
+int vapic_hook_avic_incomplete_ipi_interception(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vmcb *vmcb = vapic_vmcb(svm);
+	u64 info1 = vmcb->control.exit_info_1;
+	u64 info2 = vmcb->control.exit_info_2;
+	u32 icr_high = upper_32_bits(info1);
+	u32 icr_low = lower_32_bits(info1);
+	u32 id = upper_32_bits(info2);
+	u32 index = info2 & AVIC_PHYSICAL_MAX_INDEX_MASK;
+	/* Stock reports every destination; do so only for somebody who listens. */
+	bool visit_all = vapic_traced_kvm_apicv_accept_irq();
+
+	vapic_trace_kvm_avic_incomplete_ipi(vcpu->vcpu_id, icr_high, icr_low, id, index);
+	if (id == AVIC_IPI_FAILURE_TARGET_NOT_RUNNING && is_broadcast(icr_low, icr_high))
+		vapic_trace_kvm_avic_kick_vcpu_slowpath(icr_high, icr_low, index);
+
+	/* The task holds kvm->srcu, which vcpu_release() waits for. */
+	switch (vapic_avic_vcpu_ipi(vapic_core(vapic_vcpu_of(svm)), info1, info2, visit_all)) {
+	case VAPIC_IPI_DONE:
+		break;
+	case VAPIC_IPI_EMULATE:
+		vapic_call(kvm_apic_send_ipi)(vcpu->arch.apic, icr_low, icr_high);
+		break;
+	case VAPIC_IPI_REWRITE:
+		vapic_call(kvm_apic_write_nodecode)(vcpu, APIC_ICR);
+		break;
+	case VAPIC_IPI_UNKNOWN:
+		pr_err_ratelimited("vapic: vCPU %d: unknown reason %u of an incomplete IPI\n",
+				   vcpu->vcpu_id, id);
+		break;
+	}
+	return 1;
+}
+
+int vapic_hook_avic_unaccelerated_access_interception(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vmcb *vmcb = vapic_vmcb(svm);
+	struct vapic_avic_vcpu *core = vapic_core(vapic_vcpu_of(svm));
+	struct vapic_access access;
+
+	vapic_avic_vcpu_access(core, vmcb->control.exit_info_1, vmcb->control.exit_info_2, &access);
+	vapic_trace_kvm_avic_unaccelerated_access(vcpu->vcpu_id, access.offset, access.trap,
+						  access.write, access.vector);
+
+	switch (access.action) {
+	case VAPIC_ACCESS_EMULATE:
+		return vapic_call(kvm_emulate_instruction)(vcpu, 0);
+	case VAPIC_ACCESS_COMMIT:
+		vapic_call(kvm_apic_write_nodecode)(vcpu, access.offset);
+		break;
+	case VAPIC_ACCESS_LOGICAL:
+		/* First KVM, which clears the register's reserved bits. */
+		vapic_call(kvm_apic_write_nodecode)(vcpu, access.offset);
+		vapic_avic_vcpu_sync_logical(core, vapic_x2apic_mode(vcpu));
+		break;
+	case VAPIC_ACCESS_IGNORE:
+		break;
+	}
+	return 1;
+}
+
+/*
+ * An external interrupt of the PIC cannot be injected while AVIC is on, so stock
+ * inhibits the whole VM until the guest takes interrupts again. It lifts the inhibit when
+ * any vCPU's window opens; here the last one does.
+ */
+void vapic_svm_enable_irq_window(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vapic_vcpu *ours = vapic_vcpu_of(svm);
+	struct vapic_vm *vm;
+
+	if (!ours) {
+		vapic_stock(enable_irq_window)(vcpu);
+		return;
+	}
+
+	vm = ours->vm;
+	mutex_lock(&vm->irq_window_lock);
+	vapic_stock(enable_irq_window)(vcpu);
+	/* Nested, stock leaves the VM alone; with GIF clear it asks for no window yet. */
+	if (!ours->irq_window && !vapic_guest_mode(vcpu) &&
+	    (vapic_vmcb(svm)->control.int_ctl & V_IRQ_MASK)) {
+		ours->irq_window = true;
+		vm->irq_windows++;
+	}
+	mutex_unlock(&vm->irq_window_lock);
+}
+
+void vapic_irq_window_close(struct vapic_vcpu *ours)
+{
+	struct vapic_vm *vm = ours->vm;
+
+	mutex_lock(&vm->irq_window_lock);
+	if (ours->irq_window) {
+		ours->irq_window = false;
+		if (!--vm->irq_windows)
+			vapic_call(kvm_set_or_clear_apicv_inhibit)(
+				ours->vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, false);
+	}
+	mutex_unlock(&vm->irq_window_lock);
+}
+
+int vapic_hook_interrupt_window_interception(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vapic_vcpu *ours = vapic_vcpu_of(svm);
+
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	vapic_call(svm_clear_vintr)(svm);
+	if (ours)
+		vapic_irq_window_close(ours);
+	++vcpu->stat.irq_window_exits;
+	return 1;
+}

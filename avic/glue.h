@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the glue keeps for a VM and a vCPU, and how to get from KVM's structures to it.
+ *
+ * Both objects are found through a field of the stock structure that only the replaced
+ * functions read (takeover.md lists all readers):
+ *   kvm_svm.avic_physical_id_table_page   our struct vapic_vm
+ *   vcpu_svm.avic_physical_id_cache       our struct vapic_vcpu
+ * Stock code that reads them does not run while vapic is loaded, and both are NULL again
+ * before the structures are freed.
+ */
+#ifndef VAPIC_AVIC_GLUE_H
+#define VAPIC_AVIC_GLUE_H
+
+#include <linux/kvm_host.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+
+#include <asm/svm.h>
+
+#include <vapic/core.h>
+
+#include "../takeover/layout.h"
+#include "../takeover/symbols.h"
+
+struct vapic_vm {
+	struct kref refs; /* one for the VM, one for each vCPU object */
+	struct kvm *kvm;  /* NULL once the VM is being destroyed; vapic_vms_lock */
+	pid_t pid;	  /* of the process that made the VM */
+	struct list_head node;
+	struct list_head vcpus; /* vapic_vms_lock */
+
+	struct page *physical_table;
+	struct page *logical_table;
+
+	/*
+	 * vCPUs that wait for an interrupt window, during which the whole VM is
+	 * inhibited. The lock makes the count and KVM's inhibit change together.
+	 */
+	struct mutex irq_window_lock;
+	unsigned int irq_windows;
+
+	bool hide_running;
+	struct vapic_avic_vm *core;
+};
+
+struct vapic_vcpu {
+	struct vapic_vm *vm;
+	struct kvm_vcpu *vcpu;
+	struct list_head node;
+	bool irq_window; /* counted in irq_windows; irq_window_lock */
+} __aligned(VAPIC_CORE_ALIGN);
+
+/* Core's part of the object, right behind ours. */
+static inline struct vapic_avic_vcpu *vapic_core(struct vapic_vcpu *vcpu)
+{
+	return (struct vapic_avic_vcpu *)(vcpu + 1);
+}
+
+/* Lists of VMs and their vCPUs, for status. Taken last. */
+extern struct mutex vapic_vms_lock;
+extern struct list_head vapic_vms;
+
+static inline struct vcpu_svm *to_svm(struct kvm_vcpu *vcpu)
+{
+	return vapic_container(vcpu, vcpu_svm, vcpu);
+}
+
+static inline struct kvm_vcpu *svm_to_vcpu(struct vcpu_svm *svm)
+{
+	return vapic_member(svm, vcpu_svm, vcpu, struct kvm_vcpu);
+}
+
+static inline struct kvm_svm *to_kvm_svm(struct kvm *kvm)
+{
+	return vapic_container(kvm, kvm_svm, kvm);
+}
+
+#define vapic_vm_of(kvm)                                                                           \
+	vapic_field(to_kvm_svm(kvm), kvm_svm, avic_physical_id_table_page, struct vapic_vm *)
+
+/* NULL for a vCPU that has no entry in the tables, which is never accelerated. */
+#define vapic_vcpu_of(svm) vapic_field(svm, vcpu_svm, avic_physical_id_cache, struct vapic_vcpu *)
+
+/* The VMCB that the vCPU runs now, which is L2's while a nested guest runs. */
+#define vapic_vmcb(svm) vapic_field(svm, vcpu_svm, vmcb, struct vmcb *)
+
+/* The VMCB of L1, the only one that AVIC is ever on in. */
+static inline struct vmcb *vapic_vmcb01(struct vcpu_svm *svm)
+{
+	struct kvm_vmcb_info *info = vapic_member(svm, vcpu_svm, vmcb01, struct kvm_vmcb_info);
+
+	return vapic_field(info, kvm_vmcb_info, ptr, struct vmcb *);
+}
+
+#define vapic_apicv_active(apic) vapic_field(apic, kvm_lapic, apicv_active, bool)
+
+static inline bool vapic_irqchip_in_kernel(struct kvm *kvm)
+{
+	/* Pairs with KVM's write barrier before irqchip_mode. */
+	return smp_load_acquire(&kvm->arch.irqchip_mode) != KVM_IRQCHIP_NONE;
+}
+
+static inline bool vapic_x2apic_mode(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.apic_base & X2APIC_ENABLE;
+}
+
+static inline bool vapic_guest_mode(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.hflags & HF_GUEST_MASK;
+}
+
+/* Close the vCPU's interrupt window if it has one; lift the inhibit with the last. */
+void vapic_irq_window_close(struct vapic_vcpu *vcpu);
+
+#endif

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Exit 401h: an IPI that hardware could not complete by itself.
+//
+// For "target not running", hardware has already set the IRR bit in every valid
+// target and rung those it saw running. What is left are the targets that sleep or are
+// inactive; a vCPU that is merely preempted finds the bit at its next VMRUN.
+#include <vapic/host.h>
+
+#include "state.hpp"
+
+using namespace vapic;
+using namespace vapic::avic;
+using namespace vapic::hw;
+
+namespace {
+
+// One round over the destinations of one IPI.
+class Round {
+public:
+	Round(vapic_avic_vcpu &sender, Icr icr, bool visit_all)
+		: sender_(sender), vm_(*sender.vm), icr_(icr), visit_all_(visit_all)
+	{
+	}
+
+	void visit_destinations()
+	{
+		using Shape = lapic::Destination::Shape;
+
+		const Dfr dfr{sender_.regs->read(ApicRegister::kDfr)};
+		const lapic::Destination dest = lapic::destination(icr_, dfr);
+
+		switch (dest.shape) {
+		case Shape::kSelf:
+			visit(sender_.id);
+			break;
+		case Shape::kAll:
+			visit_everybody(true);
+			break;
+		case Shape::kAllButSelf:
+			visit_everybody(false);
+			break;
+		case Shape::kOne:
+			visit(GuestApicId{dest.first});
+			break;
+		case Shape::kLogical:
+			visit_logical(dest.first, dest.bits);
+			break;
+		}
+	}
+
+private:
+	void visit_everybody(bool sender_too)
+	{
+		const std::uint32_t end = __atomic_load_n(&vm_.id_end, __ATOMIC_RELAXED);
+
+		for (std::uint32_t id = 0; id < end; ++id) {
+			if (sender_too || GuestApicId{id} != sender_.id)
+				visit(GuestApicId{id});
+		}
+	}
+
+	void visit_logical(std::uint32_t first, std::uint32_t bits)
+	{
+		for (; bits; bits &= bits - 1) {
+			const std::uint32_t index =
+				first + static_cast<std::uint32_t>(__builtin_ctz(bits));
+			const LogicalIdEntry entry = vm_.logical->entries[index].load();
+
+			if (entry.get(LogicalIdEntry::kValid))
+				visit(entry.get(LogicalIdEntry::kGuestApicId));
+		}
+	}
+
+	void visit(GuestApicId id)
+	{
+		if (id.raw() > kMaxXapicId)
+			return;
+
+		const Attention attention = vm_.attention[id.raw()].load();
+		vapic_ipi_target target = VAPIC_TARGET_AWAKE;
+
+		if (attention == Attention{}) {
+			if (vm_.hide_running)
+				target = VAPIC_TARGET_UNSEEN;
+			else if (!visit_all_)
+				return;
+		}
+
+		vapic_avic_vcpu *vcpu = __atomic_load_n(&vm_.vcpus[id.raw()], __ATOMIC_ACQUIRE);
+
+		if (!vcpu)
+			return;
+		if (attention.get(Attention::kInactive)) {
+			target = VAPIC_TARGET_INACTIVE;
+			sender_.ipi_inactive.add();
+		} else if (attention.get(Attention::kAsleep)) {
+			target = VAPIC_TARGET_ASLEEP;
+			sender_.ipi_woken.add();
+		}
+		vapic_host_ipi_target(vcpu->host_vcpu, icr_.get(Icr::kLow), target);
+	}
+
+	vapic_avic_vcpu &sender_;
+	vapic_avic_vm &vm_;
+	const Icr icr_;
+	const bool visit_all_;
+};
+
+} // namespace
+
+vapic_ipi_action vapic_avic_vcpu_ipi(vapic_avic_vcpu *vcpu, u64 info1, u64 info2, bool visit_all)
+{
+	const Icr icr{info1};
+	const IpiFailure failure = IncompleteIpiInfo{info2}.get(IncompleteIpiInfo::kFailure);
+
+	if (failure > IpiFailure::kInvalidVector)
+		return VAPIC_IPI_UNKNOWN;
+	vcpu->ipi_exits[static_cast<unsigned>(failure)].add();
+
+	switch (failure) {
+	case IpiFailure::kTargetNotRunning:
+		Round(*vcpu, icr, visit_all).visit_destinations();
+		return VAPIC_IPI_DONE;
+	case IpiFailure::kInvalidType:
+	case IpiFailure::kInvalidTarget:
+		// One invalid destination fails the whole IPI. ICR has been written and the
+		// instruction has retired, but some parts leave the busy bit set.
+		return icr.get(Icr::kBusy) ? VAPIC_IPI_REWRITE : VAPIC_IPI_EMULATE;
+	case IpiFailure::kInvalidBackingPage:
+		// No guest can cause it: every valid entry names a register page.
+		broken(Broken::kBackingPageInvalid);
+		return VAPIC_IPI_DONE;
+	case IpiFailure::kInvalidVector:
+		// Vectors below 16 are never delivered.
+		return VAPIC_IPI_DONE;
+	}
+	return VAPIC_IPI_UNKNOWN;
+}
+
+void vapic_avic_vcpu_counts(const vapic_avic_vcpu *vcpu, vapic_avic_counts *counts)
+{
+	for (unsigned i = 0; i < 5; ++i)
+		counts->ipi_exits[i] = vcpu->ipi_exits[i].read();
+	counts->ipi_woken = vcpu->ipi_woken.read();
+	counts->ipi_inactive = vcpu->ipi_inactive.read();
+	counts->accesses_trap = vcpu->accesses_trap.read();
+	counts->accesses_fault = vcpu->accesses_fault.read();
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Residency: telling IPI hardware on which CPU a vCPU is, and senders when they must
+// wake it. The argument that no interrupt is lost is in Documentation/ordering.rst.
+#include "state.hpp"
+
+using namespace vapic;
+using namespace vapic::avic;
+using namespace vapic::hw;
+
+namespace {
+
+// The vCPU's own task alone writes its attention byte, so read, change, publish.
+void set_asleep(vapic_avic_vcpu &vcpu, bool on, OnCpu)
+{
+	vcpu.attention->publish(vcpu.attention->load().with(Attention::kAsleep, on));
+}
+
+void set_inactive(vapic_avic_vcpu &vcpu, bool on, OnCpu)
+{
+	vcpu.attention->publish(vcpu.attention->load().with(Attention::kInactive, on));
+}
+
+// ORDERING running-set
+//   writers:  the vCPU's own task alone; hardware only reads
+//   order:    release: nothing of the vCPU's last host CPU may follow. The full
+//             barrier that orders it before VMRUN's look at the IRR is not here
+//   pairs:    IPI hardware: sets IRR, then reads the entry
+//   barrier:  vcpu_enter_guest(), after it sets vcpu->mode and before VMRUN
+//   if lost:  a sender sees IsRunning=0 and exits, VMRUN misses the IRR bit, and the
+//             sender, told that the vCPU is awake, leaves it alone
+//   checked:  residency history replay; selftest ipi_lost
+void run_on(vapic_avic_vcpu &vcpu, HostApicId host, OnCpu)
+{
+	vcpu.slot->publish(vcpu.resident.with(PhysicalIdEntry::kHostApicId, host));
+}
+
+// ORDERING running-clear
+//   writers:  as above
+//   order:    a locked exchange. A plain store could be passed by the caller's read of
+//             the IRR, which follows
+//   pairs:    IPI hardware: sets IRR, then reads the entry. It sees IsRunning=0 and
+//             exits, or the caller sees the IRR bit
+//   barrier:  here
+//   if lost:  the vCPU sleeps with an interrupt in its IRR, until something else wakes it
+//   checked:  residency history replay; selftest ipi_blocked
+void run_nowhere(vapic_avic_vcpu &vcpu, OnCpu)
+{
+	vcpu.slot->exchange(vcpu.parked);
+}
+
+} // namespace
+
+void vapic_avic_vcpu_load(vapic_avic_vcpu *vcpu, u32 host_id)
+{
+	// Asleep: unblock() will say where it runs. Inactive: activate() comes first.
+	if (vcpu->attention->load() != Attention{})
+		return;
+	run_on(*vcpu, HostApicId{host_id}, OnCpu{});
+}
+
+void vapic_avic_vcpu_put(vapic_avic_vcpu *vcpu)
+{
+	// No barrier: whoever still sees IsRunning=1 rings a CPU that ignores it, and the
+	// VMRUN that follows the next load() finds the interrupt.
+	vcpu->slot->publish(vcpu->parked);
+}
+
+void vapic_avic_vcpu_block(vapic_avic_vcpu *vcpu)
+{
+	// Asleep first: a sender that sees IsRunning=0 must find out why.
+	set_asleep(*vcpu, true, OnCpu{});
+	run_nowhere(*vcpu, OnCpu{});
+}
+
+void vapic_avic_vcpu_unblock(vapic_avic_vcpu *vcpu, u32 host_id)
+{
+	set_asleep(*vcpu, false, OnCpu{});
+	vapic_avic_vcpu_load(vcpu, host_id);
+}
+
+void vapic_avic_vcpu_activate(vapic_avic_vcpu *vcpu)
+{
+	set_inactive(*vcpu, false, OnCpu{});
+}
+
+void vapic_avic_vcpu_deactivate(vapic_avic_vcpu *vcpu)
+{
+	set_inactive(*vcpu, true, OnCpu{});
+	run_nowhere(*vcpu, OnCpu{});
+}
+
+// ORDERING asleep-read
+//   writers:  the vCPU's own task
+//   order:    relaxed; what matters is the barrier before it
+//   pairs:    vapic_avic_vcpu_block()
+//   barrier:  the caller, after it set the IRR bit (vapic_lapic_set_irr(), or the exit of
+//             an IPI that hardware delivered)
+//   if lost:  the vCPU sleeps with an interrupt in its IRR
+//   checked:  residency history replay; selftest ipi_blocked
+bool vapic_avic_vcpu_must_wake(const vapic_avic_vcpu *vcpu)
+{
+	return vapic_hot_must_wake(vcpu);
+}

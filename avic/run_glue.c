@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The paths of a running vCPU: load and put, blocking, interrupt delivery, and turning
+ * acceleration on and off.
+ */
+#include <vapic/hot.h>
+
+#include "../takeover/ops.h"
+#include "../takeover/svm_hooks.h"
+#include "glue.h"
+
+/* Bits of the VMCB's clean field: the words cached under each. */
+enum vmcb_clean_bits {
+	VMCB_CLEAN_INT_CTL = 3,
+	VMCB_CLEAN_AVIC = 11,
+};
+
+/*
+ * vcpu_load and vcpu_put come from vcpu_load(), from the preemption notifiers, and from
+ * KVM's update of APICv, always in the vCPU's task (or its creator's).
+ */
+void vapic_hook_avic_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
+{
+	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+
+	lockdep_assert_preemption_disabled();
+	if (ours)
+		vapic_avic_vcpu_load(vapic_core(ours), kvm_cpu_get_apicid(cpu));
+}
+
+void vapic_hook_avic_vcpu_put(struct kvm_vcpu *vcpu)
+{
+	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+
+	lockdep_assert_preemption_disabled();
+	if (ours)
+		vapic_avic_vcpu_put(vapic_core(ours));
+}
+
+/* KVM calls blocking before it looks for pending interrupts, and sleeps only then. */
+void vapic_svm_vcpu_blocking(struct kvm_vcpu *vcpu)
+{
+	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+
+	lockdep_assert_preemption_disabled();
+	if (ours)
+		vapic_avic_vcpu_block(vapic_core(ours));
+}
+
+void vapic_svm_vcpu_unblocking(struct kvm_vcpu *vcpu)
+{
+	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+
+	lockdep_assert_preemption_disabled();
+	if (ours)
+		vapic_avic_vcpu_unblock(vapic_core(ours), kvm_cpu_get_apicid(vcpu->cpu));
+}
+
+/*
+ * The vCPU may move meanwhile. Then the CPU rung ignores the doorbell, and the VMRUN on the
+ * new one finds the interrupt.
+ */
+static void ring(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
+{
+	u32 host_id;
+
+	if (READ_ONCE(vcpu->cpu) != get_cpu()) {
+		host_id = vapic_hot_host_id(vapic_core(ours));
+		wrmsrl(MSR_AMD64_SVM_AVIC_DOORBELL, host_id);
+		vapic_trace_kvm_avic_doorbell(vcpu->vcpu_id, host_id);
+	}
+	put_cpu();
+}
+
+void vapic_hook_avic_ring_doorbell(struct kvm_vcpu *vcpu)
+{
+	ring(vcpu, vapic_vcpu_of(to_svm(vcpu)));
+}
+
+/* KVM delivers to a vCPU that is not accelerated; make it look. */
+static void kick(struct kvm_vcpu *vcpu)
+{
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	vapic_call(kvm_vcpu_kick)(vcpu);
+}
+
+/* The IRR bit is set, with a full barrier behind it; what else @vcpu needs. */
+static __always_inline void announce(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
+{
+	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+	/* Before apicv_active, which KVM writes before it enters guest mode. */
+	bool in_guest = smp_load_acquire(&vcpu->mode) == IN_GUEST_MODE;
+
+	if (!READ_ONCE(vapic_apicv_active(apic)))
+		return kick(vcpu);
+
+	/* From here ours is there: without it, the vCPU is inhibited for good. */
+	if (in_guest)
+		ring(vcpu, ours);
+	else if (vapic_hot_must_wake(vapic_core(ours)))
+		vapic_call(kvm_vcpu_wake_up)(vcpu);
+}
+
+static noinline void trace_accepted(struct kvm_vcpu *vcpu, int delivery_mode, int trig_mode,
+				    int vector)
+{
+	if (READ_ONCE(vapic_apicv_active(vcpu->arch.apic)))
+		vapic_trace_kvm_apicv_accept_irq(vcpu->vcpu_id, delivery_mode, trig_mode, vector);
+}
+
+void vapic_hook_svm_complete_interrupt_delivery(struct kvm_vcpu *vcpu, int delivery_mode,
+						int trig_mode, int vector)
+{
+	if (unlikely(vapic_traced_kvm_apicv_accept_irq()))
+		trace_accepted(vcpu, delivery_mode, trig_mode, vector);
+	announce(vcpu, vcpu->arch.apic);
+}
+
+static noinline void deliver_traced(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
+				    int vector)
+{
+	struct kvm_vcpu *vcpu = vapic_field(apic, kvm_lapic, vcpu, struct kvm_vcpu *);
+
+	trace_accepted(vcpu, delivery_mode, trig_mode, vector);
+	announce(vcpu, apic);
+}
+
+void vapic_svm_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
+				 int vector)
+{
+	vapic_hot_set_irr(vapic_field(apic, kvm_lapic, regs, void *), vector);
+	/* After the bit: KVM clears the flag, looks at the IRR, and sets it again. */
+	vapic_field(apic, kvm_lapic, irr_pending, bool) = true;
+
+	if (unlikely(vapic_traced_kvm_apicv_accept_irq()))
+		return deliver_traced(apic, delivery_mode, trig_mode, vector);
+	announce(vapic_field(apic, kvm_lapic, vcpu, struct kvm_vcpu *), apic);
+}
+
+static bool is_sev_es(struct kvm *kvm)
+{
+	struct kvm_sev_info *sev =
+		vapic_member(to_kvm_svm(kvm), kvm_svm, sev_info, struct kvm_sev_info);
+
+	return vapic_field(sev, kvm_sev_info, es_active, bool);
+}
+
+/*
+ * With AVIC on, hardware carries out CR8 writes on the register page. Without it KVM
+ * must see them; an SEV-ES guest has a trap of its own for that.
+ */
+static void intercept_cr8_write(struct vcpu_svm *svm, struct vmcb *vmcb, bool on)
+{
+	unsigned long *word = (unsigned long *)&vmcb->control.intercepts[INTERCEPT_CR];
+
+	if (on && is_sev_es(svm_to_vcpu(svm)->kvm))
+		return;
+	if (on)
+		__set_bit(INTERCEPT_CR8_WRITE, word);
+	else
+		__clear_bit(INTERCEPT_CR8_WRITE, word);
+	vapic_call(recalc_intercepts)(svm);
+}
+
+/* Store the VMCB words of AVIC, on or off, and all that goes with the change. */
+void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)
+{
+	struct kvm_vcpu *vcpu = svm_to_vcpu(svm);
+	struct vapic_vcpu *ours = vapic_vcpu_of(svm);
+	bool active = vapic_apicv_active(vcpu->arch.apic);
+	struct vapic_avic_vmcb words;
+
+	/* Never accelerated, so never anything but as reset left it. */
+	if (!ours)
+		return;
+
+	vapic_avic_vcpu_vmcb_words(vapic_core(ours), vmcb->control.int_ctl, active,
+				   vcpu->kvm->arch.max_vcpu_ids - 1, &words);
+	vmcb->control.avic_vapic_bar = words.apic_bar;
+	vmcb->control.avic_backing_page = words.backing_page;
+	vmcb->control.avic_logical_id = words.logical_table;
+	vmcb->control.avic_physical_id = words.physical_table;
+	vmcb->control.int_ctl = words.int_ctl;
+	intercept_cr8_write(svm, vmcb, !active);
+	vmcb->control.clean &= ~(BIT(VMCB_CLEAN_INT_CTL) | BIT(VMCB_CLEAN_AVIC));
+
+	/*
+	 * While AVIC was off, or the guest's APIC in x2APIC mode, the TLB may have taken
+	 * up the page behind the APIC's address as memory.
+	 */
+	if (active)
+		kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
+}
+
+/* The guest switched between xAPIC and x2APIC mode, or its APIC off or on. */
+void vapic_svm_set_virtual_apic_mode(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vapic_vcpu *ours = vapic_vcpu_of(svm);
+
+	if (!ours)
+		return;
+	/* LDR and DFR may have changed unseen while AVIC was off. */
+	vapic_avic_vcpu_sync_logical(vapic_core(ours), vapic_x2apic_mode(vcpu));
+	vapic_hook_avic_init_vmcb(svm, vapic_vmcb01(svm));
+}
+
+/* Acceleration goes on or off, in the vCPU's task, preemption off. */
+void vapic_svm_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
+{
+	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+
+	if (!ours)
+		return;
+	lockdep_assert_preemption_disabled();
+	vapic_svm_set_virtual_apic_mode(vcpu);
+	if (vapic_apicv_active(vcpu->arch.apic)) {
+		vapic_avic_vcpu_activate(vapic_core(ours));
+		vapic_avic_vcpu_load(vapic_core(ours), kvm_cpu_get_apicid(vcpu->cpu));
+	} else {
+		vapic_avic_vcpu_deactivate(vapic_core(ours));
+	}
+}
+
+void vapic_svm_apicv_post_state_restore(struct kvm_vcpu *vcpu)
+{
+	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+
+	if (ours)
+		vapic_avic_vcpu_sync_logical(vapic_core(ours), vapic_x2apic_mode(vcpu));
+}
+
+unsigned long vapic_svm_vcpu_get_apicv_inhibit_reasons(struct kvm_vcpu *vcpu)
+{
+	unsigned long reasons = 0;
+
+	if (!vapic_vcpu_of(to_svm(vcpu)))
+		reasons |= BIT(APICV_INHIBIT_REASON_DISABLED);
+	/* Peers cannot ring a vCPU that runs a nested guest. */
+	if (vapic_guest_mode(vcpu))
+		reasons |= BIT(APICV_INHIBIT_REASON_NESTED);
+	return reasons;
+}
+
+/* The MSRs of an x2APIC are KVM's to emulate: x2AVIC is not used. */
+void vapic_hook_svm_set_x2apic_msr_interception(struct vcpu_svm *svm, bool intercept) {}
+
+/* Interrupts of assigned devices stay remapped: the IOMMU posts nothing. */
+int vapic_svm_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_irq, bool set)
+{
+	if (set)
+		pr_info_once("vapic: interrupts of assigned devices are remapped, not posted\n");
+	return 0;
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The two tables that IPI hardware walks: who has which entry, from a vCPU's creation
+// until before its backing page is freed. IsRunning is residency.cpp's.
+#include "state.hpp"
+
+using namespace vapic;
+using namespace vapic::avic;
+using namespace vapic::hw;
+
+namespace {
+
+PageFrame frame(std::uint64_t pa)
+{
+	if (pa & 0xfff)
+		broken(Broken::kMisalignedTable);
+	return PageFrame{pa >> 12};
+}
+
+LogicalIdEntry logical_entry(const vapic_avic_vcpu &vcpu)
+{
+	return LogicalIdEntry{}
+		.with(LogicalIdEntry::kGuestApicId, vcpu.id)
+		.with(LogicalIdEntry::kValid, true);
+}
+
+// ORDERING logical-entry
+//   writers:  every vCPU of the VM, for the entry its LDR names: two of them when a
+//             guest gives two vCPUs one logical ID
+//   order:    a locked compare-exchange; a plain store could erase the other's entry
+//             that came in between
+//   pairs:    IPI hardware, which reads one entry per destination bit
+//   barrier:  here
+//   if lost:  logical IPIs to the other vCPU exit or go astray until its LDR changes
+//   checked:  history replay of tables_test; selftest ipi_logical
+void withdraw(vapic_avic_vcpu &vcpu)
+{
+	if (vcpu.logical_index == lapic::kNoLogicalIndex)
+		return;
+
+	// Failure: another vCPU has taken the index over, and the entry is its own now.
+	static_cast<void>(vcpu.vm->logical->entries[vcpu.logical_index].try_replace(
+		logical_entry(vcpu), LogicalIdEntry{}));
+	vcpu.logical_index = lapic::kNoLogicalIndex;
+}
+
+} // namespace
+
+u32 vapic_avic_vm_size()
+{
+	return sizeof(vapic_avic_vm);
+}
+
+u32 vapic_avic_vcpu_size()
+{
+	return sizeof(vapic_avic_vcpu);
+}
+
+u32 vapic_avic_max_id()
+{
+	return kMaxXapicId;
+}
+
+void vapic_avic_vm_init(vapic_avic_vm *vm, void *physical, u64 physical_pa, void *logical,
+			u64 logical_pa, bool hide_running)
+{
+	vm->physical = static_cast<PhysicalIdTable *>(physical);
+	vm->logical = static_cast<LogicalIdTable *>(logical);
+	vm->physical_pa = physical_pa;
+	vm->logical_pa = logical_pa;
+	vm->hide_running = hide_running;
+}
+
+bool vapic_avic_vcpu_init(vapic_avic_vcpu *vcpu, vapic_avic_vm *vm, void *host_vcpu, u32 id,
+			  void *regs, u64 regs_pa)
+{
+	if (id > kMaxXapicId)
+		return false;
+
+	vcpu->vm = vm;
+	vcpu->slot = &vm->physical->entries[id];
+	vcpu->attention = &vm->attention[id];
+	vcpu->regs = static_cast<lapic::RegisterPage *>(regs);
+	vcpu->host_vcpu = host_vcpu;
+	vcpu->id = GuestApicId{id};
+	vcpu->parked = PhysicalIdEntry{}
+			       .with(PhysicalIdEntry::kBackingPage, frame(regs_pa))
+			       .with(PhysicalIdEntry::kValid, true);
+	vcpu->resident = vcpu->parked.with(PhysicalIdEntry::kIsRunning, !vm->hide_running);
+	vcpu->logical_index = lapic::kNoLogicalIndex;
+
+	// KVM looks for a duplicate ID only after it has made the vCPU, so two creations
+	// may compete for the entry. Whoever takes the pointer has it. From here a
+	// sender may find the vCPU, so all of it is filled in.
+	vapic_avic_vcpu *none = nullptr;
+
+	if (!__atomic_compare_exchange_n(&vm->vcpus[id], &none, vcpu, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_RELAXED))
+		return false;
+
+	vcpu->attention->publish(Attention{}.with(Attention::kInactive, true));
+
+	std::uint32_t end = __atomic_load_n(&vm->id_end, __ATOMIC_RELAXED);
+
+	while (end <= id && !__atomic_compare_exchange_n(&vm->id_end, &end, id + 1, false,
+							 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
+
+	// Last: from here hardware writes to the page and names the vCPU in exits.
+	vcpu->slot->publish(vcpu->parked);
+	return true;
+}
+
+void vapic_avic_vcpu_retire(vapic_avic_vcpu *vcpu)
+{
+	if (vcpu->retired)
+		return;
+	vcpu->retired = true;
+
+	withdraw(*vcpu);
+
+	const PhysicalIdEntry last = vcpu->slot->exchange(PhysicalIdEntry{});
+
+	if (last.get(PhysicalIdEntry::kBackingPage) !=
+	    vcpu->parked.get(PhysicalIdEntry::kBackingPage))
+		broken(Broken::kEntryForeign);
+
+	vcpu->attention->publish(Attention{});
+	__atomic_store_n(&vcpu->vm->vcpus[vcpu->id.raw()], nullptr, __ATOMIC_RELEASE);
+}
+
+void vapic_avic_vcpu_sync_logical(vapic_avic_vcpu *vcpu, bool x2apic)
+{
+	const Ldr ldr{vcpu->regs->read(ApicRegister::kLdr)};
+	const Dfr dfr{vcpu->regs->read(ApicRegister::kDfr)};
+	const std::uint32_t index = x2apic ? lapic::kNoLogicalIndex :
+					     lapic::logical_index(ldr, dfr);
+
+	if (index != vcpu->logical_index)
+		withdraw(*vcpu);
+	if (index == lapic::kNoLogicalIndex)
+		return;
+
+	// Written even if the index is the same: another vCPU may have had it meanwhile
+	// and moved on, which left the entry empty.
+	vcpu->vm->logical->entries[index].publish(logical_entry(*vcpu));
+	vcpu->logical_index = index;
+}

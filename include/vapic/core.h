@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What C may call in C++: the whole entry surface of core.
+ *
+ * Core allocates nothing, sleeps never and takes no lock. Objects live in memory
+ * that the caller provides, zeroed and aligned as said; only core reads or writes
+ * them. Unless a function says otherwise it may be called in any context.
+ */
+#ifndef VAPIC_CORE_H
+#define VAPIC_CORE_H
+
+#include <vapic/types.h>
+
+VAPIC_C_BEGIN
+
+/* Alignment, in bytes, of the memory of every core object. */
+#define VAPIC_CORE_ALIGN 64
+
+/*
+ * Set @vector in the IRR of the register page @regs, atomically with respect to
+ * hardware and KVM, with a full barrier behind it. Any task or interrupt.
+ */
+void vapic_lapic_set_irr(void *regs, u8 vector);
+
+/* AVIC tables and wake-up state of one VM. */
+struct vapic_avic_vm;
+/* AVIC state of one vCPU. */
+struct vapic_avic_vcpu;
+
+/* Bytes that each object needs. */
+u32 vapic_avic_vm_size(void);
+u32 vapic_avic_vcpu_size(void);
+
+/*
+ * Set up a VM's tables. @physical and @logical are zeroed 4 KiB pages at the
+ * host-physical addresses @physical_pa and @logical_pa (encryption bit included);
+ * they stay the caller's and must outlive the object.
+ *
+ * @hide_running keeps IsRunning clear in the table that hardware reads, for CPUs on
+ * which IPI hardware may miss its change (AMD erratum 1235).
+ */
+void vapic_avic_vm_init(struct vapic_avic_vm *vm, void *physical, u64 physical_pa, void *logical,
+			u64 logical_pa, bool hide_running);
+
+/* Largest guest APIC ID that the tables can name in xAPIC mode. */
+u32 vapic_avic_max_id(void);
+
+/*
+ * Give the vCPU with guest APIC ID @id its table entry. @regs is its register page,
+ * which hardware uses as backing page, at host-physical @regs_pa; @host_vcpu comes
+ * back in calls of host.h. The entry is valid, not running, afterwards.
+ *
+ * Returns false, with nothing of the VM changed, if @id is beyond the table or another
+ * vCPU has the entry.
+ */
+bool vapic_avic_vcpu_init(struct vapic_avic_vcpu *vcpu, struct vapic_avic_vm *vm, void *host_vcpu,
+			  u32 id, void *regs, u64 regs_pa);
+
+/*
+ * Take the vCPU out of both tables. Hardware may still be writing to the backing
+ * page on behalf of an IPI that began before: the caller makes every other vCPU
+ * leave the guest, and waits for users of the pointer (see vapic_avic_vcpu_ipi()), before
+ * it frees anything. A second call does nothing.
+ */
+void vapic_avic_vcpu_retire(struct vapic_avic_vcpu *vcpu);
+
+/*
+ * Residency. Called by the vCPU's own task with preemption off, so that neither two
+ * of them run at a time nor the CPU changes meanwhile.
+ *
+ * load: the vCPU is on the CPU with APIC ID @host_id; it will run unless it blocks.
+ * put: it leaves the CPU, preempted or back to user space. The next VMRUN finds what
+ *      arrives meanwhile, so nobody needs to wake it.
+ * block: it is about to sleep; from here senders wake it. The caller looks for
+ *      pending interrupts afterwards (full barrier included).
+ * unblock: it sleeps no longer and is on the CPU with APIC ID @host_id. Senders no
+ *      longer wake it.
+ *
+ * While a vCPU blocks, load and put change nothing that hardware sees. While it is
+ * inactive, none of the four sets IsRunning.
+ */
+void vapic_avic_vcpu_load(struct vapic_avic_vcpu *vcpu, u32 host_id);
+void vapic_avic_vcpu_put(struct vapic_avic_vcpu *vcpu);
+void vapic_avic_vcpu_block(struct vapic_avic_vcpu *vcpu);
+void vapic_avic_vcpu_unblock(struct vapic_avic_vcpu *vcpu, u32 host_id);
+
+/*
+ * Acceleration goes on or off for the vCPU: same context as load. A vCPU begins
+ * inactive. An inactive one is kicked by every sender. activate is followed by load.
+ */
+void vapic_avic_vcpu_activate(struct vapic_avic_vcpu *vcpu);
+void vapic_avic_vcpu_deactivate(struct vapic_avic_vcpu *vcpu);
+
+/*
+ * True if a sender that has just set an IRR bit (with a full barrier behind it) must
+ * wake the vCPU, given that it is not in guest mode. Any task.
+ */
+bool vapic_avic_vcpu_must_wake(const struct vapic_avic_vcpu *vcpu);
+
+/*
+ * Bring the logical table in line with the LDR and DFR of the register page. In
+ * x2APIC mode (@x2apic) the vCPU has no entry. By the vCPU's own task, or with its
+ * mutex held.
+ */
+void vapic_avic_vcpu_sync_logical(struct vapic_avic_vcpu *vcpu, bool x2apic);
+
+/* VMCB words of AVIC, to be stored as they are. */
+struct vapic_avic_vmcb {
+	u64 apic_bar;	    /* 098h */
+	u64 backing_page;   /* 0E0h */
+	u64 logical_table;  /* 0F0h */
+	u64 physical_table; /* 0F8h, maximum index included */
+	u32 int_ctl;	    /* 060h */
+};
+
+/*
+ * Fill @words for a vCPU whose interrupt control word is @int_ctl now and that is
+ * accelerated or not. @max_id is the largest APIC ID the VM may have; it is clamped
+ * to what the mode allows.
+ */
+void vapic_avic_vcpu_vmcb_words(const struct vapic_avic_vcpu *vcpu, u32 int_ctl, bool active,
+				u32 max_id, struct vapic_avic_vmcb *words);
+
+/* What is left to do after exit 401h. */
+enum vapic_ipi_action {
+	VAPIC_IPI_DONE,	   /* nothing */
+	VAPIC_IPI_EMULATE, /* send the IPI in software */
+	VAPIC_IPI_REWRITE, /* as EMULATE, and ICR's busy bit was left set */
+	VAPIC_IPI_UNKNOWN, /* a failure the manual does not name */
+};
+
+/*
+ * Exit 401h of @vcpu, with both EXITINFO words. For an IPI that hardware delivered
+ * but could not announce to everybody, calls vapic_host_ipi_target() for each
+ * destination that sleeps or is inactive; with @visit_all for each destination,
+ * asleep or not. The caller keeps vCPUs of the VM from being freed.
+ */
+enum vapic_ipi_action vapic_avic_vcpu_ipi(struct vapic_avic_vcpu *vcpu, u64 info1, u64 info2,
+					  bool visit_all);
+
+/* What is left to do after exit 402h. */
+enum vapic_access_action {
+	VAPIC_ACCESS_EMULATE, /* the instruction did not complete: emulate it */
+	VAPIC_ACCESS_COMMIT,  /* the register holds the new value: act on it */
+	VAPIC_ACCESS_LOGICAL, /* as COMMIT, then vapic_avic_vcpu_sync_logical() */
+	VAPIC_ACCESS_IGNORE,  /* a write without effect */
+};
+
+struct vapic_access {
+	u32 offset; /* of the register in the page, bytes */
+	u8 vector;  /* for EOI: the vector ended */
+	bool write;
+	bool trap; /* the instruction has completed */
+	enum vapic_access_action action;
+};
+
+/* Exit 402h: decode both EXITINFO words. */
+void vapic_avic_vcpu_access(struct vapic_avic_vcpu *vcpu, u64 info1, u64 info2,
+			    struct vapic_access *access);
+
+/* Counts since the vCPU was made; each has the vCPU's own task as only writer. */
+struct vapic_avic_counts {
+	u64 ipi_exits[5];   /* exits 401h by failure id */
+	u64 ipi_woken;	    /* destinations found asleep, by exits of id 1 */
+	u64 ipi_inactive;   /* destinations found inactive, likewise */
+	u64 accesses_trap;  /* exits 402h, trap-like */
+	u64 accesses_fault; /* exits 402h, fault-like */
+};
+
+void vapic_avic_vcpu_counts(const struct vapic_avic_vcpu *vcpu, struct vapic_avic_counts *counts);
+
+VAPIC_C_END
+
+#endif

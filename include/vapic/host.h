@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What C++ may call in C: the whole exit surface of core. The kernel implements it
+ * in avic/avic_glue.c, the tests in a fake host.
+ */
+#ifndef VAPIC_HOST_H
+#define VAPIC_HOST_H
+
+#include <vapic/hw/broken.h>
+#include <vapic/types.h>
+
+VAPIC_C_BEGIN
+
+/* How a destination was found. */
+enum vapic_ipi_target {
+	VAPIC_TARGET_AWAKE,    /* running or about to: nothing to do */
+	VAPIC_TARGET_UNSEEN,   /* as AWAKE, but IsRunning is hidden: ring it if in guest mode */
+	VAPIC_TARGET_ASLEEP,   /* blocked: wake it */
+	VAPIC_TARGET_INACTIVE, /* not accelerated: make it look for interrupts, kick it */
+};
+
+/*
+ * One destination of an IPI whose IRR bit is already set. @host_vcpu is what
+ * vapic_avic_vcpu_init() was given, @icr_low the low half of the sender's ICR.
+ */
+void vapic_host_ipi_target(void *host_vcpu, u32 icr_low, enum vapic_ipi_target target);
+
+VAPIC_C_END
+
+#endif

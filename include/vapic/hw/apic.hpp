@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The local APIC's registers: where they lie in the 4 KiB page and what their
+// fields mean in xAPIC mode.
+//
+// Source: AMD64 Architecture Programmer's Manual, volume 2, "APIC Registers",
+// "Interrupt Command Register", "Logical Destination Register".
+#pragma once
+
+#include <vapic/hw/units.hpp>
+#include <vapic/hw/word.hpp>
+
+namespace vapic::hw {
+
+// Byte offsets; each register is 32 bits wide at a multiple of 16.
+enum class ApicRegister : std::uint32_t {
+	kId = 0x020,
+	kVersion = 0x030,
+	kTpr = 0x080,
+	kEoi = 0x0b0,
+	kRemoteRead = 0x0c0,
+	kLdr = 0x0d0,
+	kDfr = 0x0e0,
+	kSpiv = 0x0f0,
+	kIsr = 0x100,
+	kTmr = 0x180,
+	kIrr = 0x200,
+	kEsr = 0x280,
+	kIcrLow = 0x300,
+	kIcrHigh = 0x310,
+	kLvtTimer = 0x320,
+	kLvtThermal = 0x330,
+	kLvtPerf = 0x340,
+	kLvtLint0 = 0x350,
+	kLvtLint1 = 0x360,
+	kLvtError = 0x370,
+	kTimerInitial = 0x380,
+	kTimerDivide = 0x3e0,
+};
+
+enum class DestinationMode : std::uint32_t { kPhysical = 0, kLogical = 1 };
+enum class Shorthand : std::uint32_t { kNone = 0, kSelf = 1, kAll = 2, kAllButSelf = 3 };
+
+// ICR as EXITINFO1 of exit 401h gives it: high half above low half.
+class Icr : public Word<Icr, std::uint64_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<Vector, 0, 8> kVector{};
+	static constexpr At<std::uint32_t, 8, 3> kDeliveryMode{};
+	static constexpr At<DestinationMode, 11, 1> kDestinationMode{};
+	static constexpr At<bool, 12, 1> kBusy{};
+	static constexpr At<bool, 15, 1> kLevelTriggered{};
+	static constexpr At<Shorthand, 18, 2> kShorthand{};
+	static constexpr At<std::uint32_t, 0, 32> kLow{};
+	static constexpr At<std::uint32_t, 32, 32> kHigh{};
+	static constexpr At<std::uint32_t, 56, 8> kXapicDestination{};
+};
+
+static_assert(Icr::kDeliveryMode.kMask == 0x700);
+static_assert(Icr::kDestinationMode.kMask == 0x800);
+static_assert(Icr::kBusy.kMask == 0x1000);
+static_assert(Icr::kLevelTriggered.kMask == 0x8000);
+static_assert(Icr::kShorthand.kMask == 0xc0000);
+static_assert(Icr::kXapicDestination.kMask == 0xff00000000000000ull);
+
+constexpr std::uint32_t kXapicBroadcast = 0xff;
+
+class Ldr : public Word<Ldr, std::uint32_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<std::uint32_t, 24, 8> kLogicalId{};
+};
+
+static_assert(Ldr::kLogicalId.kMask == 0xff000000u);
+
+// 1111b in the top bits is the flat model, 0000b the cluster model; the rest reads
+// as ones. Anything else is reserved, and taken as cluster as KVM does.
+class Dfr : public Word<Dfr, std::uint32_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<std::uint32_t, 28, 4> kModel{};
+
+	[[nodiscard]] constexpr bool flat() const { return get(kModel) == 0xf; }
+};
+
+static_assert(Dfr::kModel.kMask == 0xf0000000u);
+
+} // namespace vapic::hw

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// AVIC's words in memory and in the VMCB.
+//
+// Source: AMD64 Architecture Programmer's Manual, volume 2, "Advanced Virtual
+// Interrupt Controller": "Physical APIC ID Table", "Logical APIC ID Table",
+// "AVIC Backing Page", "VMCB Changes for AVIC", "AVIC IPI Delivery Not Completed",
+// "AVIC Access to Un-accelerated vAPIC Register".
+#pragma once
+
+#include <vapic/hw/atomic.hpp>
+#include <vapic/hw/units.hpp>
+#include <vapic/hw/word.hpp>
+
+namespace vapic::hw {
+
+// Entry of the physical APIC ID table, indexed by guest physical APIC ID. Read by
+// IPI hardware and by the IOMMU; written by software alone.
+class PhysicalIdEntry : public Word<PhysicalIdEntry, std::uint64_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<HostApicId, 0, 12> kHostApicId{};
+	static constexpr At<PageFrame, 12, 40> kBackingPage{};
+	static constexpr At<bool, 62, 1> kIsRunning{};
+	static constexpr At<bool, 63, 1> kValid{};
+};
+
+static_assert(sizeof(PhysicalIdEntry) == 8);
+static_assert(PhysicalIdEntry::kHostApicId.kMask == 0x0000000000000fffull);
+static_assert(PhysicalIdEntry::kBackingPage.kMask == 0x000ffffffffff000ull);
+static_assert(PhysicalIdEntry::kIsRunning.kMask == 0x4000000000000000ull);
+static_assert(PhysicalIdEntry::kValid.kMask == 0x8000000000000000ull);
+
+// Entry of the logical APIC ID table of xAPIC mode. Flat: index = bit number of the
+// destination; cluster: index = cluster * 4 + bit number.
+class LogicalIdEntry : public Word<LogicalIdEntry, std::uint32_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<GuestApicId, 0, 8> kGuestApicId{};
+	static constexpr At<bool, 31, 1> kValid{};
+};
+
+static_assert(sizeof(LogicalIdEntry) == 4);
+static_assert(LogicalIdEntry::kGuestApicId.kMask == 0x000000ffu);
+static_assert(LogicalIdEntry::kValid.kMask == 0x80000000u);
+
+// VMCB 0F8h: where the physical table is, and the last valid index.
+class PhysicalTablePointer : public Word<PhysicalTablePointer, std::uint64_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<std::uint32_t, 0, 9> kMaxIndex{};
+	static constexpr At<PageFrame, 12, 40> kTable{};
+};
+
+static_assert(PhysicalTablePointer::kMaxIndex.kMask == 0x00000000000001ffull);
+static_assert(PhysicalTablePointer::kTable.kMask == 0x000ffffffffff000ull);
+
+// VMCB 060h, the half that AVIC uses.
+class InterruptControl : public Word<InterruptControl, std::uint32_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<bool, 30, 1> kX2apicMode{};
+	static constexpr At<bool, 31, 1> kAvicEnable{};
+};
+
+static_assert(InterruptControl::kX2apicMode.kMask == 0x40000000u);
+static_assert(InterruptControl::kAvicEnable.kMask == 0x80000000u);
+
+// Largest index of the physical table that VMRUN accepts in xAPIC mode and that
+// names one vCPU: FFh is the broadcast destination.
+constexpr std::uint32_t kMaxXapicId = 254;
+// The table is one page.
+constexpr std::uint32_t kPhysicalTableEntries = 512;
+constexpr std::uint32_t kLogicalTableEntries = 1024;
+// Indices that a destination can name: 15 clusters of four (the 16th is broadcast).
+constexpr std::uint32_t kLogicalIndices = 60;
+
+struct PhysicalIdTable {
+	Slot<PhysicalIdEntry> entries[kPhysicalTableEntries];
+};
+
+struct LogicalIdTable {
+	Slot<LogicalIdEntry> entries[kLogicalTableEntries];
+};
+
+static_assert(sizeof(PhysicalIdTable) == 4096);
+static_assert(sizeof(LogicalIdTable) == 4096);
+
+// Exit 401h, EXITINFO2: why an IPI was not completed.
+enum class IpiFailure : std::uint32_t {
+	kInvalidType = 0,	 // not a fixed, edge-triggered interrupt
+	kTargetNotRunning = 1,	 // IRR is set in every valid target; at least one did not run
+	kInvalidTarget = 2,	 // a destination has no valid entry
+	kInvalidBackingPage = 3, // an entry points nowhere
+	kInvalidVector = 4,	 // vector below 16
+};
+
+class IncompleteIpiInfo : public Word<IncompleteIpiInfo, std::uint64_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<std::uint32_t, 0, 9> kIndex{};
+	static constexpr At<IpiFailure, 32, 32> kFailure{};
+};
+
+static_assert(IncompleteIpiInfo::kIndex.kMask == 0x1ffull);
+static_assert(IncompleteIpiInfo::kFailure.kMask == 0xffffffff00000000ull);
+
+// Exit 402h, EXITINFO1: which register, read or written.
+class UnacceleratedInfo : public Word<UnacceleratedInfo, std::uint64_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<std::uint32_t, 4, 8> kRegister{};
+	static constexpr At<bool, 32, 1> kWrite{};
+};
+
+static_assert(UnacceleratedInfo::kRegister.kMask == 0xff0ull);
+static_assert(UnacceleratedInfo::kWrite.kMask == 0x100000000ull);
+
+} // namespace vapic::hw

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A broken invariant, by number of vapic::Broken. The kernel warns once; a test fails.
+ */
+#ifndef VAPIC_HW_BROKEN_H
+#define VAPIC_HW_BROKEN_H
+
+#include <vapic/types.h>
+
+VAPIC_C_BEGIN
+
+#ifdef __cplusplus
+[[gnu::cold]]
+#endif
+void vapic_host_broken(u32 what);
+
+VAPIC_C_END
+
+#endif

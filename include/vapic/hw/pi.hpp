@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Intel's words in memory: the posted-interrupt descriptor and the PID-pointer table.
+//
+// Source: Intel SDM, volume 3, "Posted-Interrupt Processing", "IPI Virtualization" and
+// "Guest Interrupt Status"; Intel Virtualization Technology for Directed I/O, "Posted
+// Interrupt Descriptor (PID)".
+#pragma once
+
+#include <vapic/hw/atomic.hpp>
+#include <vapic/hw/units.hpp>
+#include <vapic/hw/word.hpp>
+
+namespace vapic::hw {
+
+// NDST as the descriptor holds it, which depends on the mode of the host's APICs.
+using NotificationDestination = Unit<struct NotificationDestinationTag, std::uint32_t>;
+
+// Bits 319:256 of a descriptor, the only part besides PIR. ON is set by whoever posts and
+// cleared by whoever takes PIR, hardware or software; the rest is software's.
+class PiControl : public Word<PiControl, std::uint64_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<bool, 0, 1> kOn{}; // outstanding notification
+	static constexpr At<bool, 1, 1> kSn{}; // suppress notifications
+	static constexpr At<Vector, 16, 8> kNv{};
+	static constexpr At<NotificationDestination, 32, 32> kNdst{};
+};
+
+static_assert(sizeof(PiControl) == 8);
+static_assert(PiControl::kOn.kMask == 0x0000000000000001ull);
+static_assert(PiControl::kSn.kMask == 0x0000000000000002ull);
+static_assert(PiControl::kNv.kMask == 0x0000000000ff0000ull);
+static_assert(PiControl::kNdst.kMask == 0xffffffff00000000ull);
+static_assert(disjoint(PiControl::kOn.kMask, PiControl::kSn.kMask, PiControl::kNv.kMask,
+		       PiControl::kNdst.kMask));
+
+// A quarter of the posted-interrupt requests: bit n of word w is vector 64 * w + n.
+class PirWord : public Word<PirWord, std::uint64_t> {
+public:
+	using Word::Word;
+};
+
+constexpr unsigned kPirWords = 4;
+
+// What IPI hardware, the IOMMU and notification processing read and write. It belongs to
+// KVM's vcpu_vmx, since the VMCS names it there.
+struct alignas(64) PiDescriptor {
+	Slot<PirWord> pir[kPirWords];
+	Slot<PiControl> control;
+	std::uint64_t reserved[3];
+};
+
+static_assert(sizeof(PiDescriptor) == 64);
+static_assert(__builtin_offsetof(PiDescriptor, control) == 32);
+
+// Address of a descriptor in units of its alignment.
+using DescriptorNumber = Unit<struct DescriptorNumberTag, std::uint64_t>;
+
+// Entry of the PID-pointer table, indexed by guest APIC ID. Read by IPI hardware.
+class PidTableEntry : public Word<PidTableEntry, std::uint64_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<bool, 0, 1> kValid{};
+	static constexpr At<DescriptorNumber, 6, 46> kDescriptor{};
+};
+
+static_assert(sizeof(PidTableEntry) == 8);
+static_assert(PidTableEntry::kValid.kMask == 0x0000000000000001ull);
+static_assert(PidTableEntry::kDescriptor.kMask == 0x000fffffffffffc0ull);
+
+// VMCS 0810h: highest requested and highest in-service virtual interrupt.
+class GuestInterruptStatus : public Word<GuestInterruptStatus, std::uint16_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<Vector, 0, 8> kRvi{};
+	static constexpr At<Vector, 8, 8> kSvi{};
+};
+
+static_assert(GuestInterruptStatus::kRvi.kMask == 0x00ff);
+static_assert(GuestInterruptStatus::kSvi.kMask == 0xff00);
+
+} // namespace vapic::hw

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The scalars that cross between C glue and C++ core, in the words of each side.
+ */
+#ifndef VAPIC_TYPES_H
+#define VAPIC_TYPES_H
+
+#ifdef __cplusplus
+#include <cstdint>
+using u8 = std::uint8_t;
+using u32 = std::uint32_t;
+using u64 = std::uint64_t;
+#define VAPIC_C_BEGIN extern "C" {
+#define VAPIC_C_END }
+#else
+#include <linux/types.h>
+#define VAPIC_C_BEGIN
+#define VAPIC_C_END
+#endif
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What C may call in C++ on Intel. The rules are those of core.h.
+ */
+#ifndef VAPIC_VMX_H
+#define VAPIC_VMX_H
+
+#include <vapic/types.h>
+
+VAPIC_C_BEGIN
+
+/* Alignment, in bytes, of the memory of both objects. */
+#define VAPIC_PI_ALIGN 64
+
+/* Posted-interrupt state of one vCPU. */
+struct vapic_pi_vcpu;
+
+/* Bytes that the object needs. */
+u32 vapic_pi_vcpu_size(void);
+
+/* The vectors of the host that a descriptor may name. */
+struct vapic_pi_vectors {
+	u8 notification; /* takes posted interrupts in the guest, does nothing outside */
+	u8 wakeup;	 /* wakes vCPUs that sleep */
+};
+
+/*
+ * Set up. @descriptor is the 64-byte aligned descriptor, which the VMCS names, at
+ * host-physical @descriptor_pa; @regs the register page. Both stay the caller's and
+ * outlive the object. @host_vcpu comes back from vapic_pi_waiters_first().
+ */
+void vapic_pi_vcpu_init(struct vapic_pi_vcpu *vcpu, void *host_vcpu, void *descriptor,
+			u64 descriptor_pa, void *regs, struct vapic_pi_vectors vectors);
+
+/*
+ * Make IPI hardware find the vCPU under guest APIC ID @id in the PID-pointer @table of
+ * @entries zeroed entries. False, with nothing changed, if @id is beyond the table or
+ * another vCPU has the entry.
+ */
+bool vapic_pi_vcpu_enter_table(struct vapic_pi_vcpu *vcpu, void *table, u32 entries, u32 id);
+
+/*
+ * Take the vCPU out of the table; nothing if it is not in one. Hardware may still be
+ * writing to the descriptor for an IPI that began before: the caller makes every other
+ * vCPU leave the guest before it frees anything.
+ */
+void vapic_pi_vcpu_leave_table(struct vapic_pi_vcpu *vcpu);
+
+/*
+ * Residency. Called by the vCPU's own task with preemption off.
+ *
+ * load: the vCPU is on the CPU that @destination names: its APIC ID in the format of
+ *       NDST. Notifications go there.
+ * suppress: it leaves the CPU and will not sleep, or sleeps with interrupts blocked:
+ *       hardware posts without telling anybody, and load finds out.
+ * arm: it is on its CPU and about to sleep; from here hardware sends the wakeup vector to
+ *       that CPU. The caller has added it to the CPU's waiters before. True if something
+ *       was posted already: the caller sends the vector to itself.
+ */
+void vapic_pi_vcpu_load(struct vapic_pi_vcpu *vcpu, u32 destination);
+void vapic_pi_vcpu_suppress(struct vapic_pi_vcpu *vcpu);
+bool vapic_pi_vcpu_arm(struct vapic_pi_vcpu *vcpu);
+
+/* NDST for the CPU with APIC ID @host_id; @x2apic is the mode of the host's APICs. */
+u32 vapic_pi_destination(u32 host_id, bool x2apic);
+
+/* True if something is posted that the vCPU has not taken. Any task. */
+bool vapic_pi_vcpu_pending(const struct vapic_pi_vcpu *vcpu);
+
+/* What the IRR holds when all that was posted is in it. */
+struct vapic_pi_irr {
+	u32 highest; /* vector, or VAPIC_PI_NO_VECTOR */
+	bool fresh;  /* the highest was not there before */
+};
+
+#define VAPIC_PI_NO_VECTOR 0xffffffffu
+
+/*
+ * Move what was posted to the IRR. With @to_rvi the caller stores the highest vector in
+ * RVI right afterwards, and vapic_hot_pi_settled() says so from then on. By the vCPU's own
+ * task.
+ */
+struct vapic_pi_irr vapic_pi_vcpu_sync(struct vapic_pi_vcpu *vcpu, bool to_rvi);
+
+/*
+ * RVI may not be the highest vector of the IRR any more: the IRR was changed by other
+ * means than sync and virtual-interrupt delivery. Any task, after the change.
+ */
+void vapic_pi_vcpu_unsettle(struct vapic_pi_vcpu *vcpu);
+
+/* Forget what was posted: the register page is about to be written anew. */
+void vapic_pi_vcpu_discard(struct vapic_pi_vcpu *vcpu);
+
+/*
+ * The vCPUs that sleep on one CPU. Every function below but size wants the CPU's lock
+ * held, which the caller owns.
+ */
+struct vapic_pi_waiters;
+
+/* Bytes for a list that never holds more than @capacity vCPUs. */
+u64 vapic_pi_waiters_size(u32 capacity);
+
+/* Set up, in zeroed memory, with the content of @from, unless that is NULL. */
+void vapic_pi_waiters_init(struct vapic_pi_waiters *waiters, u32 capacity,
+			   const struct vapic_pi_waiters *from);
+u32 vapic_pi_waiters_capacity(const struct vapic_pi_waiters *waiters);
+
+/* A vCPU is in one list at most; false if the list is full. */
+bool vapic_pi_waiters_add(struct vapic_pi_waiters *waiters, struct vapic_pi_vcpu *vcpu);
+void vapic_pi_waiters_remove(struct vapic_pi_waiters *waiters, struct vapic_pi_vcpu *vcpu);
+
+/*
+ * Remove a vCPU to which something was posted and return its host_vcpu; NULL if there
+ * is none. A round over the list begins with first and goes on with next, until NULL.
+ */
+void *vapic_pi_waiters_first(struct vapic_pi_waiters *waiters);
+void *vapic_pi_waiters_next(struct vapic_pi_waiters *waiters);
+
+/* The words of a VMCS that APICv is in. */
+struct vapic_apicv_controls {
+	u32 pin;
+	u32 secondary;
+	u64 tertiary;
+};
+
+/* Acceleration on or off; @ipi_virtualization: the vCPU has a PID-pointer table. */
+void vapic_apicv_activate(struct vapic_apicv_controls *controls, bool active,
+			  bool ipi_virtualization);
+
+/* Modes of the guest's APIC, and one which the manual does not allow. */
+enum vapic_apic_mode {
+	VAPIC_APIC_DISABLED,
+	VAPIC_APIC_XAPIC,
+	VAPIC_APIC_X2APIC,
+	VAPIC_APIC_INVALID,
+};
+
+/* @may: the secondary controls that may be used here. */
+void vapic_apicv_set_mode(struct vapic_apicv_controls *controls, enum vapic_apic_mode mode,
+			  u32 may);
+
+/* MSRs 800h to 83Fh, bit by bit: set where an access exits. */
+struct vapic_apicv_msrs {
+	u64 read;
+	u64 write;
+};
+
+/*
+ * @readable: a bit for each register that KVM's APIC has, by offset / 16. Without the
+ * control for x2APIC mode everything exits.
+ */
+struct vapic_apicv_msrs vapic_apicv_x2apic_msrs(const struct vapic_apicv_controls *controls,
+						u64 readable);
+
+/* Exit 44: true if it is the plain write to EOI that needs no emulation. */
+bool vapic_apicv_is_eoi_write(u64 qualification);
+/* Exit 56: the register's offset in the page. */
+u32 vapic_apicv_written(u64 qualification);
+/* Exit 45: the vector that ended. */
+u8 vapic_apicv_ended(u64 qualification);
+
+VAPIC_C_END
+
+#endif

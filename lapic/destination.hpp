@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Who an xAPIC-mode interrupt is for: the ICR's destination taken apart into one of
+// a few shapes, and the place of a logical ID in a table of logical IDs.
+//
+// Pure: knows registers, not tables or vCPUs.
+#pragma once
+
+#include <cstdint>
+
+#include <vapic/hw/apic.hpp>
+
+namespace vapic::lapic {
+
+struct Destination {
+	enum class Shape : std::uint8_t {
+		kSelf,	     // the sender alone
+		kAll,	     // everybody
+		kAllButSelf, // everybody but the sender
+		kOne,	     // physical ID `first`
+		kLogical,    // bit n of `bits`: logical index `first` + n
+	};
+
+	Shape shape;
+	std::uint8_t bits = 0;
+	std::uint32_t first = 0;
+};
+
+// Place of logical ID `id` in the table, which a vCPU has only if its LDR names
+// exactly one bit. Returns kNoLogicalIndex if it has none.
+constexpr std::uint32_t kNoLogicalIndex = ~std::uint32_t{0};
+
+constexpr std::uint32_t logical_index(hw::Ldr ldr, hw::Dfr dfr)
+{
+	std::uint32_t id = ldr.get(hw::Ldr::kLogicalId);
+	std::uint32_t first = 0;
+
+	if (!dfr.flat()) {
+		const std::uint32_t cluster = id >> 4;
+
+		// Cluster 15 addresses every cluster; nobody can be in it.
+		if (cluster == 15)
+			return kNoLogicalIndex;
+		first = cluster * 4;
+		id &= 0xf;
+	}
+	if (!id || (id & (id - 1)))
+		return kNoLogicalIndex;
+	return first + static_cast<std::uint32_t>(__builtin_ctz(id));
+}
+
+// `dfr` is the sender's: hardware takes the sender's model for the destination's.
+constexpr Destination destination(hw::Icr icr, hw::Dfr dfr)
+{
+	using Shape = Destination::Shape;
+
+	switch (icr.get(hw::Icr::kShorthand)) {
+	case hw::Shorthand::kSelf:
+		return {Shape::kSelf};
+	case hw::Shorthand::kAll:
+		return {Shape::kAll};
+	case hw::Shorthand::kAllButSelf:
+		return {Shape::kAllButSelf};
+	case hw::Shorthand::kNone:
+		break;
+	}
+
+	const std::uint32_t dest = icr.get(hw::Icr::kXapicDestination);
+
+	const bool logical = icr.get(hw::Icr::kDestinationMode) == hw::DestinationMode::kLogical;
+
+	// FFh is everybody in every mode. Cluster 15 is some members of every cluster,
+	// no single run of the table; taking everybody is right for a caller that only
+	// wakes who sleeps.
+	if (dest == hw::kXapicBroadcast || (logical && !dfr.flat() && dest >> 4 == 15))
+		return {Shape::kAll};
+	if (!logical)
+		return {Shape::kOne, 0, dest};
+	if (dfr.flat())
+		return {Shape::kLogical, static_cast<std::uint8_t>(dest), 0};
+	return {Shape::kLogical, static_cast<std::uint8_t>(dest & 0xf), (dest >> 4) * 4};
+}
+
+} // namespace vapic::lapic

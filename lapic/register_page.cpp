@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// The register page as C sees it.
+#include "register_page.hpp"
+
+#include <vapic/core.h>
+
+void vapic_lapic_set_irr(void *regs, u8 vector)
+{
+	static_cast<vapic::lapic::RegisterPage *>(regs)->set_irr(vapic::hw::Vector{vector});
+}
