@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The VMCS fields of APICv: set up, switched on and off, and with the mode of the guest's
+ * APIC. KVM keeps shadows of the controls; both change together.
+ */
+#include <asm/apicdef.h>
+
+#include "../takeover/vmx_hooks.h"
+#include "glue.h"
+#include "vmcs_glue.h"
+
+/* Values of vcpu_vmx.x2apic_msr_bitmap_mode, which nobody else reads. */
+enum msr_bitmap_mode {
+	MSR_BITMAP_X2APIC = BIT(0),
+	MSR_BITMAP_APICV = BIT(1),
+};
+
+static struct vmcs_controls_shadow *shadow(struct vcpu_vmx *vmx)
+{
+	return vapic_member(vapic_field(vmx, vcpu_vmx, loaded_vmcs, struct loaded_vmcs *),
+			    loaded_vmcs, controls_shadow, struct vmcs_controls_shadow);
+}
+
+#define shadow_of(vmx, field, type) vapic_field(shadow(vmx), vmcs_controls_shadow, field, type)
+
+static struct vapic_apicv_controls controls_get(struct vcpu_vmx *vmx)
+{
+	return (struct vapic_apicv_controls){
+		.pin = shadow_of(vmx, pin, u32),
+		.secondary = shadow_of(vmx, secondary_exec, u32),
+		.tertiary = shadow_of(vmx, tertiary_exec, u64),
+	};
+}
+
+static void controls_set(struct vcpu_vmx *vmx, const struct vapic_apicv_controls *controls)
+{
+	if (shadow_of(vmx, pin, u32) != controls->pin) {
+		vapic_vmcs_write(PIN_BASED_VM_EXEC_CONTROL, controls->pin);
+		shadow_of(vmx, pin, u32) = controls->pin;
+	}
+	if (shadow_of(vmx, secondary_exec, u32) != controls->secondary) {
+		vapic_vmcs_write(SECONDARY_VM_EXEC_CONTROL, controls->secondary);
+		shadow_of(vmx, secondary_exec, u32) = controls->secondary;
+	}
+	if (shadow_of(vmx, tertiary_exec, u64) != controls->tertiary) {
+		vapic_vmcs_write(TERTIARY_VM_EXEC_CONTROL, controls->tertiary);
+		shadow_of(vmx, tertiary_exec, u64) = controls->tertiary;
+	}
+}
+
+/* A word of a half of the MSR bitmap: of MSRs 800h to 83Fh. */
+static u64 *bitmap_word(struct vcpu_vmx *vmx, bool write)
+{
+	struct loaded_vmcs *vmcs01 = vapic_member(vmx, vcpu_vmx, vmcs01, struct loaded_vmcs);
+	void *bitmap = vapic_field(vmcs01, loaded_vmcs, msr_bitmap, void *);
+
+	return bitmap + (write ? 0x800 : 0) + APIC_BASE_MSR / BITS_PER_BYTE;
+}
+
+static void update_msr_bitmap(struct kvm_vcpu *vcpu, struct vcpu_vmx *vmx,
+			      const struct vapic_apicv_controls *controls)
+{
+	struct vapic_apicv_msrs exits;
+	u8 mode = 0;
+
+	if (controls->secondary & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)
+		mode = MSR_BITMAP_X2APIC |
+		       (controls->secondary & SECONDARY_EXEC_APIC_REGISTER_VIRT ? MSR_BITMAP_APICV :
+										  0);
+	if (mode == vapic_field(vmx, vcpu_vmx, x2apic_msr_bitmap_mode, u8))
+		return;
+	vapic_field(vmx, vcpu_vmx, x2apic_msr_bitmap_mode, u8) = mode;
+
+	exits = vapic_apicv_x2apic_msrs(controls,
+					vapic_call(kvm_lapic_readable_reg_mask)(vcpu->arch.apic));
+	*bitmap_word(vmx, false) = exits.read;
+	*bitmap_word(vmx, true) = exits.write;
+	/* The nested guest's bitmap was made from this one. */
+	vapic_nested(vmx, force_msr_bitmap_recalc, bool) = true;
+}
+
+/* Acceleration goes on or off, in the vCPU's task, preemption off. */
+void vapic_hook_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
+	struct vapic_apicv_controls controls;
+
+	if (!ours)
+		return;
+	/* kvm_intel calls again when the nested guest has exited. */
+	if (vapic_guest_mode(vcpu)) {
+		vapic_nested(vmx, update_vmcs01_apicv_status, bool) = true;
+		return;
+	}
+
+	/* While it was off, RVI did not follow the IRR. */
+	vapic_pi_vcpu_unsettle(vapic_core(ours));
+	controls = controls_get(vmx);
+	vapic_apicv_activate(&controls, vapic_apicv_active(vcpu->arch.apic), ours->vm->pid_table);
+	controls_set(vmx, &controls);
+	update_msr_bitmap(vcpu, vmx, &controls);
+}
+
+void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
+{
+	vapic_hook_vmx_refresh_apicv_exec_ctrl(vcpu);
+}
+
+static enum vapic_apic_mode apic_mode(struct kvm_vcpu *vcpu)
+{
+	switch (vcpu->arch.apic_base & (X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE)) {
+	case X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE:
+		return VAPIC_APIC_X2APIC;
+	case MSR_IA32_APICBASE_ENABLE:
+		return VAPIC_APIC_XAPIC;
+	case X2APIC_ENABLE:
+		WARN_ONCE(1, "vapic: the guest's APIC is in a mode that does not exist\n");
+		return VAPIC_APIC_INVALID;
+	default:
+		return VAPIC_APIC_DISABLED;
+	}
+}
+
+/* The guest switched between xAPIC and x2APIC mode, or its APIC off or on. */
+void vapic_hook_vmx_set_virtual_apic_mode(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	u32 may = vapic_vmcs_config(cpu_based_2nd_exec_ctrl, u32);
+	struct vapic_apicv_controls controls;
+
+	if (!vapic_vcpu_of(vmx))
+		return;
+	if (vapic_guest_mode(vcpu)) {
+		vapic_nested(vmx, change_vmcs01_virtual_apic_mode, bool) = true;
+		return;
+	}
+
+	if (!vapic_data(flexpriority_enabled))
+		may &= ~SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
+	controls = controls_get(vmx);
+	vapic_apicv_set_mode(&controls, apic_mode(vcpu), may);
+	controls_set(vmx, &controls);
+	update_msr_bitmap(vcpu, vmx, &controls);
+
+	/*
+	 * While accesses went elsewhere, the page's address may have been left unset, and
+	 * the TLB may have taken up what is behind the APIC's address as memory.
+	 */
+	if (controls.secondary & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES) {
+		kvm_make_request(KVM_REQ_APIC_PAGE_RELOAD, vcpu);
+		kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
+	}
+}
+
+void vapic_vmx_set_virtual_apic_mode(struct kvm_vcpu *vcpu)
+{
+	vapic_hook_vmx_set_virtual_apic_mode(vcpu);
+}
+
+/* Stock sets up the VMCS, as if there were no IPI virtualization, and the descriptor. */
+void vapic_vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
+	struct vapic_apicv_controls controls;
+	struct vapic_vm *vm;
+
+	vapic_stock(vcpu_reset)(vcpu, init_event);
+	/* INIT leaves the VMCS. */
+	if (!ours || init_event)
+		return;
+
+	memset(ours->eoi_exits, 0, sizeof(ours->eoi_exits));
+	vapic_pi_vcpu_unsettle(vapic_core(ours));
+
+	vm = ours->vm;
+	if (!vm->pid_table)
+		return;
+	vapic_vmcs_write(PID_POINTER_TABLE, __pa(vm->pid_table));
+	vapic_vmcs_write(LAST_PID_POINTER_INDEX, vm->pid_entries - 1);
+	controls = controls_get(vmx);
+	vapic_apicv_activate(&controls, vapic_apicv_active(vcpu->arch.apic), true);
+	controls_set(vmx, &controls);
+
+	/*
+	 * Not before: stock writes the descriptor's control word without regard to others.
+	 * A vCPU of an ID that is taken, which KVM refuses in a moment, gets no entry.
+	 */
+	vapic_pi_vcpu_enter_table(vapic_core(ours), vm->pid_table, vm->pid_entries, vcpu->vcpu_id);
+}

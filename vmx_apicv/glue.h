@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the glue keeps for a VM and a vCPU on Intel, and how to get from KVM's structures
+ * to it.
+ *
+ * Both objects are found through a field of the stock structure:
+ *   kvm_vmx.pid_table              our struct vapic_vm
+ *   vcpu_vmx.pi_wakeup_list.next   our struct vapic_vcpu
+ * The first is read by vcpu_precreate, which is replaced, by vcpu_create and init_vmcs if
+ * stock's enable_ipiv is set, which it is not while vapic is loaded, and by vm_destroy,
+ * which is wrapped and finds NULL. The second is read by pi_load, pi_put and the wakeup
+ * handler, which are replaced, and written by vcpu_create, before ours is put there.
+ */
+#ifndef VAPIC_VMX_APICV_GLUE_H
+#define VAPIC_VMX_APICV_GLUE_H
+
+#include <linux/kvm_host.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+
+#include <asm/posted_intr.h>
+#include <asm/vmx.h>
+
+#include <vapic/vmx.h>
+
+#include "../takeover/layout.h"
+#include "../takeover/symbols.h"
+
+struct vcpu_vmx;
+struct kvm_vmx;
+struct nested_vmx;
+struct loaded_vmcs;
+struct vmcs_config;
+struct vmcs_controls_shadow;
+
+struct vapic_vm {
+	struct kref refs; /* one for the VM, one for each vCPU object */
+	struct kvm *kvm;  /* NULL once the VM is being destroyed; vapic_vmx_vms_lock */
+	pid_t pid;	  /* of the process that made the VM's first vCPU */
+	struct list_head node;
+	struct list_head vcpus; /* vapic_vmx_vms_lock */
+
+	void *pid_table; /* NULL without IPI virtualization */
+	u32 pid_entries;
+};
+
+struct vapic_vcpu {
+	struct vapic_vm *vm;
+	struct kvm_vcpu *vcpu;
+	struct list_head node;
+
+	/*
+	 * The CPU among whose waiters the vCPU is, -1 if none. Set by its own task, reset
+	 * by that and by the CPU's wakeup handler, both under the CPU's lock, and by the
+	 * handler as its last access to the vCPU.
+	 */
+	int waits_on;
+
+	/* What the EOI-exit bitmap of the VMCS holds. */
+	u64 eoi_exits[4];
+
+	/* Counts. The first three have the vCPU's own task as only writer. */
+	u64 apic_accesses;
+	u64 apic_writes;
+	u64 eoi_exits_taken;
+	u64 wakeups;		  /* by the wakeup vector; the lock of waits_on */
+	atomic64_t notifications; /* sent by software */
+} __aligned(VAPIC_PI_ALIGN);
+
+/* Core's part of the object, right behind ours. */
+static inline struct vapic_pi_vcpu *vapic_core(struct vapic_vcpu *vcpu)
+{
+	return (struct vapic_pi_vcpu *)(vcpu + 1);
+}
+
+/* Lists of VMs and their vCPUs, for status. Taken last. */
+extern struct mutex vapic_vmx_vms_lock;
+extern struct list_head vapic_vmx_vms;
+
+/* IPI virtualization is wanted and there. Constant while vapic is loaded. */
+extern bool vapic_vmx_ipiv;
+
+static inline struct vcpu_vmx *to_vmx(struct kvm_vcpu *vcpu)
+{
+	return vapic_container(vcpu, vcpu_vmx, vcpu);
+}
+
+static inline struct kvm_vmx *to_kvm_vmx(struct kvm *kvm)
+{
+	return vapic_container(kvm, kvm_vmx, kvm);
+}
+
+#define vapic_vm_of(kvm) vapic_field(to_kvm_vmx(kvm), kvm_vmx, pid_table, struct vapic_vm *)
+
+/* NULL for a vCPU whose local APIC is not KVM's. */
+#define vapic_vcpu_of(vmx)                                                                         \
+	(*(struct vapic_vcpu **)&vapic_field(vmx, vcpu_vmx, pi_wakeup_list, struct list_head).next)
+
+static inline struct pi_desc *vapic_descriptor(struct vcpu_vmx *vmx)
+{
+	return vapic_member(vmx, vcpu_vmx, pi_desc, struct pi_desc);
+}
+
+#define vapic_nested(vmx, field, type)                                                             \
+	vapic_field(vapic_member(vmx, vcpu_vmx, nested, struct nested_vmx), nested_vmx, field, type)
+
+#define vapic_vmcs_config(field, type)                                                             \
+	vapic_field(&vapic_data(vmcs_config), vmcs_config, field, type)
+
+#define vapic_apicv_active(apic) vapic_field(apic, kvm_lapic, apicv_active, bool)
+
+static inline bool vapic_irqchip_in_kernel(struct kvm *kvm)
+{
+	/* Pairs with KVM's write barrier before irqchip_mode. */
+	return smp_load_acquire(&kvm->arch.irqchip_mode) != KVM_IRQCHIP_NONE;
+}
+
+static inline bool vapic_guest_mode(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.hflags & HF_GUEST_MASK;
+}
+
+/* Take the vCPU from the waiters of the CPU it is on, if any. */
+void vapic_vmx_stop_waiting(struct vapic_vcpu *ours);
+
+/* Make room for one more vCPU among the waiters of every CPU; give it back. */
+int vapic_vmx_waiters_reserve(void);
+void vapic_vmx_waiters_release(void);
+
+/* For load and unload; 0 or -ENOMEM. */
+int vapic_vmx_waiters_create(void);
+void vapic_vmx_waiters_destroy(void);
+
+#endif

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Life of the per-VM and per-vCPU objects, and of the PID-pointer table.
+ *
+ * The VM object is made with the VM's first vCPU, since kvm_intel has no op of its own for
+ * the VM, and lives until the last vCPU object is gone, whichever KVM destroys first. A
+ * vCPU leaves the table before KVM frees its descriptor.
+ */
+#include <linux/gfp.h>
+#include <linux/percpu.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include <asm/irq_vectors.h>
+
+#include "../takeover/log.h"
+#include "../takeover/params.h"
+#include "../takeover/vmx_hooks.h"
+#include "glue.h"
+
+DEFINE_MUTEX(vapic_vmx_vms_lock);
+LIST_HEAD(vapic_vmx_vms);
+bool vapic_vmx_ipiv;
+
+static struct kmem_cache *vcpu_cache;
+
+/*
+ * What of APICv kvm_intel found at its own load; it leaves all of it out if a part is
+ * missing, or if it runs on Hyper-V by an enlightened VMCS, whose fields are no VMCS.
+ */
+static bool apicv_usable(void)
+{
+	u32 secondary = SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
+
+	return (vapic_vmcs_config(pin_based_exec_ctrl, u32) & PIN_BASED_POSTED_INTR) &&
+	       (vapic_vmcs_config(cpu_based_exec_ctrl, u32) & CPU_BASED_USE_MSR_BITMAPS) &&
+	       (vapic_vmcs_config(cpu_based_2nd_exec_ctrl, u32) & secondary) == secondary;
+}
+
+int vapic_vmx_load(void)
+{
+	int err;
+
+	if (!apicv_usable()) {
+		vapic_err("kvm_intel found no APICv with posted interrupts on this processor\n");
+		return -EOPNOTSUPP;
+	}
+	vapic_vmx_ipiv = vapic_param_on(VAPIC_ENABLE_IPIV) &&
+			 (vapic_vmcs_config(cpu_based_3rd_exec_ctrl, u64) & TERTIARY_EXEC_IPI_VIRT);
+
+	vcpu_cache = kmem_cache_create("vapic_vmx_vcpu",
+				       sizeof(struct vapic_vcpu) + vapic_pi_vcpu_size(),
+				       VAPIC_PI_ALIGN, SLAB_ACCOUNT, NULL);
+	err = vcpu_cache ? vapic_vmx_waiters_create() : -ENOMEM;
+	if (err)
+		vapic_vmx_unload();
+	return err;
+}
+
+void vapic_vmx_unload(void)
+{
+	vapic_vmx_waiters_destroy();
+	kmem_cache_destroy(vcpu_cache);
+	vcpu_cache = NULL;
+}
+
+const char *vapic_vmx_mode(void)
+{
+	if (vapic_vmx_ipiv)
+		return "posted interrupts, IPI virtualization on, IOMMU posting off";
+	return "posted interrupts, IPI virtualization off, IOMMU posting off";
+}
+
+static unsigned int table_order(u32 entries)
+{
+	return get_order(entries * sizeof(u64));
+}
+
+static void vm_free(struct vapic_vm *vm)
+{
+	if (vm->pid_table)
+		free_pages((unsigned long)vm->pid_table, table_order(vm->pid_entries));
+	kfree(vm);
+}
+
+static void vm_release(struct kref *refs)
+{
+	vm_free(container_of(refs, struct vapic_vm, refs));
+	vapic_vm_pin_put();
+}
+
+/* Both allocations, each of which a test can make fail. */
+static struct vapic_vm *vm_allocate(u32 ids)
+{
+	struct vapic_vm *vm = NULL;
+
+	if (!vapic_create_should_fail())
+		vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
+	if (!vm || !vapic_vmx_ipiv)
+		return vm;
+
+	vm->pid_entries = ids;
+	if (!vapic_create_should_fail())
+		vm->pid_table =
+			(void *)__get_free_pages(GFP_KERNEL_ACCOUNT | __GFP_ZERO, table_order(ids));
+	if (vm->pid_table)
+		return vm;
+	vm_free(vm);
+	return NULL;
+}
+
+/* Before each vCPU, with kvm->lock held, which keeps the first from being made twice. */
+int vapic_vmx_vcpu_precreate(struct kvm *kvm)
+{
+	struct vapic_vm *vm;
+
+	if (vapic_vm_of(kvm) || !vapic_irqchip_in_kernel(kvm))
+		return 0;
+
+	lockdep_assert_held(&kvm->lock);
+	vm = vm_allocate(kvm->arch.max_vcpu_ids);
+	if (!vm)
+		return -ENOMEM;
+
+	kref_init(&vm->refs);
+	INIT_LIST_HEAD(&vm->vcpus);
+	vm->kvm = kvm;
+	vm->pid = task_tgid_nr(current);
+	vapic_vm_of(kvm) = vm;
+
+	mutex_lock(&vapic_vmx_vms_lock);
+	list_add_tail(&vm->node, &vapic_vmx_vms);
+	mutex_unlock(&vapic_vmx_vms_lock);
+	return 0;
+}
+
+void vapic_vmx_vm_destroy(struct kvm *kvm)
+{
+	struct vapic_vm *vm = vapic_vm_of(kvm);
+
+	/* Stock frees what it finds here. */
+	vapic_vm_of(kvm) = NULL;
+	vapic_stock(vm_destroy)(kvm);
+
+	/* Without vCPUs, or without APICs in the kernel, only the pin was taken. */
+	if (!vm) {
+		vapic_vm_pin_put();
+		return;
+	}
+
+	mutex_lock(&vapic_vmx_vms_lock);
+	list_del(&vm->node);
+	vm->kvm = NULL;
+	mutex_unlock(&vapic_vmx_vms_lock);
+	kref_put(&vm->refs, vm_release);
+}
+
+static struct vapic_vcpu *vcpu_allocate(void)
+{
+	struct vapic_vcpu *ours = NULL;
+
+	if (vapic_vmx_ipiv && vapic_vmx_waiters_reserve())
+		return NULL;
+	if (!vapic_create_should_fail())
+		ours = kmem_cache_zalloc(vcpu_cache, GFP_KERNEL_ACCOUNT);
+	if (!ours && vapic_vmx_ipiv)
+		vapic_vmx_waiters_release();
+	return ours;
+}
+
+static void vcpu_free(struct vapic_vcpu *ours)
+{
+	if (vapic_vmx_ipiv)
+		vapic_vmx_waiters_release();
+	kmem_cache_free(vcpu_cache, ours);
+}
+
+int vapic_vmx_vcpu_create(struct kvm_vcpu *vcpu)
+{
+	static const struct vapic_pi_vectors vectors = {
+		.notification = POSTED_INTR_VECTOR,
+		.wakeup = POSTED_INTR_WAKEUP_VECTOR,
+	};
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	struct vapic_vm *vm = vapic_vm_of(vcpu->kvm);
+	struct vapic_vcpu *ours = NULL;
+	struct pi_desc *descriptor;
+	int err;
+
+	if (vapic_irqchip_in_kernel(vcpu->kvm)) {
+		ours = vcpu_allocate();
+		if (!ours)
+			return -ENOMEM;
+	}
+
+	err = vapic_stock(vcpu_create)(vcpu);
+	/* Stock has made the field a list head. */
+	vapic_vcpu_of(vmx) = NULL;
+	if (!ours)
+		return err;
+	if (err) {
+		vcpu_free(ours);
+		return err;
+	}
+
+	descriptor = vapic_descriptor(vmx);
+	vapic_pi_vcpu_init(vapic_core(ours), ours, descriptor, __pa(descriptor),
+			   vapic_field(vcpu->arch.apic, kvm_lapic, regs, void *), vectors);
+	kref_get(&vm->refs);
+	ours->vm = vm;
+	ours->vcpu = vcpu;
+	ours->waits_on = -1;
+	vapic_vcpu_of(vmx) = ours;
+
+	mutex_lock(&vapic_vmx_vms_lock);
+	list_add_tail(&ours->node, &vm->vcpus);
+	mutex_unlock(&vapic_vmx_vms_lock);
+	return 0;
+}
+
+static void vcpu_release(struct kvm_vcpu *vcpu)
+{
+	struct kvm *kvm = vcpu->kvm;
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
+	struct vapic_vm *vm;
+
+	if (!ours)
+		return;
+	vm = ours->vm;
+
+	mutex_lock(&vapic_vmx_vms_lock);
+	list_del(&ours->node);
+	mutex_unlock(&vapic_vmx_vms_lock);
+
+	vapic_pi_vcpu_leave_table(vapic_core(ours));
+
+	/*
+	 * A creation that failed while other vCPUs run: one of them may be in the middle of
+	 * an IPI that found the entry. At the end of a VM nothing runs any more.
+	 */
+	if (vm->pid_table && refcount_read(&kvm->users_count)) {
+		vapic_call(kvm_make_all_cpus_request)(kvm, KVM_REQ_OUTSIDE_GUEST_MODE);
+		synchronize_srcu(&kvm->srcu);
+	}
+
+	vapic_vmx_stop_waiting(ours);
+	vapic_vcpu_of(vmx) = NULL;
+	vcpu_free(ours);
+	kref_put(&vm->refs, vm_release);
+}
+
+void vapic_vmx_vcpu_free(struct kvm_vcpu *vcpu)
+{
+	vcpu_release(vcpu);
+	vapic_stock(vcpu_free)(vcpu);
+}

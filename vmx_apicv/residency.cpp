@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Residency: where hardware that posts an interrupt sends its notification, and whether it
+// sends one. A descriptor is always in one of three states:
+//
+//   loaded      SN=0, NV=notification, NDST=the CPU the vCPU is on
+//   armed       SN=0, NV=wakeup, NDST=the CPU on whose waiters the vCPU is
+//   suppressed  SN=1: nobody is told; load() looks for what came meanwhile
+//
+// Software's own delivery does not look at the state: it sets ON, and finds out from KVM
+// whether the vCPU is in the guest or sleeps.
+#include "state.hpp"
+
+using namespace vapic;
+using namespace vapic::vmx;
+using namespace vapic::hw;
+
+namespace {
+
+constexpr PiControl kOn = PiControl{}.with(PiControl::kOn, true);
+constexpr PiControl kSn = PiControl{}.with(PiControl::kSn, true);
+
+bool pir_empty(const PiDescriptor &descriptor)
+{
+	std::uint64_t any = 0;
+
+	for (const Slot<PirWord> &word : descriptor.pir)
+		any |= word.load().raw();
+	return !any;
+}
+
+// ORDERING pi-control
+//   writers:  the vCPU's own task, all fields; whoever posts sets ON, notification
+//             processing clears it
+//   order:    a locked compare-exchange of the whole word; a plain store would take an ON
+//             back that was set meanwhile
+//   pairs:    posting: PIR bit, then ON if neither ON nor SN is set, in one locked
+//             operation on this word
+//   barrier:  here
+//   if lost:  with ON the notification: the vCPU sleeps on a posted interrupt
+//   checked:  posted_interleaving_test; selftest ipi_blocked
+template <typename Change>
+PiControl replace(Slot<PiControl> &slot, Change change, OnCpu)
+{
+	for (;;) {
+		const PiControl seen = slot.load();
+		const PiControl wanted = change(seen);
+
+		// Nothing to write: ON, the only bit that others change, may be anything.
+		if (wanted == seen)
+			return seen;
+		// Success: from here posts go by the new word.
+		if (slot.try_replace(seen, wanted))
+			return seen;
+		// Failure: somebody set or cleared ON, which decides nothing; once more.
+	}
+}
+
+} // namespace
+
+u32 vapic_pi_destination(u32 host_id, bool x2apic)
+{
+	return x2apic ? host_id : host_id << 8 & 0xff00;
+}
+
+// ORDERING sn-clear
+//   writers:  as pi-control
+//   order:    SN is cleared by a locked operation, then PIR is read
+//   pairs:    posting: PIR bit, then a locked look at SN. It sees SN=0 and sets ON, or
+//             the bit is seen here
+//   barrier:  here, the compare-exchange
+//   if lost:  PIR holds a vector without ON: nobody takes it before the next post
+//   checked:  posted_interleaving_test (load_reads_pir_first); selftest ipi_lost
+void vapic_pi_vcpu_load(vapic_pi_vcpu *vcpu, u32 destination)
+{
+	Slot<PiControl> &control = vcpu->descriptor->control;
+	const PiControl before = replace(
+		control,
+		[&](PiControl seen) {
+			return seen.with(PiControl::kSn, false)
+				.with(PiControl::kNv, vcpu->notification)
+				.with(PiControl::kNdst, NotificationDestination{destination});
+		},
+		OnCpu{});
+
+	// Without SN, every post has set ON or is about to.
+	if (before.get(PiControl::kSn) && !pir_empty(*vcpu->descriptor))
+		control.set_bits(kOn);
+}
+
+void vapic_pi_vcpu_suppress(vapic_pi_vcpu *vcpu)
+{
+	// No order: a notification that is sent nevertheless does nothing outside the guest,
+	// and the load() that must follow finds ON.
+	vcpu->descriptor->control.set_bits(kSn);
+}
+
+// ORDERING wakeup-arm
+//   writers:  as pi-control
+//   order:    the vCPU is among the CPU's waiters, then NV=wakeup, then the look at ON,
+//             which is part of the same locked operation
+//   pairs:    posting: ON, then NV, in one locked operation. It sees the wakeup vector, or
+//             its ON is seen here
+//   barrier:  here
+//   if lost:  the notification went out by the vector that wakes nobody
+//   checked:  posted_interleaving_test (arm_silently, arm_before_add); selftest ipi_blocked
+bool vapic_pi_vcpu_arm(vapic_pi_vcpu *vcpu)
+{
+	const PiControl before = replace(
+		vcpu->descriptor->control,
+		[&](PiControl seen) {
+			return seen.with(PiControl::kSn, false).with(PiControl::kNv, vcpu->wakeup);
+		},
+		OnCpu{});
+
+	return before.get(PiControl::kOn);
+}
+
+bool vapic_pi_vcpu_pending(const vapic_pi_vcpu *vcpu)
+{
+	const PiControl control = vcpu->descriptor->control.load();
+
+	// Without SN, what is in PIR has its ON. The answer is a hint.
+	return control.get(PiControl::kOn) ||
+	       (control.get(PiControl::kSn) && !pir_empty(*vcpu->descriptor));
+}

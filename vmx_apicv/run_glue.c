@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The paths of every interrupt: delivery, and what a vCPU does before it enters the guest.
+ */
+#include <vapic/pi_hot.h>
+
+#include <asm/apic.h>
+#include <asm/irq_vectors.h>
+
+#include <vapic/hot.h>
+
+#include "../takeover/vmx_hooks.h"
+#include "glue.h"
+#include "vmcs_glue.h"
+
+/*
+ * Something was posted, with a full barrier behind it. A vCPU that is neither in the guest
+ * nor asleep looks before it becomes either: after it has written its mode, or that it
+ * waits.
+ */
+static __always_inline void notify(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours, int vector)
+{
+	if (READ_ONCE(vcpu->mode) == IN_GUEST_MODE) {
+		/*
+		 * On this CPU it cannot be in the guest any more, and looks before it is
+		 * again, even if this task has only now come here. If it moves meanwhile,
+		 * the interrupt does nothing where it arrives.
+		 */
+		int cpu = READ_ONCE(vcpu->cpu);
+
+		if (cpu != raw_smp_processor_id()) {
+			__apic_send_IPI_mask(cpumask_of(cpu), vector);
+			atomic64_inc(&ours->notifications);
+		}
+	} else if (kvm_vcpu_is_blocking(vcpu)) {
+		vapic_call(kvm_vcpu_wake_up)(vcpu);
+	}
+}
+
+/*
+ * The notification vector that a nested guest's own hypervisor has chosen: what is posted
+ * is in that one's descriptor. posted_intr_nv is -1 unless it uses posted interrupts.
+ */
+static noinline bool deliver_nested(struct kvm_vcpu *vcpu, struct vcpu_vmx *vmx, int vector)
+{
+	if (vector != READ_ONCE(vapic_nested(vmx, posted_intr_nv, u16)))
+		return false;
+
+	/* If hardware does not take it in time, KVM does at the next entry. */
+	vapic_nested(vmx, pi_pending, bool) = true;
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	/* The request, then the look at vcpu->mode. */
+	smp_mb__after_atomic();
+	notify(vcpu, vapic_vcpu_of(vmx), POSTED_INTR_NESTED_VECTOR);
+	return true;
+}
+
+/* KVM delivers to a vCPU that is not accelerated; make it look. */
+static noinline void deliver_inactive(struct kvm_vcpu *vcpu, struct kvm_lapic *apic,
+				      struct vapic_vcpu *ours, int vector)
+{
+	vapic_hot_set_irr(vapic_field(apic, kvm_lapic, regs, void *), vector);
+	/* After the bit: KVM clears the flag, looks at the IRR, and sets it again. */
+	vapic_field(apic, kvm_lapic, irr_pending, bool) = true;
+	/* It may be accelerated again by now. */
+	vapic_pi_vcpu_unsettle(vapic_core(ours));
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	vapic_call(kvm_vcpu_kick)(vcpu);
+}
+
+void vapic_vmx_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
+				 int vector)
+{
+	struct kvm_vcpu *vcpu = vapic_field(apic, kvm_lapic, vcpu, struct kvm_vcpu *);
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
+
+	if (unlikely(vapic_guest_mode(vcpu)) && deliver_nested(vcpu, vmx, vector))
+		goto accepted;
+	if (unlikely(!READ_ONCE(vapic_apicv_active(apic))))
+		return deliver_inactive(vcpu, apic, ours, vector);
+	if (vapic_hot_pi_post(vapic_descriptor(vmx), vector))
+		notify(vcpu, ours, POSTED_INTR_VECTOR);
+accepted:
+	vapic_trace_kvm_apicv_accept_irq(vcpu->vcpu_id, delivery_mode, trig_mode, vector);
+}
+
+/* Store one byte of the guest interrupt status, which means a vector, or 0 for none. */
+static void set_status(u16 field, u8 shift, int vector)
+{
+	u16 old = vapic_vmcs_read(GUEST_INTR_STATUS);
+	u16 new = (old & ~field) | (vector < 0 ? 0 : vector) << shift;
+
+	if (new != old)
+		vapic_vmcs_write(GUEST_INTR_STATUS, new);
+}
+
+static void set_rvi(int vector)
+{
+	set_status(VAPIC_HOT_RVI, 0, vector);
+}
+
+/* Something was posted, or RVI is not known, or RVI is not what counts. */
+static noinline int sync(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	bool active = vapic_apicv_active(apic);
+	bool to_rvi = active && !vapic_guest_mode(vcpu);
+	struct vapic_pi_irr irr = vapic_pi_vcpu_sync(vapic_core(ours), to_rvi);
+
+	if (to_rvi) {
+		set_rvi(irr.highest);
+		return irr.highest;
+	}
+
+	/* Without virtual-interrupt delivery KVM has to be told, and its flag kept true. */
+	if (irr.fresh) {
+		if (!active)
+			vapic_field(apic, kvm_lapic, irr_pending, bool) = true;
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+	}
+	return irr.highest;
+}
+
+int vapic_vmx_sync_pir_to_irr(struct kvm_vcpu *vcpu)
+{
+	struct vapic_vcpu *ours = vapic_vcpu_of(to_vmx(vcpu));
+	int rvi;
+
+	if (unlikely(vapic_guest_mode(vcpu)) || !vapic_hot_pi_settled(vapic_core(ours)))
+		return sync(vcpu, ours);
+
+	/* Sync without APICv leaves RVI unknown, so it is on here. */
+	rvi = vapic_vmcs_read(GUEST_INTR_STATUS) & VAPIC_HOT_RVI;
+	return rvi ?: -1;
+}
+
+/*
+ * KVM has changed the IRR of the page and says what is highest now. With a nested guest
+ * running, the current VMCS is that one's.
+ */
+void vapic_vmx_hwapic_irr_update(struct kvm_vcpu *vcpu, int max_irr)
+{
+	if (vapic_guest_mode(vcpu))
+		vapic_pi_vcpu_unsettle(vapic_core(vapic_vcpu_of(to_vmx(vcpu))));
+	else
+		set_rvi(max_irr);
+}
+
+void vapic_vmx_hwapic_isr_update(struct kvm_vcpu *vcpu, int max_isr)
+{
+	/* The ISR is that of the outer guest's page; its SVI waits for its VMCS. */
+	if (vapic_guest_mode(vcpu))
+		vapic_nested(to_vmx(vcpu), update_vmcs01_hwapic_isr, bool) = true;
+	else
+		set_status(VAPIC_HOT_SVI, 8, max_isr);
+}
+
+/* The page is about to be written from outside: nothing older may get into it. */
+void vapic_vmx_apicv_pre_state_restore(struct kvm_vcpu *vcpu)
+{
+	struct vapic_vcpu *ours = vapic_vcpu_of(to_vmx(vcpu));
+
+	if (ours)
+		vapic_pi_vcpu_discard(vapic_core(ours));
+}
+
+bool vapic_vmx_dy_apicv_has_pending_interrupt(struct kvm_vcpu *vcpu)
+{
+	return vapic_pi_vcpu_pending(vapic_core(vapic_vcpu_of(to_vmx(vcpu))));
+}
+
+void vapic_vmx_load_eoi_exitmap(struct kvm_vcpu *vcpu, u64 *eoi_exit_bitmap)
+{
+	struct vapic_vcpu *ours = vapic_vcpu_of(to_vmx(vcpu));
+	int i;
+
+	if (!ours || !vapic_apicv_active(vcpu->arch.apic))
+		return;
+	/* Not into the nested guest's VMCS; KVM asks again when that has exited. */
+	if (vapic_guest_mode(vcpu)) {
+		vcpu->arch.load_eoi_exitmap_pending = true;
+		return;
+	}
+
+	/* Nearly always four comparisons and no more. */
+#pragma GCC unroll 4
+	for (i = 0; i < ARRAY_SIZE(ours->eoi_exits); i++) {
+		if (ours->eoi_exits[i] == eoi_exit_bitmap[i])
+			continue;
+		ours->eoi_exits[i] = eoi_exit_bitmap[i];
+		/* One field of 64 bits takes two encodings. */
+		vapic_vmcs_write(EOI_EXIT_BITMAP0 + 2 * i, eoi_exit_bitmap[i]);
+	}
+}
+
+/* Interrupts of assigned devices stay remapped: the IOMMU posts nothing. */
+int vapic_vmx_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_irq, bool set)
+{
+	if (set)
+		pr_info_once("vapic: interrupts of assigned devices are remapped, not posted\n");
+	return 0;
+}
+
+/* So no vCPU that sleeps needs to get ready for their posts. */
+void vapic_vmx_pi_start_assignment(struct kvm *kvm) {}

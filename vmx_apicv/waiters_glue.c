@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Waking vCPUs that sleep while hardware may post to them.
+ *
+ * Each possible CPU has a list of those that went to sleep on it, since that is where the
+ * wakeup vector is sent, whether they move or not. A list must take any vCPU at any time
+ * and without allocating, so that all vCPUs of the host fit in each of them: 16 bytes per
+ * vCPU and CPU. A CPU that goes offline keeps its list; as with stock KVM, hardware's
+ * notifications to it are lost until its sleepers wake by other means.
+ */
+#include <linux/cpumask.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/spinlock.h>
+
+#include <asm/apic.h>
+#include <asm/irq_vectors.h>
+
+#include "../takeover/vmx_hooks.h"
+#include "glue.h"
+
+struct cpu_waiters {
+	/*
+	 * Taken with interrupts off: inside the scheduler's own lock when a vCPU goes to
+	 * sleep, and around a wake-up, which takes that of the sleeper, by the handler.
+	 * The two cannot wait for each other: the first is of a task on this CPU, and the
+	 * handler cannot run there meanwhile. lockdep does not see that; hence the subclass.
+	 */
+	raw_spinlock_t lock;
+	struct vapic_pi_waiters *list; /* NULL without IPI virtualization */
+};
+
+#define GOING_TO_SLEEP 1
+
+static DEFINE_PER_CPU(struct cpu_waiters, waiters);
+
+/* How many vCPUs there are, and for how many there is room. */
+static DEFINE_MUTEX(reserve_lock);
+static u32 reserved, room;
+
+/* Room for @capacity on one CPU, with those who wait there. */
+static int grow(struct cpu_waiters *w, u32 capacity)
+{
+	struct vapic_pi_waiters *list = NULL, *old;
+
+	/* An earlier attempt may have failed on another CPU. */
+	if (w->list && vapic_pi_waiters_capacity(w->list) >= capacity)
+		return 0;
+
+	if (!vapic_create_should_fail())
+		list = kvzalloc(vapic_pi_waiters_size(capacity), GFP_KERNEL);
+	if (!list)
+		return -ENOMEM;
+
+	raw_spin_lock_irq(&w->lock);
+	old = w->list;
+	vapic_pi_waiters_init(list, capacity, old);
+	w->list = list;
+	raw_spin_unlock_irq(&w->lock);
+	kvfree(old);
+	return 0;
+}
+
+static int grow_all(u32 capacity)
+{
+	int cpu, err;
+
+	for_each_possible_cpu(cpu)
+	{
+		err = grow(per_cpu_ptr(&waiters, cpu), capacity);
+		if (err)
+			return err;
+	}
+	room = capacity;
+	return 0;
+}
+
+int vapic_vmx_waiters_create(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) raw_spin_lock_init(&per_cpu_ptr(&waiters, cpu)->lock);
+	return 0;
+}
+
+void vapic_vmx_waiters_destroy(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+	{
+		kvfree(per_cpu_ptr(&waiters, cpu)->list);
+		per_cpu_ptr(&waiters, cpu)->list = NULL;
+	}
+	room = 0;
+}
+
+int vapic_vmx_waiters_reserve(void)
+{
+	int err = 0;
+
+	mutex_lock(&reserve_lock);
+	if (reserved == room)
+		err = grow_all(room ? 2 * room : 64);
+	if (!err)
+		reserved++;
+	mutex_unlock(&reserve_lock);
+	return err;
+}
+
+/* The memory stays until unload. */
+void vapic_vmx_waiters_release(void)
+{
+	mutex_lock(&reserve_lock);
+	reserved--;
+	mutex_unlock(&reserve_lock);
+}
+
+/* Must be the first thing that a vCPU does when it is back on a CPU. */
+void vapic_vmx_stop_waiting(struct vapic_vcpu *ours)
+{
+	/*
+	 * Acquire: -1 means that the handler, if it was that, is done with the vCPU, which
+	 * may end right now.
+	 */
+	int cpu = smp_load_acquire(&ours->waits_on);
+	struct cpu_waiters *w;
+	unsigned long flags;
+
+	if (cpu < 0)
+		return;
+
+	w = per_cpu_ptr(&waiters, cpu);
+	raw_spin_lock_irqsave(&w->lock, flags);
+	if (ours->waits_on >= 0) {
+		vapic_pi_waiters_remove(w->list, vapic_core(ours));
+		ours->waits_on = -1;
+	}
+	raw_spin_unlock_irqrestore(&w->lock, flags);
+}
+
+/* The vCPU is about to sleep on this CPU with interrupts enabled in the guest. */
+static void wait_here(struct vapic_vcpu *ours)
+{
+	struct cpu_waiters *w;
+	unsigned long flags;
+	bool added;
+
+	local_irq_save(flags);
+	w = this_cpu_ptr(&waiters);
+	raw_spin_lock_nested(&w->lock, GOING_TO_SLEEP);
+	added = vapic_pi_waiters_add(w->list, vapic_core(ours));
+	if (added)
+		ours->waits_on = smp_processor_id();
+	raw_spin_unlock(&w->lock);
+
+	/*
+	 * The first notification went out by the other vector. A wake-up is not allowed
+	 * from inside the scheduler, an interrupt is, and waits until it may be taken.
+	 */
+	if (added && vapic_pi_vcpu_arm(vapic_core(ours)))
+		__apic_send_IPI_self(POSTED_INTR_WAKEUP_VECTOR);
+	local_irq_restore(flags);
+}
+
+void vapic_vmx_wakeup_handler(void)
+{
+	struct cpu_waiters *w = this_cpu_ptr(&waiters);
+	struct vapic_vcpu *ours;
+
+	/* The vector is stock's too, and may come late. */
+	if (!READ_ONCE(w->list))
+		return;
+
+	raw_spin_lock(&w->lock);
+	for (ours = vapic_pi_waiters_first(w->list); ours; ours = vapic_pi_waiters_next(w->list)) {
+		/* ON stays set until the vCPU is back, so nobody needs to tell it again. */
+		ours->wakeups++;
+		vapic_call(kvm_vcpu_wake_up)(ours->vcpu);
+		/* The vCPU may go its way, and away, from here. */
+		smp_store_release(&ours->waits_on, -1);
+	}
+	raw_spin_unlock(&w->lock);
+}
+
+/*
+ * load and put come from vcpu_load() and vcpu_put(), and from the preemption notifiers,
+ * always in the vCPU's task (or its creator's).
+ */
+void vapic_hook_vmx_vcpu_pi_load(struct kvm_vcpu *vcpu, int cpu)
+{
+	struct vapic_vcpu *ours = vapic_vcpu_of(to_vmx(vcpu));
+
+	lockdep_assert_preemption_disabled();
+	if (!ours)
+		return;
+	vapic_vmx_stop_waiting(ours);
+	vapic_pi_vcpu_load(vapic_core(ours),
+			   vapic_pi_destination(cpu_physical_id(cpu), x2apic_mode));
+}
+
+/*
+ * Who sleeps must be woken by hardware's posts if hardware posts: by IPI virtualization
+ * today, and then to every vCPU of the VM. Without it, software posts and wakes.
+ */
+void vapic_hook_vmx_vcpu_pi_put(struct kvm_vcpu *vcpu)
+{
+	struct vapic_vcpu *ours = vapic_vcpu_of(to_vmx(vcpu));
+
+	lockdep_assert_preemption_disabled();
+	if (!ours || !ours->vm->pid_table)
+		return;
+	if (kvm_vcpu_is_blocking(vcpu) && !vapic_call(vmx_interrupt_blocked)(vcpu))
+		wait_here(ours);
+	else
+		vapic_pi_vcpu_suppress(vapic_core(ours));
+}
