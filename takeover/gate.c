@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The gate that VM creation passes.
+ *
+ * Creation holds gate_lock for reading around the stock vm_init; load and unload hold
+ * it for writing.  A creation has a reference on the vendor's module through its open
+ * /dev/kvm, so "only vapic refers to it", asked behind the closed gate, means that no
+ * VM exists and that none was past the gate when it closed.
+ */
+#include "gate.h"
+
+#include <linux/atomic.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/rwsem.h>
+#include <linux/wait.h>
+
+#include "hooks.h"
+#include "redirect.h"
+
+static int create(struct kvm *kvm);
+
+DEFINE_STATIC_CALL_RET0(vapic_stock_vm_init, *((struct kvm_x86_ops *)NULL)->vm_init);
+struct vapic_op vapic_gate_op = VAPIC_OP_ROW(vm_init, create, vapic_stock_vm_init, true);
+
+static DECLARE_RWSEM(gate_lock);
+
+/* True from the end of load to the gate's removal.  Written under gate_lock. */
+static bool in_charge;
+
+/* Creations inside create(). */
+static atomic_t inside = ATOMIC_INIT(0);
+
+/* For both of the above. */
+static DECLARE_WAIT_QUEUE_HEAD(changed);
+
+void vapic_vm_pin_put(void)
+{
+	module_put(THIS_MODULE);
+}
+
+/* Let one creation through while vapic is in charge: as ours, with a pin. */
+static int create_pinned(struct kvm *kvm)
+{
+	int ret = static_call(vapic_stock_vm_init)(kvm);
+
+	if (ret)
+		vapic_vm_pin_put();
+	return ret;
+}
+
+static int create(struct kvm *kvm)
+{
+	bool leaving = false;
+	int ret = 0;
+
+	atomic_inc(&inside);
+
+	down_read(&gate_lock);
+	if (!in_charge)
+		ret = static_call(vapic_stock_vm_init)(kvm);
+	else if (try_module_get(THIS_MODULE))
+		ret = create_pinned(kvm);
+	else
+		leaving = true;
+	up_read(&gate_lock);
+
+	/*
+	 * rmmod has made up its mind but has not closed the gate yet.  From there it
+	 * does not turn back, so wait for stock code instead of failing a creation that
+	 * has nothing to do with vapic.
+	 */
+	if (leaving) {
+		wait_event(changed, !READ_ONCE(in_charge));
+		ret = static_call(vapic_stock_vm_init)(kvm);
+	}
+
+	if (atomic_dec_and_test(&inside))
+		wake_up_all(&changed);
+	return ret;
+}
+
+int vapic_gate_install(void)
+{
+	down_write(&gate_lock);
+	vapic_op_swap(&vapic_gate_op);
+	return 0;
+}
+
+void vapic_gate_remove(void)
+{
+	vapic_op_restore(&vapic_gate_op);
+	WRITE_ONCE(in_charge, false);
+	up_write(&gate_lock);
+	wake_up_all(&changed);
+
+	/*
+	 * A creation may sleep in the gate for long, which Tasks RCU takes for having
+	 * left: hence the count.  First wait for those on their way in to be counted,
+	 * then for the count, then for everybody on the last instructions of any hook.
+	 */
+	synchronize_rcu_tasks();
+	wait_event(changed, !atomic_read(&inside));
+	vapic_redirect_wait();
+}
+
+int vapic_gate_open(void)
+{
+	WRITE_ONCE(in_charge, true);
+	up_write(&gate_lock);
+	return 0;
+}
+
+void vapic_gate_close(void)
+{
+	down_write(&gate_lock);
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Load and unload: all of the takeover or none of it.
+ *
+ * One table lists the steps in the order of load.  A step that fails has said why and
+ * has changed nothing; the steps before it are then undone in reverse, as unload does
+ * with all of them.  Nothing of KVM changes before the step "gate".
+ */
+#include <linux/init.h>
+#include <linux/list.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+
+#include "build_id.h"
+#include "gate.h"
+#include "log.h"
+#include "params.h"
+#include "redirect.h"
+#include "requirements.h"
+#include "status.h"
+#include "symbols.h"
+#include "vendor.h"
+#include "version.h"
+
+static const struct vapic_vendor *const vendors[] = {&vapic_svm, &vapic_vmx};
+
+const struct vapic_vendor *vapic_vendor;
+
+/* The parameter by which nothing is taken over. */
+static const char *idle_reason;
+
+/* Pinned from the step "KVM modules" on. */
+static struct module *kvm_module, *vendor_module;
+
+/* What the step "enable_apicv" found. */
+static bool stock_enable_apicv;
+
+static int check_processor(void)
+{
+	return vapic_vendor->check_processor();
+}
+
+static int resolve_kernel(void)
+{
+	return vapic_symbols_resolve(VAPIC_KERNEL);
+}
+
+/* A reference on a module that has finished loading; NULL if there is none. */
+static struct module *pin_module(const char *name)
+{
+	struct module *module;
+
+	guard(preempt)();
+	module = vapic_call(find_module)(name);
+	if (!module || module->state != MODULE_STATE_LIVE || !try_module_get(module))
+		return NULL;
+	return module;
+}
+
+static void unpin_modules(void)
+{
+	module_put(vendor_module);
+	module_put(kvm_module);
+}
+
+static int pin_modules(void)
+{
+	kvm_module = pin_module("kvm");
+	vendor_module = pin_module(vapic_vendor->module);
+	if (kvm_module && vendor_module)
+		return 0;
+
+	unpin_modules();
+	vapic_err("%s is not loaded: run modprobe %s\n", vapic_vendor->module,
+		  vapic_vendor->module);
+	return -ENXIO;
+}
+
+static int check_builds(void)
+{
+	return vapic_build_id_check(kvm_module, VAPIC_BUILD_ID_kvm) ?:
+		       vapic_build_id_check(vendor_module, vapic_vendor->build_id);
+}
+
+static int resolve_kvm(void)
+{
+	return vapic_symbols_resolve("kvm") ?: vapic_symbols_resolve(vapic_vendor->module);
+}
+
+static int check_module(void)
+{
+	return vapic_vendor->check_module();
+}
+
+static int find_takeovers(void)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < vapic_vendor->redirect_count && !ret; i++)
+		ret = vapic_redirect_find(&vapic_vendor->redirects[i], vapic_vendor->module);
+	for (i = 0; i < vapic_vendor->op_count && !ret; i++)
+		ret = vapic_op_find(&vapic_vendor->ops[i]);
+	return ret ?: vapic_op_find(&vapic_gate_op);
+}
+
+static int load_vendor(void)
+{
+	return vapic_vendor->load();
+}
+
+static void unload_vendor(void)
+{
+	vapic_vendor->unload();
+}
+
+/* Behind the closed gate: gate.c says why this is enough. */
+static int check_no_vm(void)
+{
+	size_t vms;
+
+	mutex_lock(&vapic_data(kvm_lock));
+	vms = list_count_nodes(&vapic_data(vm_list));
+	mutex_unlock(&vapic_data(kvm_lock));
+
+	if (vms) {
+		vapic_err("%zu virtual machine%s alive: stop %s, then load again\n", vms,
+			  vms == 1 ? " is" : "s are", vms == 1 ? "it" : "them");
+		return -EBUSY;
+	}
+	if (module_refcount(vendor_module) > 1) {
+		vapic_err("/dev/kvm is open, or a BPF program is attached to %s: end that, then "
+			  "load again\n",
+			  vapic_vendor->module);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int swap_ops(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < vapic_vendor->op_count; i++)
+		vapic_op_swap(&vapic_vendor->ops[i]);
+	return 0;
+}
+
+static void restore_ops(void)
+{
+	unsigned int i;
+
+	for (i = vapic_vendor->op_count; i-- > 0;)
+		vapic_op_restore(&vapic_vendor->ops[i]);
+}
+
+static void remove_redirects(void)
+{
+	unsigned int i;
+
+	for (i = vapic_vendor->redirect_count; i-- > 0;)
+		vapic_redirect_remove(&vapic_vendor->redirects[i]);
+}
+
+static int install_redirects(void)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < vapic_vendor->redirect_count; i++) {
+		ret = vapic_load_should_fail(vapic_vendor->redirects[i].name) ?
+			      -ENOMEM :
+			      vapic_redirect_install(&vapic_vendor->redirects[i]);
+		if (ret) {
+			remove_redirects();
+			return ret;
+		}
+	}
+	return 0;
+}
+
+static int switch_on(void)
+{
+	vapic_vendor->switch_on();
+	return 0;
+}
+
+static void switch_off(void)
+{
+	vapic_vendor->switch_off();
+}
+
+static int enable(void)
+{
+	stock_enable_apicv = vapic_data(enable_apicv);
+	WRITE_ONCE(vapic_data(enable_apicv), true);
+	return 0;
+}
+
+static void restore_enable(void)
+{
+	WRITE_ONCE(vapic_data(enable_apicv), stock_enable_apicv);
+}
+
+struct step {
+	const char *name;
+	int (*enter)(void);
+	void (*leave)(void);
+};
+
+static const struct step takeover[] = {
+	{"processor", check_processor},
+	{"symbol lookup", vapic_symbols_init},
+	{"kernel symbols", resolve_kernel},
+	{"KVM modules", pin_modules, unpin_modules},
+	{"builds", check_builds},
+	{"KVM symbols", resolve_kvm},
+	{"KVM settings", check_module},
+	{"ftrace", vapic_redirect_available},
+	{"takeovers", find_takeovers},
+	{"objects", load_vendor, unload_vendor},
+	{"status", vapic_status_create, vapic_status_remove},
+	{"gate", vapic_gate_install, vapic_gate_remove},
+	{"no VM", check_no_vm},
+	{"ops", swap_ops, restore_ops},
+	{"redirects", install_redirects, remove_redirects},
+	{"switches", switch_on, switch_off},
+	{"enable_apicv", enable, restore_enable},
+	{"open gate", vapic_gate_open, vapic_gate_close},
+};
+
+/* avic=0 and its twin: nothing of KVM is looked at, let alone changed. */
+static const struct step idle[] = {
+	{"status", vapic_status_create, vapic_status_remove},
+};
+
+static const struct step *steps;
+static unsigned int step_count;
+
+static void leave_steps(unsigned int count)
+{
+	while (count-- > 0) {
+		if (steps[count].leave)
+			steps[count].leave();
+	}
+}
+
+/* The vendor to take over; NULL if that is not wanted. */
+static int choose_vendor(void)
+{
+	const struct vapic_vendor *vendor = NULL;
+	bool wanted;
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < ARRAY_SIZE(vendors) && !vendor; i++)
+		if (vendors[i]->present())
+			vendor = vendors[i];
+	if (!vendor) {
+		vapic_err("this processor has neither SVM nor VMX, or the firmware hides it\n");
+		return -ENODEV;
+	}
+
+	ret = vendor->wanted(&wanted);
+	if (ret)
+		return ret;
+	if (wanted)
+		vapic_vendor = vendor;
+	else
+		idle_reason = vendor->off;
+	return 0;
+}
+
+static int __init vapic_load(void)
+{
+	unsigned int i;
+	int ret;
+
+	ret = vapic_params_check() ?: choose_vendor();
+	if (ret)
+		return ret;
+
+	steps = vapic_vendor ? takeover : idle;
+	step_count = vapic_vendor ? ARRAY_SIZE(takeover) : ARRAY_SIZE(idle);
+
+	for (i = 0; i < step_count; i++) {
+		ret = vapic_load_should_fail(steps[i].name) ? -ENOMEM : steps[i].enter();
+		if (ret) {
+			leave_steps(i);
+			return ret;
+		}
+	}
+
+	if (vapic_vendor)
+		vapic_info("%s took over %s of %s (%u functions, %u ops); %s\n", VAPIC_VERSION,
+			   vapic_vendor->what, vapic_vendor->module, vapic_vendor->redirect_count,
+			   vapic_vendor->op_count + 1, vapic_vendor->mode());
+	else
+		vapic_info("%s took over nothing, as %s asks\n", VAPIC_VERSION, idle_reason);
+	return 0;
+}
+
+static void __exit vapic_unload(void)
+{
+	leave_steps(step_count);
+	vapic_info("unloaded, KVM is as it was before\n");
+}
+
+module_init(vapic_load);
+module_exit(vapic_unload);
+
+MODULE_DESCRIPTION("Local APIC acceleration for stock KVM");
+MODULE_VERSION(VAPIC_VERSION);
+MODULE_LICENSE("GPL");

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Members of kvm_x86_ops: swap for ours, call the stock one, put it back.
+ *
+ * KVM reaches an op through a static call, and here and there tests or calls
+ * the pointer in kvm_x86_ops; both change together.  What the op was before
+ * is reached by a static call of vapic, in the glue by vapic_stock(op).
+ */
+#ifndef VAPIC_TAKEOVER_OPS_H
+#define VAPIC_TAKEOVER_OPS_H
+
+#include <linux/kvm_host.h>
+#include <linux/static_call.h>
+
+/* One op and what it was; a row of a vendor's table. */
+struct vapic_op {
+	const char *name;
+	size_t offset; /* of the pointer in kvm_x86_ops */
+	void *ours;
+	bool wraps_stock;
+
+	/* The static call behind vapic_stock(). */
+	struct static_call_key *stock_key;
+	void *stock_tramp;
+
+	/* Found at load: the static call of KVM, and what both places held. */
+	struct static_call_key *key;
+	void *tramp;
+	void *stock_func;
+	void *stock_pointer;
+	bool swapped;
+};
+
+#define VAPIC_OP_ROW(op, ours_, stock, wraps)                                                      \
+	{                                                                                          \
+		.name = #op, .offset = offsetof(struct kvm_x86_ops, op), .ours = (ours_),          \
+		.wraps_stock = (wraps), .stock_key = &STATIC_CALL_KEY(stock),                      \
+		.stock_tramp = STATIC_CALL_TRAMP_ADDR(stock),                                      \
+	}
+
+/*
+ * Find the op's static call.  Changes nothing.  -ENOENT, logged, if it is missing.
+ */
+int vapic_op_find(struct vapic_op *op);
+
+/* Put ours in; cannot fail.  May sleep. */
+void vapic_op_swap(struct vapic_op *op);
+
+/* Put back exactly what vapic_op_swap() found; nothing if it did not run. */
+void vapic_op_restore(struct vapic_op *op);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Module parameters.
+ *
+ *   avic         y/n, any spelling kvm_amd takes for its own: take over AVIC or nothing
+ *   enable_apicv y/n, as of kvm_intel: take over APICv or nothing
+ *   enable_ipiv  y/n, as of kvm_intel: use IPI virtualization where the processor has it
+ *   fail_step    N: point N of load where something can fail does, out of memory (tests)
+ *   fail_create  N: allocation N of VM and vCPU creation from now on fails, once (tests)
+ */
+#ifndef VAPIC_TAKEOVER_PARAMS_H
+#define VAPIC_TAKEOVER_PARAMS_H
+
+#include <linux/types.h>
+
+enum vapic_param { VAPIC_AVIC, VAPIC_ENABLE_APICV, VAPIC_ENABLE_IPIV };
+
+/* 0; -EINVAL, logged, if one of them was given a value that is neither on nor off. */
+int vapic_params_check(void);
+
+/* The value, by default true; true if the user gave it. */
+bool vapic_param_on(enum vapic_param param);
+bool vapic_param_given(enum vapic_param param);
+
+/*
+ * For a parameter of the other vendor: 0, or -EINVAL if the user switched it on, logged
+ * with @instead as the parameter to use.
+ */
+int vapic_param_refuse(enum vapic_param param, const char *instead);
+
+/*
+ * Ask once at each point of load where something can fail, in order: true, and
+ * logged, at the one that fail_step names.
+ */
+bool vapic_load_should_fail(const char *point);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Functions that KVM calls directly: replace one at its ftrace site.
+ *
+ * The kernel keeps a patchable call at the start of every traceable function; a
+ * "direct" user of ftrace owns where it goes.  There is one such user per function,
+ * so BPF fentry programs and live patches on the same function exclude vapic.
+ */
+#ifndef VAPIC_TAKEOVER_REDIRECT_H
+#define VAPIC_TAKEOVER_REDIRECT_H
+
+#include <linux/ftrace.h>
+
+/* One function; a row of a vendor's table. */
+struct vapic_redirect {
+	const char *name;
+	unsigned long stub; /* of redirect_stubs.S */
+	unsigned long site; /* the patchable call, found at load */
+	struct ftrace_ops ops;
+	bool active;
+};
+
+/*
+ * Find the function in @module and check that its site is free.  Changes nothing.
+ * Logs the reason for -ENOENT (no function or no site) and -EBUSY (another user).
+ */
+int vapic_redirect_find(struct vapic_redirect *redirect, const char *module);
+
+/* Redirect; may sleep.  Logs the reason for an error, after which nothing changed. */
+int vapic_redirect_install(struct vapic_redirect *redirect);
+
+/*
+ * Undo; nothing if not active.  A caller may still be in the stub or in ours until
+ * vapic_redirect_wait() has returned, once for any number of removals.
+ */
+void vapic_redirect_remove(struct vapic_redirect *redirect);
+void vapic_redirect_wait(void);
+
+/* 0, or -EAGAIN with the reason logged if ftrace is switched off. */
+int vapic_redirect_available(void);
+
+#endif

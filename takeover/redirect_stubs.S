@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One stub for each redirected function, called from its ftrace site instead of
+ * running its body.
+ *
+ * On entry the stack holds the way back into the stock function, then the way back
+ * to its caller, and the arguments are untouched.  Ours runs with them.  Afterwards
+ * the stub must return to the caller with the stock body left out.  Dropping the
+ * inner return address would leave the processor's return-stack buffer one entry
+ * out for every return up the call chain; instead the stub overwrites it with
+ * vapic_bare_return and lets both returns happen: one is mispredicted, none after.
+ *
+ * For the unwinder this is an ordinary function called from the stock one, before
+ * the overwrite and after it alike.
+ */
+#include <linux/linkage.h>
+#include <linux/objtool.h>
+#include <asm/alternative.h>
+#include <asm/nospec-branch.h>
+
+	.text
+
+/* Reached by a return only, hence without ENDBR. */
+SYM_START(vapic_bare_return, SYM_L_LOCAL, SYM_F_ALIGN)
+	ANNOTATE_NOENDBR
+	RET
+SYM_FUNC_END(vapic_bare_return)
+
+.macro vapic_redirect_stub name
+SYM_FUNC_START(vapic_stub_\name)
+	/* The call from the ftrace site is one that nobody has accounted for. */
+	CALL_DEPTH_ACCOUNT
+	call	vapic_hook_\name
+	movq	$vapic_bare_return, (%rsp)
+	RET
+SYM_FUNC_END(vapic_stub_\name)
+.endm
+
+#define VAPIC_REDIRECT(name, ret, args) vapic_redirect_stub name
+#define VAPIC_OP(op)
+#define VAPIC_WRAP(op)
+
+#include "svm_table.def"
+#include "vmx_table.def"

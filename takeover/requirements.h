@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What vapic needs of the kernel it is built for; the build stops here, naming it,
+ * where something is missing.
+ */
+#ifndef VAPIC_TAKEOVER_REQUIREMENTS_H
+#define VAPIC_TAKEOVER_REQUIREMENTS_H
+
+#include <linux/kconfig.h>
+#include <linux/kvm_host.h>
+#include <linux/version.h>
+
+#include "layout.h"
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0) || LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#error vapic knows Linux 6.12 only: other kernels differ in what it takes over
+#endif
+#if !IS_MODULE(CONFIG_KVM_AMD)
+#error CONFIG_KVM_AMD=m is missing: vapic takes over the kvm_amd module
+#endif
+#if !IS_MODULE(CONFIG_KVM_INTEL)
+#error CONFIG_KVM_INTEL=m is missing: vapic takes over the kvm_intel module
+#endif
+#if !IS_ENABLED(CONFIG_HAVE_STATIC_CALL_INLINE)
+#error CONFIG_HAVE_STATIC_CALL_INLINE is missing: ops are swapped by patching static calls
+#endif
+#if !IS_ENABLED(CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS)
+#error CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS is missing: functions are redirected with it
+#endif
+#if !IS_ENABLED(CONFIG_KPROBES)
+#error CONFIG_KPROBES is missing: symbols are found with it
+#endif
+#if !IS_ENABLED(CONFIG_KALLSYMS_ALL)
+#error CONFIG_KALLSYMS_ALL is missing: data symbols of KVM are found with it
+#endif
+#if !IS_ENABLED(CONFIG_MODULE_UNLOAD)
+#error CONFIG_MODULE_UNLOAD is missing: users of the KVM modules are counted with it
+#endif
+
+/* The headers package and the modules must agree on what both declare. */
+static_assert(VAPIC_OFF(vcpu_svm, vcpu) == 0);
+static_assert(VAPIC_SIZE(vcpu_svm, vcpu) == sizeof(struct kvm_vcpu));
+static_assert(VAPIC_OFF(kvm_svm, kvm) == 0);
+static_assert(VAPIC_SIZE(kvm_svm, kvm) == sizeof(struct kvm));
+static_assert(VAPIC_OFF(vcpu_vmx, vcpu) == 0);
+static_assert(VAPIC_SIZE(vcpu_vmx, vcpu) == sizeof(struct kvm_vcpu));
+static_assert(VAPIC_OFF(kvm_vmx, kvm) == 0);
+static_assert(VAPIC_SIZE(kvm_vmx, kvm) == sizeof(struct kvm));
+
+#endif

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kvm_amd: AVIC, as load sees it.
+ */
+#include <asm/cpufeature.h>
+
+#include "layout.h"
+#include "log.h"
+#include "params.h"
+#include "svm_hooks.h"
+#include "symbols.h"
+#include "vendor.h"
+
+#define VAPIC_TABLE "svm_table.def"
+#define VAPIC_OURS(op) vapic_svm_##op
+#define VAPIC_STOCK(op) vapic_svm_stock_##op
+#include "vendor_tables.h"
+
+static bool present(void)
+{
+	return boot_cpu_has(X86_FEATURE_SVM);
+}
+
+static int wanted(bool *wanted)
+{
+	*wanted = vapic_param_on(VAPIC_AVIC);
+	return vapic_param_refuse(VAPIC_ENABLE_APICV, "avic") ?:
+		       vapic_param_refuse(VAPIC_ENABLE_IPIV, "avic");
+}
+
+static int check_processor(void)
+{
+	if (boot_cpu_has(X86_FEATURE_AVIC))
+		return 0;
+
+	vapic_err("this processor has no AVIC, or the firmware hides it\n");
+	return -ENODEV;
+}
+
+static int check_module(void)
+{
+	if (vapic_data(npt_enabled))
+		return 0;
+
+	vapic_err("nested paging is off, which AVIC needs: load kvm_amd with npt=1\n");
+	return -EOPNOTSUPP;
+}
+
+static bool stock_allow_x2apic;
+
+/*
+ * Without x2AVIC a guest in x2APIC mode still gets its interrupts by doorbell, which
+ * KVM rules out unless told.  Stock says so itself, but only when it enables AVIC.
+ */
+static void switch_on(void)
+{
+	bool *allow = &vapic_data(kvm_x86_ops).allow_apicv_in_x2apic_without_x2apic_virtualization;
+
+	stock_allow_x2apic = *allow;
+	WRITE_ONCE(*allow, !vapic_data(x2avic_enabled));
+}
+
+static void switch_off(void)
+{
+	bool *allow = &vapic_data(kvm_x86_ops).allow_apicv_in_x2apic_without_x2apic_virtualization;
+
+	WRITE_ONCE(*allow, stock_allow_x2apic);
+}
+
+const struct vapic_vendor vapic_svm = {
+	.module = "kvm_amd",
+	.build_id = VAPIC_BUILD_ID_kvm_amd,
+	.what = "AVIC",
+	.off = "avic=0",
+	.redirects = redirects,
+	.redirect_count = ARRAY_SIZE(redirects),
+	.ops = ops,
+	.op_count = ARRAY_SIZE(ops),
+	.present = present,
+	.wanted = wanted,
+	.check_processor = check_processor,
+	.check_module = check_module,
+	.load = vapic_avic_load,
+	.unload = vapic_avic_unload,
+	.mode = vapic_avic_mode,
+	.switch_on = switch_on,
+	.switch_off = switch_off,
+	.status = vapic_avic_status,
+};

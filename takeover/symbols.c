@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Symbols found by name.
+ *
+ * kallsyms_lookup_name() is not exported.  A kprobe is the supported way to have
+ * the kernel turn a name into an address, so one names it, and everything else
+ * follows from there.  The kprobe may sit behind the function's ENDBR; calling it
+ * directly at that place is as good as at its entry.
+ */
+#include "symbols.h"
+
+#include <linux/kprobes.h>
+#include <linux/module.h>
+
+#include "log.h"
+
+typedef unsigned long vapic_proto_lookup(const char *name);
+DEFINE_STATIC_CALL_RET0(vapic_fn_lookup, vapic_proto_lookup);
+
+/* Storage for each import. */
+#define VAPIC_IMPORT_FUNC(module, ret, name, args)                                                 \
+	DEFINE_STATIC_CALL_RET0(vapic_fn_##name, vapic_proto_##name);
+#define VAPIC_IMPORT_DATA(module, type, name) type *vapic_ptr_##name;
+#define VAPIC_IMPORT_TRACE(module, name, proto, args)                                              \
+	struct tracepoint *vapic_tp_##name;                                                        \
+	DEFINE_STATIC_CALL_RET0(vapic_fn_##name, vapic_proto_##name);
+
+#include "imports.def"
+
+#undef VAPIC_IMPORT_FUNC
+#undef VAPIC_IMPORT_DATA
+#undef VAPIC_IMPORT_TRACE
+
+/* One symbol: the name goes to @data, or to the static call of @key and @tramp. */
+struct import {
+	const char *module;
+	const char *name;
+	void **data;
+	struct static_call_key *key;
+	void *tramp;
+};
+
+#define TO_CALL(module_, symbol_, call_)                                                           \
+	{                                                                                          \
+		.module = #module_,                                                                \
+		.name = symbol_,                                                                   \
+		.key = &STATIC_CALL_KEY(call_),                                                    \
+		.tramp = STATIC_CALL_TRAMP_ADDR(call_),                                            \
+	},
+#define TO_DATA(module_, symbol_, pointer_)                                                        \
+	{                                                                                          \
+		.module = #module_,                                                                \
+		.name = symbol_,                                                                   \
+		.data = (void **)&(pointer_),                                                      \
+	},
+
+#define VAPIC_IMPORT_FUNC(module, ret, name, args) TO_CALL(module, #name, vapic_fn_##name)
+#define VAPIC_IMPORT_DATA(module, type, name) TO_DATA(module, #name, vapic_ptr_##name)
+#define VAPIC_IMPORT_TRACE(module, name, proto, args)                                              \
+	TO_DATA(module, "__tracepoint_" #name, vapic_tp_##name)                                    \
+	TO_CALL(module, "__traceiter_" #name, vapic_fn_##name)
+
+static const struct import imports[] = {
+#include "imports.def"
+};
+
+#undef VAPIC_IMPORT_FUNC
+#undef VAPIC_IMPORT_DATA
+#undef VAPIC_IMPORT_TRACE
+
+int vapic_symbols_init(void)
+{
+	struct kprobe probe = {.symbol_name = "kallsyms_lookup_name"};
+	int ret;
+
+	ret = register_kprobe(&probe);
+	if (ret) {
+		vapic_err("cannot look up kernel symbols (kprobe: error %d): the kernel needs "
+			  "CONFIG_KPROBES and CONFIG_KALLSYMS_ALL\n",
+			  ret);
+		return -ENOSYS;
+	}
+	static_call_update(vapic_fn_lookup, (vapic_proto_lookup *)probe.addr);
+	unregister_kprobe(&probe);
+	return 0;
+}
+
+unsigned long vapic_symbols_find(const char *module, const char *name)
+{
+	char qualified[MODULE_NAME_LEN + KSYM_NAME_LEN];
+
+	if (!strcmp(module, VAPIC_KERNEL))
+		return static_call(vapic_fn_lookup)(name);
+
+	snprintf(qualified, sizeof(qualified), "%s:%s", module, name);
+	return static_call(vapic_fn_lookup)(qualified);
+}
+
+int vapic_symbols_resolve(const char *module)
+{
+	const struct import *import;
+	unsigned long address;
+
+	for (import = imports; import < imports + ARRAY_SIZE(imports); import++) {
+		if (strcmp(import->module, module))
+			continue;
+		address = vapic_symbols_find(module, import->name);
+		if (!address) {
+			vapic_err("symbol %s is missing in %s: this kernel is not one vapic "
+				  "knows\n",
+				  import->name, module);
+			return -ENOENT;
+		}
+		if (import->data)
+			*import->data = (void *)address;
+		else
+			__static_call_update(import->key, import->tramp, (void *)address);
+	}
+	return 0;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Symbols found by name: how imports.def is used from C.
+ *
+ * A function found by name is reached through a static call of vapic, patched
+ * at load: on a CPU with IBT an indirect call to a function whose ENDBR was
+ * sealed at boot or left out by the compiler is a fault, a direct call never.
+ * Valid between a successful vapic_symbols_resolve() and unload.
+ */
+#ifndef VAPIC_TAKEOVER_SYMBOLS_H
+#define VAPIC_TAKEOVER_SYMBOLS_H
+
+#include <linux/ftrace.h>
+#include <linux/kvm_host.h>
+#include <linux/preempt.h>
+#include <linux/static_call.h>
+#include <linux/tracepoint.h>
+
+struct kvm_svm;
+struct vcpu_svm;
+
+#define vapic_call(name) static_call(vapic_fn_##name)
+#define vapic_data(name) (*vapic_ptr_##name)
+
+#define VAPIC_IMPORT_FUNC(module, ret, name, args)                                                 \
+	typedef ret vapic_proto_##name args;                                                       \
+	DECLARE_STATIC_CALL(vapic_fn_##name, vapic_proto_##name);
+
+#define VAPIC_IMPORT_DATA(module, type, name) extern type *vapic_ptr_##name;
+
+/*
+ * A tracepoint that is off costs two loads and a branch; static_key_enabled() would
+ * be a call.  One that is just being switched may count as on: its list of probes is
+ * what decides.
+ */
+#define VAPIC_IMPORT_TRACE(module, name, proto, args)                                              \
+	typedef int vapic_proto_##name(void *data, proto);                                         \
+	extern struct tracepoint *vapic_tp_##name;                                                 \
+	DECLARE_STATIC_CALL(vapic_fn_##name, vapic_proto_##name);                                  \
+	static inline bool vapic_traced_##name(void)                                               \
+	{                                                                                          \
+		return atomic_read(&vapic_tp_##name->key.enabled);                                 \
+	}                                                                                          \
+	static inline void vapic_trace_##name(proto)                                               \
+	{                                                                                          \
+		if (likely(!vapic_traced_##name()))                                                \
+			return;                                                                    \
+		preempt_disable_notrace();                                                         \
+		static_call(vapic_fn_##name)(NULL, args);                                          \
+		preempt_enable_notrace();                                                          \
+	}
+
+#include "imports.def"
+
+#undef VAPIC_IMPORT_FUNC
+#undef VAPIC_IMPORT_DATA
+#undef VAPIC_IMPORT_TRACE
+
+/* The "module" of what is not in a module. */
+#define VAPIC_KERNEL "vmlinux"
+
+/*
+ * Find kallsyms_lookup_name(); everything below needs it.  -ENOSYS, with the reason
+ * logged, when the kernel does not let a module do so.
+ */
+int vapic_symbols_init(void);
+
+/*
+ * Address of a symbol of one module, 0 if there is none.  Keep the module from being
+ * unloaded for as long as the address is used.
+ */
+unsigned long vapic_symbols_find(const char *module, const char *name);
+
+/*
+ * Resolve what imports.def wants of one module.  -ENOENT when a symbol is missing,
+ * which is logged by name.
+ */
+int vapic_symbols_resolve(const char *module);
+
+#endif

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What differs between the vendors in what the tests of the takeover expect.
+
+import dataclasses
+import re
+import typing
+
+
+def flags():
+    with open("/proc/cpuinfo", encoding="ascii") as file:
+        return set(re.search(r"^flags\s*:(.*)$", file.read(), re.MULTILINE).group(1).split())
+
+
+def has_avic():
+    return "avic" in flags()
+
+
+def has_apicv():
+    """Linux lists the virtualization features of Intel on a line of their own."""
+    with open("/proc/cpuinfo", encoding="ascii") as file:
+        found = re.search(r"^vmx flags\s*:(.*)$", file.read(), re.MULTILINE)
+    return bool(found) and {"vid", "posted_intr"} <= set(found.group(1).split())
+
+
+@dataclasses.dataclass
+class Vendor:
+    module: str
+    what: str                   # is taken over, in vapic's words
+    switch: str                 # the parameter that asks for it
+    foreign: tuple              # parameters of the other vendor
+    functions: int              # redirected
+    ops: int                    # swapped or wrapped
+    parameters: tuple           # of the stock module, that tests change
+    settings: tuple             # of them, each to be loaded over
+    unfit: tuple                # one setting that vapic refuses, and its words for it
+    loader: str                 # the stock functions behind the vcpu_load op,
+    load: str                   # and those of it that are redirected
+    put: str
+    variables: tuple            # of the KVM modules, which vapic changes
+    kernel_variables: tuple     # and of the kernel
+    has_hardware: typing.Callable
+
+
+AMD = Vendor(
+    module="kvm_amd", what="AVIC", switch="avic", foreign=("enable_apicv", "enable_ipiv"),
+    functions=12, ops=12, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
+    unfit=("npt=0", r"nested paging is off.*npt=1"),
+    loader="svm_vcpu_load", load="avic_vcpu_load", put="avic_vcpu_put",
+    variables=("enable_apicv",), kernel_variables=(), has_hardware=has_avic)
+
+INTEL = Vendor(
+    module="kvm_intel", what="APICv", switch="enable_apicv", foreign=("avic",),
+    functions=7, ops=17, parameters=("enable_apicv", "enable_ipiv"),
+    settings=(["enable_apicv=0"], ["enable_apicv=1", "enable_ipiv=0"], ["enable_ipiv=1"]),
+    unfit=("flexpriority=0", r"TPR shadow is off.*flexpriority=1"),
+    loader="vmx_vcpu_load", load="vmx_vcpu_pi_load", put="vmx_vcpu_pi_put",
+    variables=("enable_apicv", "enable_ipiv"),
+    kernel_variables=("kvm_posted_intr_wakeup_handler",), has_hardware=has_apicv)
+
+HERE = AMD if "svm" in flags() else INTEL

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * kvm_intel: APICv and IPI virtualization, as load sees them.
+ */
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/vmx.h>
+
+#include "layout.h"
+#include "log.h"
+#include "params.h"
+#include "symbols.h"
+#include "vendor.h"
+#include "vmx_hooks.h"
+
+#define VAPIC_TABLE "vmx_table.def"
+#define VAPIC_OURS(op) vapic_vmx_##op
+#define VAPIC_STOCK(op) vapic_vmx_stock_##op
+#include "vendor_tables.h"
+
+static bool present(void)
+{
+	return boot_cpu_has(X86_FEATURE_VMX);
+}
+
+/* Of a capability MSR that says in its upper half which controls may be set. */
+static bool may_set(u32 msr, u32 controls)
+{
+	u64 value;
+
+	return !rdmsrl_safe(msr, &value) && ((value >> 32) & controls) == controls;
+}
+
+static bool has_apicv(void)
+{
+	return may_set(MSR_IA32_VMX_PINBASED_CTLS, PIN_BASED_POSTED_INTR) &&
+	       may_set(MSR_IA32_VMX_PROCBASED_CTLS,
+		       CPU_BASED_TPR_SHADOW | CPU_BASED_ACTIVATE_SECONDARY_CONTROLS) &&
+	       may_set(MSR_IA32_VMX_PROCBASED_CTLS2,
+		       SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY |
+			       SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES);
+}
+
+/* MSR 492h has one bit for each control that may be set. */
+static bool has_ipiv(void)
+{
+	u64 allowed;
+
+	return may_set(MSR_IA32_VMX_PROCBASED_CTLS, CPU_BASED_ACTIVATE_TERTIARY_CONTROLS) &&
+	       !rdmsrl_safe(MSR_IA32_VMX_PROCBASED_CTLS3, &allowed) &&
+	       allowed & TERTIARY_EXEC_IPI_VIRT;
+}
+
+static int wanted(bool *wanted)
+{
+	*wanted = vapic_param_on(VAPIC_ENABLE_APICV);
+	return vapic_param_refuse(VAPIC_AVIC, "enable_apicv");
+}
+
+static int check_processor(void)
+{
+	if (!has_apicv()) {
+		vapic_err("this processor has no APICv with posted interrupts, or the firmware "
+			  "hides it\n");
+		return -ENODEV;
+	}
+	/* Without the parameter, take what there is. */
+	if (vapic_param_given(VAPIC_ENABLE_IPIV) && vapic_param_on(VAPIC_ENABLE_IPIV) &&
+	    !has_ipiv()) {
+		vapic_err("this processor has no IPI virtualization: load with enable_ipiv=0\n");
+		return -ENODEV;
+	}
+	return 0;
+}
+
+static int check_module(void)
+{
+	if (vapic_data(flexpriority_enabled))
+		return 0;
+
+	vapic_err("the TPR shadow is off, which APICv needs: load kvm_intel with flexpriority=1\n");
+	return -EOPNOTSUPP;
+}
+
+static bool stock_enable_ipiv;
+
+/* With enable_ipiv off, nothing of stock touches PID tables: they are ours. */
+static void switch_on(void)
+{
+	stock_enable_ipiv = vapic_data(enable_ipiv);
+	WRITE_ONCE(vapic_data(enable_ipiv), false);
+	vapic_call(kvm_set_posted_intr_wakeup_handler)(vapic_vmx_wakeup_handler);
+}
+
+static void switch_off(void)
+{
+	/* None, and wait for those that run; then the stock one, which was there before. */
+	vapic_call(kvm_set_posted_intr_wakeup_handler)(NULL);
+	vapic_call(kvm_set_posted_intr_wakeup_handler)((void (*)(void))vapic_ptr_pi_wakeup_handler);
+	WRITE_ONCE(vapic_data(enable_ipiv), stock_enable_ipiv);
+}
+
+const struct vapic_vendor vapic_vmx = {
+	.module = "kvm_intel",
+	.build_id = VAPIC_BUILD_ID_kvm_intel,
+	.what = "APICv",
+	.off = "enable_apicv=0",
+	.redirects = redirects,
+	.redirect_count = ARRAY_SIZE(redirects),
+	.ops = ops,
+	.op_count = ARRAY_SIZE(ops),
+	.present = present,
+	.wanted = wanted,
+	.check_processor = check_processor,
+	.check_module = check_module,
+	.load = vapic_vmx_load,
+	.unload = vapic_vmx_unload,
+	.mode = vapic_vmx_mode,
+	.switch_on = switch_on,
+	.switch_off = switch_off,
+	.status = vapic_vmx_status,
+};
