@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Runs a few scripts, each on a CPU of its own, in every order that x86 allows.
+//
+// The memory model is x86-TSO: a plain store waits in its CPU's store buffer and reaches
+// memory, in order, at any later time; a load sees the CPU's own buffer first; a locked
+// operation or a fence happens only with the buffer empty. So two kinds of step are
+// chosen from, at each point: a CPU's next operation, and the oldest store of a buffer.
+//
+// A script is ordinary code, core's functions included. It must depend on nothing but
+// the answers of its operations: it is run again from its start for every step, with the
+// answers so far, up to the next operation. Therefore a state is the memory, the store
+// buffers and the answers, and a state met before is not explored again.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "seam.hpp"
+
+namespace explorer {
+
+using Location = unsigned;
+constexpr Location kLocations = 18;
+using Memory = std::array<std::uint64_t, kLocations>;
+
+// Something hardware does in one step, without regard to store buffers.
+using Hardware = std::uint64_t (*)(Memory &, std::uint64_t argument);
+
+struct Operation {
+	enum class Kind : std::uint8_t {
+		kLoad,
+		kStore,
+		kExchange,
+		kFetchOr,
+		kFetchAnd,
+		kCompareExchange,
+		kFence,
+		kHardware,
+		kAwait, // takes the location's value and leaves zero; waits until it is not zero
+	};
+
+	Kind kind;
+	Location location;
+	std::uint64_t value;
+	Hardware hardware;
+	const char *name; // of kHardware, for the trace
+	std::uint64_t expected = 0; // of kCompareExchange
+};
+
+// A store that is not visible to others yet.
+struct Buffered {
+	Location location;
+	std::uint64_t value;
+};
+
+// What a script sees of its CPU.
+class Cpu {
+public:
+	std::uint64_t load(Location at) { return ask({Kind::kLoad, at, 0, {}, {}}); }
+	void store(Location at, std::uint64_t v) { ask({Kind::kStore, at, v, {}, {}}); }
+	std::uint64_t exchange(Location at, std::uint64_t v)
+	{
+		return ask({Kind::kExchange, at, v, {}, {}});
+	}
+	std::uint64_t fetch_or(Location at, std::uint64_t v)
+	{
+		return ask({Kind::kFetchOr, at, v, {}, {}});
+	}
+	std::uint64_t fetch_and(Location at, std::uint64_t v)
+	{
+		return ask({Kind::kFetchAnd, at, v, {}, {}});
+	}
+	// The word before; it was replaced if that is `expected`.
+	std::uint64_t compare_exchange(Location at, std::uint64_t expected, std::uint64_t v)
+	{
+		return ask({Kind::kCompareExchange, at, v, {}, {}, expected});
+	}
+	void fence() { ask({Kind::kFence, 0, 0, {}, {}}); }
+	std::uint64_t hardware(const char *name, Hardware step, std::uint64_t argument = 0)
+	{
+		return ask({Kind::kHardware, 0, argument, step, name});
+	}
+	std::uint64_t await(Location at) { return ask({Kind::kAwait, at, 0, {}, {}}); }
+
+	std::uint64_t ask(const Operation &operation);
+
+private:
+	friend class Explorer;
+	using Kind = Operation::Kind;
+
+	Cpu(std::vector<std::uint64_t> &answers, std::vector<Buffered> &buffer)
+		: answers_(answers), buffer_(buffer)
+	{
+	}
+
+	std::vector<std::uint64_t> &answers_;
+	std::vector<Buffered> &buffer_;
+	std::size_t next_ = 0;
+};
+
+using Script = std::function<void(Cpu &)>;
+
+struct Result {
+	std::size_t states = 0;
+	std::size_t ends = 0; // states in which nothing can happen any more
+	// Of the first end that the check refused: why, and the steps that led there.
+	std::string refused;
+	std::string trace;
+};
+
+class Explorer final : seam::Observer {
+public:
+	// Words of real memory that the scripts share through core; any other address that
+	// core touches must not change while scripts run.
+	void map(const void *address, unsigned size, Location location, const char *name);
+	void name(Location location, const char *name) { names_[location] = name; }
+
+	// `check` says what is wrong with an end, or nothing. It is given the memory and
+	// which scripts came to their end; the others wait.
+	using Check = std::function<std::string(const Memory &, const std::vector<bool> &finished)>;
+
+	// Explores until the first refused end. More than `most_states` fail as refused.
+	Result run(const std::vector<Script> &scripts, const Memory &initial, const Check &check,
+		   std::size_t most_states = 4'000'000);
+
+private:
+	struct Thread;
+	struct State;
+	// A step of the order being explored. kStore: it became visible.
+	struct Taken {
+		unsigned cpu;
+		Operation operation;
+		std::uint64_t answer;
+	};
+
+	std::uint64_t access(const seam::Access &access) override;
+	void advance(const Script &script, Thread &thread);
+	std::string describe(const Taken &step) const;
+
+	std::map<const void *, std::pair<unsigned, Location>> mapped_;
+	std::array<const char *, kLocations> names_{};
+	Cpu *current_ = nullptr;
+};
+
+} // namespace explorer

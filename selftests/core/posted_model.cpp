@@ -1,0 +1,505 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// See posted_model.hpp. The descriptor's words, the IRR and core's flag are explored as
+// core writes them; the words of KVM and of the CPUs are named below.
+#define SEAM_NO_REDIRECTION
+#include "posted_model.hpp"
+
+#include "../../vmx_apicv/state.hpp"
+#include "machine.hpp"
+
+namespace posted {
+namespace {
+
+using explorer::Cpu;
+using explorer::Location;
+using explorer::Memory;
+
+enum : Location {
+	// Written by core.
+	kControl,
+	kPir,
+	kIrr,
+	kRviUnknown,
+	// The VMCS: RVI is not zero. The target's CPU alone.
+	kRvi,
+	// KVM's: vcpu->mode (1: IN_GUEST_MODE), vcpu->cpu, apic->apicv_active, a pending
+	// request, the task waiting in kvm_vcpu_block().
+	kMode,
+	kCpu,
+	kApicvActive,
+	kRequest,
+	kWaiter,
+	// The glue's: 1 + the CPU among whose waiters the vCPU is, or 0.
+	kWaitsOn,
+	// Hardware: 1 + the CPU on which the vCPU is in the guest or about to be, interrupts
+	// off, or 0; what arrives there; a wake-up that arrived; the wakeup vector pending on
+	// either CPU.
+	kGuestOn,
+	kSignal,
+	kWoken,
+	kWakeup0,
+	kWakeup1,
+	// The vectors that the vCPU took.
+	kTaken,
+};
+
+constexpr std::uint64_t kNotified = 1;
+constexpr std::uint64_t kKicked = 2;
+
+constexpr vapic_pi_vectors kVectors = {.notification = 0xf2, .wakeup = 0xf1};
+constexpr u32 kVector = 0x31; // the first sender's; the next one's is one above
+
+// Descriptor bits, from the manual.
+constexpr std::uint64_t kOn = 1;
+constexpr std::uint64_t kSn = 2;
+
+constexpr u32 host_id(std::uint64_t cpu)
+{
+	return 0x20 + static_cast<u32>(cpu);
+}
+
+// --- Steps of hardware ---
+
+// Virtual-interrupt delivery: RVI starts it, and it goes on while IRR has something.
+std::uint64_t deliver(Memory &m, std::uint64_t)
+{
+	if (!m[kRvi])
+		return 0;
+	m[kTaken] |= m[kIrr];
+	m[kIrr] = 0;
+	m[kRvi] = 0;
+	return 0;
+}
+
+// KVM's own injection.
+std::uint64_t inject(Memory &m, std::uint64_t)
+{
+	m[kTaken] |= m[kIrr];
+	m[kIrr] = 0;
+	return 0;
+}
+
+std::uint64_t store_rvi(Memory &m, std::uint64_t pending)
+{
+	m[kRvi] = pending;
+	return 0;
+}
+
+std::uint64_t interrupts_off(Memory &m, std::uint64_t cpu)
+{
+	m[kGuestOn] = 1 + cpu;
+	return 0;
+}
+
+// Interrupts are on outside the guest: what arrived is taken there, and does nothing.
+std::uint64_t interrupts_on(Memory &m, std::uint64_t)
+{
+	m[kGuestOn] = 0;
+	m[kSignal] = 0;
+	return 0;
+}
+
+// Notification processing, its two locked operations.
+std::uint64_t process_on(Memory &m, std::uint64_t)
+{
+	m[kControl] &= ~kOn;
+	return 0;
+}
+
+std::uint64_t process_pir(Memory &m, std::uint64_t)
+{
+	// The vectors are in the upper half of their PIR word, which is one IRR register.
+	const std::uint64_t posted = m[kPir] >> 32;
+
+	m[kPir] = 0;
+	m[kIrr] |= posted;
+	if (posted)
+		m[kRvi] = 1;
+	return deliver(m, 0);
+}
+
+// Posting: PIR, then ON unless ON or SN, which tells whom to notify.
+std::uint64_t post_pir(Memory &m, std::uint64_t vector)
+{
+	m[kPir] |= std::uint64_t{1} << vector % 64;
+	return 0;
+}
+
+std::uint64_t post_on(Memory &m, std::uint64_t)
+{
+	if (m[kControl] & (kOn | kSn))
+		return 0;
+	m[kControl] |= kOn;
+	return m[kControl];
+}
+
+// The interrupt that a control word asks for arrives.
+std::uint64_t notify(Memory &m, std::uint64_t control)
+{
+	const std::uint64_t cpu = (control >> 32) - host_id(0);
+
+	if ((control >> 16 & 0xff) == kVectors.wakeup)
+		m[cpu ? kWakeup1 : kWakeup0] = 1;
+	else if (m[kGuestOn] == 1 + cpu)
+		m[kSignal] |= kNotified;
+	return 0;
+}
+
+// The same from software, which names the CPU itself.
+std::uint64_t notify_cpu(Memory &m, std::uint64_t cpu)
+{
+	if (m[kGuestOn] == 1 + cpu)
+		m[kSignal] |= kNotified;
+	return 0;
+}
+
+std::uint64_t interrupt(Memory &m, std::uint64_t)
+{
+	if (m[kGuestOn])
+		m[kSignal] |= kKicked;
+	return 0;
+}
+
+std::uint64_t wakeup_to_self(Memory &m, std::uint64_t cpu)
+{
+	m[cpu ? kWakeup1 : kWakeup0] = 1;
+	return 0;
+}
+
+std::uint64_t wake_waiter(Memory &m, std::uint64_t)
+{
+	if (m[kWaiter])
+		m[kWoken] = 1;
+	return 0;
+}
+
+// The wakeup handler: under the lock that the waiters change under, so in one step.
+std::uint64_t wakeup_handler(Memory &m, std::uint64_t cpu)
+{
+	if (m[kWaitsOn] != 1 + cpu || !(m[kControl] & kOn))
+		return 0;
+	m[kWaitsOn] = 0;
+	return wake_waiter(m, 0);
+}
+
+// --- The target's task ---
+
+class Target {
+public:
+	Target(const Scenario &scenario, vapic_pi_vcpu *core, Cpu &cpu)
+		: s_(scenario), core_(core), cpu_(cpu), active_(scenario.begins_active)
+	{
+	}
+
+	void run()
+	{
+		load();
+		for (char act : s_.acts)
+			perform(Act{act});
+		enter();
+		for (;;) {
+			const std::uint64_t signal = cpu_.await(kSignal);
+
+			// Without posted-interrupt processing every interrupt is an exit.
+			if ((signal & kNotified) && active_) {
+				cpu_.hardware("process: clear ON", process_on);
+				cpu_.hardware("process: take PIR", process_pir);
+			}
+			if ((signal & kKicked) || !active_) {
+				leave();
+				enter();
+			}
+		}
+	}
+
+private:
+	void perform(Act act)
+	{
+		switch (act) {
+		case Act::kVisit:
+			enter();
+			leave();
+			break;
+		case Act::kHalt:
+			halt(false);
+			break;
+		case Act::kHaltPreempted:
+			halt(true);
+			break;
+		case Act::kPreempt:
+			s_.core.suppress(core_);
+			migrate();
+			load();
+			break;
+		case Act::kToggle:
+			toggle();
+			break;
+		}
+	}
+
+	void migrate()
+	{
+		on_ ^= 1;
+		cpu_.store(kCpu, on_);
+	}
+
+	// vapic_hook_vmx_vcpu_pi_load()
+	void load()
+	{
+		if (cpu_.load(kWaitsOn))
+			cpu_.exchange(kWaitsOn, 0);
+		s_.core.load(core_, host_id(on_));
+	}
+
+	// wait_here()
+	void wait_here()
+	{
+		if (s_.add_before_arm)
+			cpu_.exchange(kWaitsOn, 1 + on_);
+		if (s_.core.arm(core_))
+			cpu_.hardware("wakeup vector to itself", wakeup_to_self, on_);
+		if (!s_.add_before_arm)
+			cpu_.exchange(kWaitsOn, 1 + on_);
+	}
+
+	// vapic_vmx_sync_pir_to_irr(): whether an interrupt is there
+	bool sync()
+	{
+		if (active_ && s_.core.settled(core_))
+			return cpu_.load(kRvi);
+
+		const vapic_pi_irr irr = s_.core.sync(core_, active_);
+		const bool pending = irr.highest != VAPIC_PI_NO_VECTOR;
+
+		if (active_)
+			cpu_.hardware("RVI", store_rvi, pending);
+		else if (irr.fresh)
+			cpu_.fetch_or(kRequest, 1);
+		return pending;
+	}
+
+	// vcpu_enter_guest(), from its requests to VM entry.
+	void enter()
+	{
+		for (;;) {
+			if (cpu_.load(kRequest)) {
+				cpu_.exchange(kRequest, 0);
+				if (!active_)
+					cpu_.hardware("inject from IRR", inject);
+			}
+			cpu_.hardware("interrupts off", interrupts_off, on_);
+			cpu_.store(kMode, 1);
+			if (s_.enter_barrier)
+				cpu_.fence();
+			sync();
+			if (!cpu_.load(kRequest))
+				break;
+			cpu_.store(kMode, 0);
+			cpu_.hardware("interrupts on", interrupts_on);
+		}
+		if (active_)
+			cpu_.hardware("VM entry: deliver", deliver);
+	}
+
+	void leave()
+	{
+		cpu_.store(kMode, 0);
+		cpu_.hardware("VM exit", interrupts_on);
+	}
+
+	// kvm_vcpu_block(). A wake-up before the task's state is set is none.
+	void halt(bool preempted)
+	{
+		cpu_.store(kWaiter, 1);
+		for (;;) {
+			cpu_.exchange(kWoken, 0);
+			if (sync())
+				break;
+			if (preempted) {
+				wait_here();
+				migrate();
+				load();
+			}
+			preempted = false;
+			wait_here();
+			cpu_.await(kWoken);
+			load();
+		}
+		cpu_.store(kWaiter, 0);
+	}
+
+	// __kvm_vcpu_update_apicv()
+	void toggle()
+	{
+		active_ = !active_;
+		cpu_.store(kApicvActive, active_);
+		if (s_.toggle_unsettles)
+			s_.core.unsettle(core_);
+		// KVM_REQ_EVENT of itself; the look at the IRR begins with sync.
+		if (!active_) {
+			sync();
+			cpu_.hardware("inject from IRR", inject);
+		}
+	}
+
+	const Scenario &s_;
+	vapic_pi_vcpu *core_;
+	Cpu &cpu_;
+	bool active_;
+	std::uint64_t on_ = 0;
+};
+
+// --- Senders ---
+
+class SenderTask {
+public:
+	SenderTask(const Scenario &scenario, vapic_pi_vcpu *target, Cpu &cpu)
+		: s_(scenario), target_(target), cpu_(cpu)
+	{
+	}
+
+	// vapic_vmx_deliver_interrupt()
+	void deliver(u32 vector)
+	{
+		if (!cpu_.load(kApicvActive))
+			return deliver_inactive(vector);
+		if (!s_.core.post(target_->descriptor, static_cast<u8>(vector)))
+			return;
+		if (cpu_.load(kMode)) {
+			const std::uint64_t on = cpu_.load(kCpu);
+
+			if (s_.glue_notifies)
+				cpu_.hardware("notification", notify_cpu, on);
+		} else if (cpu_.load(kWaiter)) {
+			wake();
+		}
+	}
+
+	// IPI virtualization
+	void send_ipi(u32 vector)
+	{
+		cpu_.hardware("post: PIR", post_pir, vector);
+
+		const std::uint64_t control = cpu_.hardware("post: ON", post_on);
+
+		if (control)
+			cpu_.hardware("notification", notify, control);
+	}
+
+private:
+	void deliver_inactive(u32 vector)
+	{
+		s_.core.set_irr(target_->regs, static_cast<u8>(vector));
+		s_.core.unsettle(target_);
+		if (!s_.glue_kicks)
+			return;
+		cpu_.fetch_or(kRequest, 1);
+		wake();
+		if (cpu_.load(kMode))
+			cpu_.hardware("kick", interrupt);
+	}
+
+	void wake()
+	{
+		if (s_.glue_wakes)
+			cpu_.hardware("wake", wake_waiter);
+	}
+
+	const Scenario &s_;
+	vapic_pi_vcpu *target_;
+	Cpu &cpu_;
+};
+
+} // namespace
+
+explorer::Result explore(const Scenario &scenario)
+{
+	Block object(vapic_pi_vcpu_size(), VAPIC_PI_ALIGN);
+	Block memory(64, 64);
+	Block regs(4096, 4096);
+	auto *core = static_cast<vapic_pi_vcpu *>(object.get());
+	auto *descriptor = static_cast<vapic::hw::PiDescriptor *>(memory.get());
+	explorer::Explorer all;
+
+	vapic_pi_vcpu_init(core, nullptr, descriptor, 0x1000, regs.get(), kVectors);
+
+	all.map(&descriptor->control, 8, kControl, "control");
+	all.map(&descriptor->pir[kVector / 64], 8, kPir, "PIR");
+	all.map(static_cast<u32 *>(regs.get()) + (0x200 + kVector / 32 * 0x10) / 4, 4, kIrr, "IRR");
+	all.map(&core->rvi_unknown, 1, kRviUnknown, "RVI unknown");
+	all.name(kRvi, "RVI");
+	all.name(kMode, "mode");
+	all.name(kCpu, "cpu");
+	all.name(kApicvActive, "apicv_active");
+	all.name(kRequest, "request");
+	all.name(kWaiter, "waiter");
+	all.name(kWaitsOn, "waits_on");
+	all.name(kSignal, "signal");
+	all.name(kWoken, "woken");
+	all.name(kWakeup0, "wakeup vector on 0");
+	all.name(kWakeup1, "wakeup vector on 1");
+
+	Memory initial{};
+
+	// As stock's reset leaves the descriptor.
+	initial[kControl] = std::uint64_t{kVectors.notification} << 16 | kSn;
+	initial[kRviUnknown] = 1;
+	initial[kApicvActive] = scenario.begins_active;
+
+	std::vector<explorer::Script> scripts = {
+		[&](Cpu &cpu) { Target(scenario, core, cpu).run(); }};
+	std::uint64_t sent = 0;
+
+	for (unsigned i = 0; i < scenario.senders.size(); ++i) {
+		const u32 vector = kVector + i;
+
+		sent |= std::uint64_t{1} << vector % 32;
+		if (Sender{scenario.senders[i]} == Sender::kHardware)
+			scripts.push_back([&scenario, core, vector](Cpu &cpu) {
+				SenderTask(scenario, core, cpu).send_ipi(vector);
+			});
+		else
+			scripts.push_back([&scenario, core, vector](Cpu &cpu) {
+				SenderTask(scenario, core, cpu).deliver(vector);
+			});
+	}
+
+	const std::size_t senders_end = scripts.size();
+
+	for (std::uint64_t on : {std::uint64_t{0}, std::uint64_t{1}})
+		scripts.push_back([on](Cpu &cpu) {
+			for (;;) {
+				cpu.await(on ? kWakeup1 : kWakeup0);
+				cpu.hardware("wakeup handler", wakeup_handler, on);
+			}
+		});
+
+	return all.run(scripts, initial, [&](const Memory &m, const std::vector<bool> &finished) {
+		for (std::size_t i = 1; i < senders_end; ++i)
+			if (!finished[i])
+				return std::string{"a sender never came to its end"};
+		if (m[kTaken] == sent)
+			return std::string{};
+		return std::string{"interrupt lost: "} +
+		       (m[kGuestOn] ? "the vCPU runs on and does not see it" :
+				      "the vCPU sleeps on it");
+	});
+}
+
+std::vector<std::string> strings(const std::string &letters, unsigned length)
+{
+	std::vector<std::string> all = {""};
+	std::size_t begin = 0;
+
+	for (unsigned n = 0; n < length; ++n) {
+		const std::size_t end = all.size();
+
+		for (; begin < end; ++begin)
+			for (char letter : letters)
+				all.push_back(all[begin] + letter);
+	}
+	return all;
+}
+
+} // namespace posted

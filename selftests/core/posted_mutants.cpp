@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// See posted_mutants.hpp. The module does not contain this file.
+#include "posted_mutants.hpp"
+
+#include <vapic/pi_hot.h>
+
+#include "../../vmx_apicv/state.hpp"
+
+using vapic::hw::NotificationDestination;
+using vapic::hw::PiControl;
+using vapic::hw::PirWord;
+using vapic::hw::Slot;
+using vapic::hw::kPirWords;
+
+namespace posted {
+
+bool post(void *descriptor, u8 vector)
+{
+	return vapic_hot_pi_post(descriptor, vector);
+}
+
+bool settled(const vapic_pi_vcpu *vcpu)
+{
+	return vapic_hot_pi_settled(vcpu);
+}
+
+} // namespace posted
+
+namespace mutant {
+namespace {
+
+const PiControl kOn = PiControl{}.with(PiControl::kOn, true);
+
+PiControl loaded(const vapic_pi_vcpu *vcpu, PiControl seen, u32 destination)
+{
+	return seen.with(PiControl::kSn, false)
+		.with(PiControl::kNv, vcpu->notification)
+		.with(PiControl::kNdst, NotificationDestination{destination});
+}
+
+PiControl armed(const vapic_pi_vcpu *vcpu, PiControl seen)
+{
+	return seen.with(PiControl::kSn, false).with(PiControl::kNv, vcpu->wakeup);
+}
+
+bool pir_empty(const vapic_pi_vcpu *vcpu)
+{
+	std::uint64_t any = 0;
+
+	for (const Slot<PirWord> &word : vcpu->descriptor->pir)
+		any |= word.load().raw();
+	return !any;
+}
+
+template <typename Change>
+PiControl replace(vapic_pi_vcpu *vcpu, Change change)
+{
+	Slot<PiControl> &control = vcpu->descriptor->control;
+
+	for (;;) {
+		const PiControl seen = control.load();
+
+		if (control.try_replace(seen, change(seen)))
+			return seen;
+	}
+}
+
+enum class Settle { kExchange, kStore, kLast, kNot };
+
+// sync(), rightly but for what the arguments say.
+vapic_pi_irr sync(vapic_pi_vcpu *vcpu, bool to_rvi, Settle settle, bool on_last, bool on_by_store)
+{
+	Slot<PiControl> &control = vcpu->descriptor->control;
+	std::uint32_t newest = vapic::lapic::RegisterPage::kNone;
+	const auto clear_on = [&] {
+		if (on_by_store)
+			control.publish(control.load().with(PiControl::kOn, false));
+		else
+			control.clear_bits(kOn);
+	};
+
+	if (!to_rvi && settle != Settle::kNot)
+		__atomic_store_n(&vcpu->rvi_unknown, 1, __ATOMIC_RELAXED);
+	else if (to_rvi && __atomic_load_n(&vcpu->rvi_unknown, __ATOMIC_RELAXED)) {
+		if (settle == Settle::kStore)
+			__atomic_store_n(&vcpu->rvi_unknown, 0, __ATOMIC_RELAXED);
+		else if (settle != Settle::kLast)
+			__atomic_exchange_n(&vcpu->rvi_unknown, 0, __ATOMIC_SEQ_CST);
+	}
+
+	if (control.load().get(PiControl::kOn)) {
+		if (!on_last)
+			clear_on();
+		for (unsigned i = 0; i < kPirWords; ++i) {
+			const std::uint64_t added =
+				vcpu->descriptor->pir[i].load().raw() ?
+					vcpu->regs->merge_irr(
+						i, vcpu->descriptor->pir[i].exchange(PirWord{}).raw()) :
+					0;
+
+			if (added)
+				newest = 64 * i + 63 - static_cast<unsigned>(__builtin_clzll(added));
+		}
+		if (on_last)
+			clear_on();
+	}
+
+	const std::uint32_t highest = vcpu->regs->highest_irr();
+
+	if (to_rvi && settle == Settle::kLast)
+		__atomic_exchange_n(&vcpu->rvi_unknown, 0, __ATOMIC_SEQ_CST);
+	return {highest, newest != vapic::lapic::RegisterPage::kNone && newest == highest};
+}
+
+} // namespace
+
+void load_reads_pir_first(vapic_pi_vcpu *vcpu, u32 destination)
+{
+	const bool empty = pir_empty(vcpu);
+
+	replace(vcpu, [&](PiControl seen) { return loaded(vcpu, seen, destination); });
+	if (!empty)
+		vcpu->descriptor->control.set_bits(kOn);
+}
+
+void load_ignores_pir(vapic_pi_vcpu *vcpu, u32 destination)
+{
+	replace(vcpu, [&](PiControl seen) { return loaded(vcpu, seen, destination); });
+}
+
+void load_by_store(vapic_pi_vcpu *vcpu, u32 destination)
+{
+	Slot<PiControl> &control = vcpu->descriptor->control;
+	const PiControl before = control.load();
+
+	control.publish(loaded(vcpu, before, destination));
+	if (before.get(PiControl::kSn) && !pir_empty(vcpu))
+		control.set_bits(kOn);
+}
+
+void load_keeps_vector(vapic_pi_vcpu *vcpu, u32 destination)
+{
+	const PiControl before = replace(vcpu, [&](PiControl seen) {
+		return loaded(vcpu, seen, destination)
+			.with(PiControl::kNv, seen.get(PiControl::kNv));
+	});
+
+	if (before.get(PiControl::kSn) && !pir_empty(vcpu))
+		vcpu->descriptor->control.set_bits(kOn);
+}
+
+void load_keeps_cpu(vapic_pi_vcpu *vcpu, u32)
+{
+	constexpr u32 kFirst = 0x20;
+
+	vapic_pi_vcpu_load(vcpu, kFirst);
+}
+
+void load_suppressed(vapic_pi_vcpu *vcpu, u32 destination)
+{
+	replace(vcpu, [&](PiControl seen) {
+		return loaded(vcpu, seen, destination)
+			.with(PiControl::kSn, seen.get(PiControl::kSn));
+	});
+	if (!pir_empty(vcpu))
+		vcpu->descriptor->control.set_bits(kOn);
+}
+
+bool arm_silently(vapic_pi_vcpu *vcpu)
+{
+	static_cast<void>(vapic_pi_vcpu_arm(vcpu));
+	return false;
+}
+
+bool arm_by_store(vapic_pi_vcpu *vcpu)
+{
+	Slot<PiControl> &control = vcpu->descriptor->control;
+	const PiControl seen = control.load();
+
+	control.publish(armed(vcpu, seen));
+	return seen.get(PiControl::kOn);
+}
+
+bool arm_looks_first(vapic_pi_vcpu *vcpu)
+{
+	const bool on = vcpu->descriptor->control.load().get(PiControl::kOn);
+
+	replace(vcpu, [&](PiControl seen) { return armed(vcpu, seen); });
+	return on;
+}
+
+bool arm_suppressed(vapic_pi_vcpu *vcpu)
+{
+	return replace(vcpu, [&](PiControl seen) {
+		       return armed(vcpu, seen).with(PiControl::kSn, true);
+	       })
+		.get(PiControl::kOn);
+}
+
+void suppress_by_store(vapic_pi_vcpu *vcpu)
+{
+	Slot<PiControl> &control = vcpu->descriptor->control;
+
+	control.publish(control.load().with(PiControl::kSn, true));
+}
+
+vapic_pi_irr sync_clears_on_last(vapic_pi_vcpu *vcpu, bool to_rvi)
+{
+	return sync(vcpu, to_rvi, Settle::kExchange, true, false);
+}
+
+vapic_pi_irr sync_clears_on_by_store(vapic_pi_vcpu *vcpu, bool to_rvi)
+{
+	return sync(vcpu, to_rvi, Settle::kExchange, false, true);
+}
+
+vapic_pi_irr sync_settles_by_store(vapic_pi_vcpu *vcpu, bool to_rvi)
+{
+	return sync(vcpu, to_rvi, Settle::kStore, false, false);
+}
+
+vapic_pi_irr sync_settles_last(vapic_pi_vcpu *vcpu, bool to_rvi)
+{
+	return sync(vcpu, to_rvi, Settle::kLast, false, false);
+}
+
+vapic_pi_irr sync_stays_settled(vapic_pi_vcpu *vcpu, bool to_rvi)
+{
+	return sync(vcpu, to_rvi, Settle::kNot, false, false);
+}
+
+bool settled_by_on(const vapic_pi_vcpu *vcpu)
+{
+	return !vcpu->descriptor->control.load().get(PiControl::kOn);
+}
+
+bool settled_by_flag(const vapic_pi_vcpu *vcpu)
+{
+	return !__atomic_load_n(&vcpu->rvi_unknown, __ATOMIC_RELAXED);
+}
+
+bool post_on_first(void *descriptor, u8 vector)
+{
+	auto *words = static_cast<u64 *>(descriptor);
+	const bool on = __atomic_fetch_or(&words[4], u64{1}, __ATOMIC_SEQ_CST) & 1;
+
+	__atomic_fetch_or(&words[vector / 64], u64{1} << vector % 64, __ATOMIC_SEQ_CST);
+	return !on;
+}
+
+bool post_by_store(void *descriptor, u8 vector)
+{
+	auto *words = static_cast<u64 *>(descriptor);
+	u64 *pir = &words[vector / 64];
+
+	__atomic_store_n(pir, __atomic_load_n(pir, __ATOMIC_RELAXED) | u64{1} << vector % 64,
+			 __ATOMIC_RELAXED);
+
+	const u64 control = __atomic_load_n(&words[4], __ATOMIC_RELAXED);
+
+	__atomic_store_n(&words[4], control | 1, __ATOMIC_RELAXED);
+	return !(control & 1);
+}
+
+void unsettle_not(vapic_pi_vcpu *) {}
+
+} // namespace mutant

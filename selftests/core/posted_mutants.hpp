@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Core of posted interrupts with one mistake each, of the kind that a change might make,
+// and behind them the inline functions of pi_hot.h as they are. All see core's atomics
+// redirected, as core does.
+#pragma once
+
+#include <vapic/vmx.h>
+
+namespace posted {
+
+// pi_hot.h
+bool post(void *descriptor, u8 vector);
+bool settled(const vapic_pi_vcpu *vcpu);
+
+} // namespace posted
+
+namespace mutant {
+
+// load(): looks at PIR before it clears SN.
+void load_reads_pir_first(vapic_pi_vcpu *vcpu, u32 destination);
+// load(): does not look at PIR.
+void load_ignores_pir(vapic_pi_vcpu *vcpu, u32 destination);
+// load(): writes the control word by a plain store.
+void load_by_store(vapic_pi_vcpu *vcpu, u32 destination);
+// load(): leaves the wakeup vector.
+void load_keeps_vector(vapic_pi_vcpu *vcpu, u32 destination);
+// load(): never names another CPU than the first.
+void load_keeps_cpu(vapic_pi_vcpu *vcpu, u32 destination);
+// load(): leaves SN.
+void load_suppressed(vapic_pi_vcpu *vcpu, u32 destination);
+
+// arm(): does not tell that something was posted.
+bool arm_silently(vapic_pi_vcpu *vcpu);
+// arm(): writes the control word by a plain store.
+bool arm_by_store(vapic_pi_vcpu *vcpu);
+// arm(): looks at ON before it writes the vector.
+bool arm_looks_first(vapic_pi_vcpu *vcpu);
+// arm(): suppresses notifications, as for a vCPU that does not sleep.
+bool arm_suppressed(vapic_pi_vcpu *vcpu);
+
+// suppress(): writes the control word by a plain store.
+void suppress_by_store(vapic_pi_vcpu *vcpu);
+
+// sync(): takes PIR, then clears ON.
+vapic_pi_irr sync_clears_on_last(vapic_pi_vcpu *vcpu, bool to_rvi);
+// sync(): clears ON by a plain store.
+vapic_pi_irr sync_clears_on_by_store(vapic_pi_vcpu *vcpu, bool to_rvi);
+// sync(): forgets with a plain store that RVI is not known.
+vapic_pi_irr sync_settles_by_store(vapic_pi_vcpu *vcpu, bool to_rvi);
+// sync(): forgets only after it has looked at the IRR.
+vapic_pi_irr sync_settles_last(vapic_pi_vcpu *vcpu, bool to_rvi);
+// sync(): leaves RVI known though it is not stored.
+vapic_pi_irr sync_stays_settled(vapic_pi_vcpu *vcpu, bool to_rvi);
+
+// settled(): looks at ON alone; at the flag alone.
+bool settled_by_on(const vapic_pi_vcpu *vcpu);
+bool settled_by_flag(const vapic_pi_vcpu *vcpu);
+
+// post(): ON first, the vector second.
+bool post_on_first(void *descriptor, u8 vector);
+// post(): by plain stores.
+bool post_by_store(void *descriptor, u8 vector);
+
+// unsettle(): nothing.
+void unsettle_not(vapic_pi_vcpu *vcpu);
+
+} // namespace mutant

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// Everything around residency for the explorer: what KVM, the glue and AVIC hardware do
+// with the words of one target vCPU, step by step. Core is called where the module
+// calls it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <vapic/core.h>
+
+#include "explorer.hpp"
+#include "machine.hpp"
+
+namespace model {
+
+// Core's part, replaceable one by one to show that a mistake is noticed.
+struct Residency {
+	void (*load)(vapic_avic_vcpu *, u32) = vapic_avic_vcpu_load;
+	void (*put)(vapic_avic_vcpu *) = vapic_avic_vcpu_put;
+	void (*block)(vapic_avic_vcpu *) = vapic_avic_vcpu_block;
+	void (*unblock)(vapic_avic_vcpu *, u32) = vapic_avic_vcpu_unblock;
+	void (*activate)(vapic_avic_vcpu *) = vapic_avic_vcpu_activate;
+	void (*deactivate)(vapic_avic_vcpu *) = vapic_avic_vcpu_deactivate;
+	bool (*must_wake)(const vapic_avic_vcpu *) = vapic_avic_vcpu_must_wake;
+	void (*set_irr)(void *, u8) = vapic_lapic_set_irr;
+};
+
+// What the target's task does, one after the other; then it enters the guest for good.
+enum class Act : char {
+	kVisit = 'v',		// enter the guest, leave it at any time
+	kHalt = 'h',		// block, sleep unless an interrupt is there, unblock
+	kHaltPreempted = 'H',	// the same, preempted while blocked, back on another CPU
+	kPreempt = 'p',		// put, and load on the other CPU
+	kToggle = 't',		// acceleration off, or on again
+};
+
+enum class Sender : char {
+	kHardware = 'i',  // an IPI
+	kSoftware = 's',  // KVM's delivery
+};
+
+struct Scenario {
+	std::string acts = {};    // of Act
+	std::string senders = {}; // of Sender; each sends a vector of its own
+	bool begins_active = true;
+	bool hide_running = false;
+
+	// KVM's full barrier between vcpu->mode and VMRUN.
+	bool enter_barrier = true;
+	// KVM's full barrier before it looks for interrupts to sleep or not, and a wake-up that
+	// is lost on a vCPU that has not yet said it waits. Without: the contract of core.h
+	// alone, and a wake-up that is never lost.
+	bool kvm_sleep = false;
+	// Erratum 1235: IPI hardware may read IsRunning before its write of IRR is visible.
+	bool ipi_barrier = true;
+	// The glue does what core tells it.
+	bool glue_wakes = true;
+	bool glue_kicks = true;
+	// activate is followed by load.
+	bool load_after_activate = true;
+
+	Residency residency = {};
+};
+
+// Explores all interleavings. Refused is an end in which a vector was not taken although
+// its sender is done.
+explorer::Result explore(const Scenario &scenario);
+
+// All strings of `letters` up to `length`.
+std::vector<std::string> strings(const std::string &letters, unsigned length);
+
+} // namespace model

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//
+// See residency_mutants.hpp. The module does not contain this file.
+#include "residency_mutants.hpp"
+
+#include "../../avic/state.hpp"
+
+using vapic::avic::Attention;
+using vapic::hw::HostApicId;
+using vapic::hw::PhysicalIdEntry;
+
+namespace mutant {
+namespace {
+
+template <typename Field>
+void set(vapic_avic_vcpu *vcpu, Field field)
+{
+	vcpu->attention->publish(vcpu->attention->load().with(field, true));
+}
+
+void run_on(vapic_avic_vcpu *vcpu, u32 host_id)
+{
+	vcpu->slot->publish(
+		vcpu->resident.with(PhysicalIdEntry::kHostApicId, HostApicId{host_id}));
+}
+
+} // namespace
+
+void block_running_first(vapic_avic_vcpu *vcpu)
+{
+	vcpu->slot->exchange(vcpu->parked);
+	set(vcpu, Attention::kAsleep);
+}
+
+void block_without_barrier(vapic_avic_vcpu *vcpu)
+{
+	set(vcpu, Attention::kAsleep);
+	vcpu->slot->publish(vcpu->parked);
+}
+
+void block_silently(vapic_avic_vcpu *vcpu)
+{
+	vcpu->slot->exchange(vcpu->parked);
+}
+
+void block_running(vapic_avic_vcpu *vcpu)
+{
+	vcpu->attention->exchange(Attention{}.with(Attention::kAsleep, true));
+}
+
+void load_asleep(vapic_avic_vcpu *vcpu, u32 host_id)
+{
+	if (!vcpu->attention->load().get(Attention::kInactive))
+		run_on(vcpu, host_id);
+}
+
+void load_first_cpu(vapic_avic_vcpu *vcpu, u32)
+{
+	constexpr u32 kFirst = 0x20;
+
+	vapic_avic_vcpu_load(vcpu, kFirst);
+}
+
+void unblock_load_first(vapic_avic_vcpu *vcpu, u32 host_id)
+{
+	vapic_avic_vcpu_load(vcpu, host_id);
+	vcpu->attention->publish(vcpu->attention->load().with(Attention::kAsleep, false));
+}
+
+void deactivate_running_first(vapic_avic_vcpu *vcpu)
+{
+	vcpu->slot->exchange(vcpu->parked);
+	set(vcpu, Attention::kInactive);
+}
+
+void deactivate_without_barrier(vapic_avic_vcpu *vcpu)
+{
+	set(vcpu, Attention::kInactive);
+	vcpu->slot->publish(vcpu->parked);
+}
+
+void deactivate_silently(vapic_avic_vcpu *vcpu)
+{
+	vcpu->slot->exchange(vcpu->parked);
+}
+
+bool must_wake_nobody(const vapic_avic_vcpu *)
+{
+	return false;
+}
+
+void set_irr_without_barrier(void *regs, u8 vector)
+{
+	u32 *word = static_cast<u32 *>(regs) + (0x200 + vector / 32 * 0x10) / 4;
+
+	__atomic_store_n(word, __atomic_load_n(word, __ATOMIC_RELAXED) | u32{1} << vector % 32,
+			 __ATOMIC_RELAXED);
+}
+
+} // namespace mutant

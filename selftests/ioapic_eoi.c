@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * IOAPIC interrupts: the EOI of a level-triggered one must reach the IOAPIC
+ * (remote IRR, resample), the EOI of an edge-triggered one need not.
+ */
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+
+#include "lib/test.h"
+
+#include "lib/roles.h"
+
+#define VECTOR		0x71
+#define PIN		20
+#define IOAPIC_BASE	0xfec00000UL
+#define LEVEL		(1U << 15)
+#define REMOTE_IRR	(1U << 14)
+
+static void ioapic_write(uint8_t reg, uint32_t value)
+{
+	mmio_write32(IOAPIC_BASE, reg);
+	mmio_write32(IOAPIC_BASE + 0x10, value);
+}
+
+static uint32_t ioapic_read(uint8_t reg)
+{
+	mmio_write32(IOAPIC_BASE, reg);
+	return mmio_read32(IOAPIC_BASE + 0x10);
+}
+
+/* Route the pin to vCPU 1, fixed, physical, active high. */
+static void router(uint64_t trigger)
+{
+	ioapic_write(0x11 + PIN * 2, guest_cpus[1].apic_id << 24);
+	ioapic_write(0x10 + PIN * 2, VECTOR | (uint32_t)trigger);
+	role_set_ready();
+	role_wait_finished();
+	/* The last EOI has cleared it. */
+	if (trigger == LEVEL)
+		GUEST_ASSERT_EQ(ioapic_read(0x10 + PIN * 2) & REMOTE_IRR, 0);
+}
+
+static struct vm *begin(uint32_t trigger, void (*target)(uint64_t))
+{
+	struct vm *vm = vm_create(0);
+
+	roles_begin();
+	guest_set_handler(VECTOR, guest_count_irq);
+	vm_add_vcpu(vm, 0, router, trigger);
+	vm_add_vcpu(vm, 1, target, 0);
+	vm_start(vm);
+	roles_wait_ready(vm, 0);
+	return vm;
+}
+
+static void set_line(struct vm *vm, bool high)
+{
+	struct kvm_irq_level level = { .irq = PIN, .level = high };
+
+	vm_ioctl(vm, KVM_IRQ_LINE, &level);
+}
+
+static void pulse(struct __test_metadata *_metadata, void (*target)(uint64_t))
+{
+	struct vm *vm = begin(0, target);
+	struct guest_cpu *guest = vm->vcpus[1].guest;
+
+	for (uint32_t i = 1; i <= rounds; i++) {
+		set_line(vm, true);
+		set_line(vm, false);
+		vm_wait(vm, guest->irqs[VECTOR] >= i, "the edge is handled");
+	}
+	sleep_us(2000);
+	EXPECT_EQ(rounds, guest->irqs[VECTOR]);
+	roles_finish(vm);
+}
+
+TEST(each_edge_interrupts_a_running_vcpu_once)
+{
+	REQUIRE_EXPECTED_ACCELERATION();
+	pulse(_metadata, role_spinner);
+}
+
+TEST(each_edge_wakes_a_halted_vcpu_once)
+{
+	REQUIRE_EXPECTED_ACCELERATION();
+	pulse(_metadata, role_sleeper);
+}
+
+TEST(level_interrupt_repeats_after_eoi_while_the_line_is_high)
+{
+	struct guest_cpu *guest;
+	uint32_t count;
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = begin(LEVEL, role_spinner);
+	guest = vm->vcpus[1].guest;
+	set_line(vm, true);
+	vm_wait(vm, guest->irqs[VECTOR] >= 3, "the level interrupt repeats");
+	set_line(vm, false);
+	sleep_us(20000);
+	/* One may still have been on its way; then there is silence. */
+	count = guest->irqs[VECTOR];
+	sleep_us(5000);
+	EXPECT_EQ(count, guest->irqs[VECTOR]);
+	set_line(vm, true);
+	vm_wait(vm, guest->irqs[VECTOR] > count, "the next level interrupt is handled");
+	set_line(vm, false);
+	sleep_us(2000);
+	roles_finish(vm);
+}
+
+/* A device model that waits for the guest's EOI before it raises the line again. */
+static void resample(struct __test_metadata *_metadata, void (*target)(uint64_t))
+{
+	int trigger = eventfd(0, EFD_CLOEXEC), eoi = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct kvm_irqfd irqfd = {
+		.fd = trigger, .gsi = PIN, .flags = KVM_IRQFD_FLAG_RESAMPLE, .resamplefd = eoi,
+	};
+	struct vm *vm = begin(LEVEL, target);
+	struct guest_cpu *guest = vm->vcpus[1].guest;
+	uint64_t one = 1, count;
+
+	vm_ioctl(vm, KVM_IRQFD, &irqfd);
+	for (uint32_t i = 1; i <= rounds; i++) {
+		ASSERT_EQ(sizeof(one), write(trigger, &one, sizeof(one)));
+		vm_wait(vm, read(eoi, &count, sizeof(count)) == sizeof(count),
+			"the EOI of a level interrupt reaches the resample eventfd");
+		EXPECT_EQ(1, count);
+		EXPECT_EQ(i, guest->irqs[VECTOR]);
+	}
+	sleep_us(2000);
+	EXPECT_EQ(rounds, guest->irqs[VECTOR]);
+	roles_finish(vm);
+	close(trigger);
+	close(eoi);
+}
+
+TEST(eoi_of_a_running_vcpu_resamples_a_level_irqfd)
+{
+	REQUIRE_EXPECTED_ACCELERATION();
+	resample(_metadata, role_spinner);
+}
+
+TEST(eoi_of_a_woken_vcpu_resamples_a_level_irqfd)
+{
+	REQUIRE_EXPECTED_ACCELERATION();
+	resample(_metadata, role_sleeper);
+}
+
+TEST_MAIN(20)

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * IPIs to logical destinations: flat and cluster model, running and halted
+ * targets, lowest priority, and logical IDs that change while the guest runs.
+ *
+ * vCPU 0 sends.  It waits until every expected target handled its interrupt;
+ * the host compares the totals at the end, so that one too many shows as well.
+ */
+#include "lib/test.h"
+
+#include "lib/roles.h"
+
+#define VECTOR		0x70
+#define VCPUS		4
+
+static volatile bool sent_all;
+static uint32_t expected[VCPUS];
+
+/* What a target shall write next; it obeys between two looks at the flag. */
+static volatile struct {
+	uint32_t dfr, ldr;
+	uint32_t asked, done;
+} order[VCPUS];
+
+static void obey_orders(void)
+{
+	unsigned int me = guest_self()->index;
+	uint32_t asked = order[me].asked;
+
+	if (asked == order[me].done)
+		return;
+	full_barrier();
+	apic_write(APIC_DFR, order[me].dfr);
+	apic_write(APIC_LDR, order[me].ldr << 24);
+	full_barrier();
+	order[me].done = asked;
+}
+
+static void obedient_spinner(uint64_t ldr)
+{
+	apic_write(APIC_LDR, (uint32_t)ldr << 24);
+	role_set_ready();
+	irq_enable();
+	while (!roles_finished) {
+		obey_orders();
+		guest_poll();
+	}
+}
+
+static void give_order(unsigned int vcpu, uint32_t dfr, uint32_t ldr)
+{
+	order[vcpu].dfr = dfr;
+	order[vcpu].ldr = ldr;
+	full_barrier();
+	order[vcpu].asked++;
+	if (vcpu == guest_self()->index)
+		obey_orders();
+	while (order[vcpu].done != order[vcpu].asked)
+		cpu_pause();
+}
+
+/* Send to a logical destination; receivers: one bit for each vCPU that must take it. */
+static void send_and_wait(uint32_t dest, unsigned int receivers)
+{
+	for (unsigned int i = 0; i < VCPUS; i++)
+		if (receivers & 1U << i)
+			expected[i]++;
+	apic_send(dest, ICR_FIXED | ICR_LOGICAL | ICR_ASSERT | VECTOR);
+	for (unsigned int i = 0; i < VCPUS; i++)
+		while (guest_cpus[i].irqs[VECTOR] < expected[i])
+			guest_poll();
+}
+
+static void sender_begins(uint32_t ldr)
+{
+	apic_write(APIC_LDR, ldr << 24);
+	irq_enable();
+	for (unsigned int i = 0; i < VCPUS; i++)
+		expected[i] = 0;
+}
+
+static void sender_ends(void)
+{
+	sent_all = true;
+	role_wait_finished();
+}
+
+/* Every set of the four, the sender included, `count` times over. */
+static void flat_sender(uint64_t count)
+{
+	sender_begins(1);
+	while (count--)
+		for (unsigned int set = 1; set < 1U << VCPUS; set++)
+			send_and_wait(set, set);
+	sender_ends();
+}
+
+/* vCPUs 0 and 1 in cluster 0, vCPUs 2 and 3 in cluster 14. */
+static void cluster_sender(uint64_t count)
+{
+	sender_begins(1);
+	send_and_wait(0xf, 0xf);
+	for (unsigned int i = 0; i < VCPUS; i++)
+		give_order(i, APIC_DFR_CLUSTER, (i < 2 ? 0 : 0xe0) | 1U << (i & 1));
+	while (count--) {
+		for (unsigned int set = 1; set < 4; set++) {
+			send_and_wait(set, set);
+			send_and_wait(0xe0 | set, set << 2);
+		}
+	}
+	/* And back to flat. */
+	for (unsigned int i = 0; i < VCPUS; i++)
+		give_order(i, APIC_DFR_FLAT, 1U << i);
+	for (unsigned int set = 1; set < 1U << VCPUS; set++)
+		send_and_wait(set, set);
+	sender_ends();
+}
+
+static uint32_t total(void)
+{
+	uint32_t sum = 0;
+
+	for (unsigned int i = 0; i < VCPUS; i++)
+		sum += guest_cpus[i].irqs[VECTOR];
+	return sum;
+}
+
+static void lowest_priority_sender(uint64_t count)
+{
+	sender_begins(1);
+	for (uint32_t i = 0; i < count; i++) {
+		apic_send(0xe, ICR_LOWEST | ICR_LOGICAL | ICR_ASSERT | VECTOR);
+		guest_wait(total() > i);
+	}
+	sender_ends();
+}
+
+static void moving_sender(uint64_t count)
+{
+	sender_begins(1);
+	while (count--) {
+		/* One moves away: its old bit is nobody's. */
+		give_order(1, APIC_DFR_FLAT, 0x20);
+		send_and_wait(0x20, 1U << 1);
+		send_and_wait(0x02, 0);
+		give_order(1, APIC_DFR_FLAT, 0x02);
+		send_and_wait(0x02, 1U << 1);
+		/* Several bits on one vCPU, and none. */
+		give_order(1, APIC_DFR_FLAT, 0);
+		send_and_wait(0x02, 0);
+		give_order(1, APIC_DFR_FLAT, 0x02);
+		send_and_wait(0x02, 1U << 1);
+	}
+	sender_ends();
+}
+
+/* vCPUs 1 and 2 swap IDs; in between both have the same one. */
+static void swapping_sender(uint64_t count)
+{
+	sender_begins(1);
+	while (count--) {
+		give_order(1, APIC_DFR_FLAT, 0x04);
+		send_and_wait(0x04, 1U << 1 | 1U << 2);
+		send_and_wait(0x02, 0);
+		give_order(2, APIC_DFR_FLAT, 0x02);
+		send_and_wait(0x02, 1U << 2);
+		send_and_wait(0x04, 1U << 1);
+		give_order(1, APIC_DFR_FLAT, 0x02);
+		send_and_wait(0x02, 1U << 1 | 1U << 2);
+		give_order(2, APIC_DFR_FLAT, 0x04);
+		send_and_wait(0x02, 1U << 1);
+		send_and_wait(0x04, 1U << 2);
+	}
+	sender_ends();
+}
+
+/* One letter a target: S halts between interrupts, R runs and obeys orders. */
+static struct vm *run(void (*sender)(uint64_t), uint64_t count, const char *targets)
+{
+	struct vm *vm = vm_create(0);
+
+	roles_begin();
+	sent_all = false;
+	for (unsigned int i = 0; i < VCPUS; i++)
+		order[i].asked = order[i].done = 0;
+	guest_set_handler(VECTOR, guest_count_irq);
+	vm_add_vcpu(vm, 0, sender, count);
+	for (unsigned int i = 1; i < VCPUS; i++)
+		vm_add_vcpu(vm, i, targets[i - 1] == 'S' ? role_sleeper : obedient_spinner,
+			    1U << i);
+	/* The sender starts last, when the others have set their IDs. */
+	vm_start_held(vm, 1U << 0);
+	roles_wait_ready(vm, 1);
+	vcpu_resume(&vm->vcpus[0]);
+	vm_wait(vm, sent_all, "every IPI is handled");
+	sleep_us(2000);
+	return vm;
+}
+
+#define EXPECT_TOTALS() do {						\
+	for (unsigned int i_ = 0; i_ < VCPUS; i_++) {			\
+		EXPECT_EQ(expected[i_], guest_cpus[i_].irqs[VECTOR])	\
+			TH_LOG("vcpu %u", i_);				\
+	}								\
+} while (0)
+
+TEST(flat_ipi_reaches_exactly_the_named_running_vcpus)
+{
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = run(flat_sender, rounds, "RRR");
+	EXPECT_TOTALS();
+	roles_finish(vm);
+}
+
+TEST(flat_ipi_reaches_running_and_halted_vcpus)
+{
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = run(flat_sender, rounds, "RSS");
+	EXPECT_TOTALS();
+	EXPECT_LT(0, vcpu_stat(&vm->vcpus[2], "halt_exits"));
+	roles_finish(vm);
+}
+
+TEST(cluster_ipi_reaches_exactly_the_named_vcpus)
+{
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = run(cluster_sender, rounds, "RRR");
+	EXPECT_TOTALS();
+	if (accel_check()->active)
+		EXPECT_TRUE(vcpu_is_accelerated(&vm->vcpus[1]));
+	roles_finish(vm);
+}
+
+TEST(lowest_priority_ipi_reaches_one_of_the_named_vcpus)
+{
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = run(lowest_priority_sender, rounds * 4, "RSR");
+	EXPECT_EQ(rounds * 4, total());
+	EXPECT_EQ(0, guest_cpus[0].irqs[VECTOR]);
+	roles_finish(vm);
+}
+
+TEST(ipi_follows_a_logical_id_that_moves)
+{
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = run(moving_sender, rounds, "RRR");
+	EXPECT_TOTALS();
+	if (accel_check()->active)
+		EXPECT_TRUE(vcpu_is_accelerated(&vm->vcpus[1]));
+	roles_finish(vm);
+}
+
+TEST(shared_logical_id_reaches_both_and_acceleration_returns_after)
+{
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = run(swapping_sender, rounds, "RRR");
+	EXPECT_TOTALS();
+	if (accel_check()->active)
+		EXPECT_TRUE(vcpu_is_accelerated(&vm->vcpus[1]));
+	roles_finish(vm);
+}
+
+TEST_MAIN(3)

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Every IPI of random traffic among many vCPUs arrives, and arrives once, while
+ * vCPUs halt, are preempted, are moved between processors and leave the guest
+ * at random.  See lib/traffic.h for how each is accounted for.
+ */
+#include "lib/test.h"
+
+#include "lib/traffic.h"
+
+static uint64_t host_random(void)
+{
+	static uint64_t x = 0x2545f4914f6cdd1dULL;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return x;
+}
+
+/* What the host does to the vCPUs meanwhile. */
+enum { MOVE = 1, KICK = 2 };
+
+static void disturb(struct vm *vm, unsigned int how)
+{
+	struct vcpu *vcpu = &vm->vcpus[host_random() % vm->vcpu_count];
+
+	if (how & MOVE)
+		vcpu_pin(vcpu, host_random() % 4 ? host_cpu(host_random() % host_cpu_count()) : -1);
+	if (how & KICK) {
+		vcpu_pause(vcpu);
+		vcpu_resume(vcpu);
+	}
+}
+
+static void run(struct __test_metadata *_metadata, unsigned int vcpus, unsigned int how)
+{
+	struct vm *vm = vm_create(0);
+	uint64_t disturbances = 0;
+
+	traffic_begin(vm, vcpus);
+	vm_start(vm);
+	/* traffic_check() bounds this: traffic either goes on or is stuck. */
+	while (traffic_handled() < rounds) {
+		traffic_check(vm);
+		if (how) {
+			disturb(vm, how);
+			disturbances++;
+		}
+		sleep_us(500);
+	}
+	traffic_end(vm);
+	EXPECT_LE(rounds, traffic_handled());
+	NOTE("%llu IPIs handled, %llu disturbances, vcpu 1 halted %llu times\n",
+	     (unsigned long long)traffic_handled(), (unsigned long long)disturbances,
+	     (unsigned long long)vcpu_stat(&vm->vcpus[1], "halt_exits"));
+	EXPECT_LT(0, vcpu_stat(&vm->vcpus[1], "halt_exits"));
+	vm_destroy(vm);
+}
+
+TEST(no_ipi_is_lost_among_vcpus_on_their_own_processors)
+{
+	unsigned int vcpus = host_cpu_count();
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	run(_metadata, vcpus < 2 ? 2 : vcpus > TRAFFIC_MAX ? TRAFFIC_MAX : vcpus, 0);
+}
+
+TEST(no_ipi_is_lost_when_vcpus_share_processors)
+{
+	REQUIRE_EXPECTED_ACCELERATION();
+	run(_metadata, TRAFFIC_MAX, 0);
+}
+
+TEST(no_ipi_is_lost_when_vcpus_move_between_processors)
+{
+	REQUIRE_EXPECTED_ACCELERATION();
+	run(_metadata, 4, MOVE);
+}
+
+TEST(no_ipi_is_lost_when_vcpus_leave_the_guest)
+{
+	REQUIRE_EXPECTED_ACCELERATION();
+	run(_metadata, 4, KICK);
+}
+
+TEST(no_ipi_is_lost_under_all_of_it)
+{
+	REQUIRE_EXPECTED_ACCELERATION();
+	run(_metadata, TRAFFIC_MAX, MOVE | KICK);
+}
+
+TEST_MAIN(400)

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Tells whether acceleration is on, by behaviour, and whether it should be. */
+#include "accel.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vm.h"
+
+/* Whether the file's first character says yes, in the way module parameters do. */
+static bool says_yes(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	int c = file ? fgetc(file) : EOF;
+
+	if (file)
+		fclose(file);
+	return c == 'Y' || c == 'y' || c == '1';
+}
+
+/* In /proc/cpuinfo, on the line called @list. */
+static bool cpu_has_flag(const char *list, const char *flag)
+{
+	char line[8192];
+	bool found = false;
+	FILE *file = fopen("/proc/cpuinfo", "re");
+
+	while (file && !found && fgets(line, sizeof(line), file)) {
+		if (strncmp(line, list, strlen(list)))
+			continue;
+		for (char *word = strtok(line, " \t\n"); word; word = strtok(NULL, " \t\n"))
+			found |= !strcmp(word, flag);
+		break;
+	}
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static bool cpu_can_accelerate(void)
+{
+	return cpu_has_flag("flags", "avic") || cpu_has_flag("vmx flags", "vid");
+}
+
+static bool vapic_is_loaded(void)
+{
+	return access("/sys/module/vapic", F_OK) == 0;
+}
+
+/* The vendor module that serves /dev/kvm, or vapic on top of it, was told to accelerate. */
+static bool parameters_ask_for_it(void)
+{
+	if (vapic_is_loaded())
+		return cpu_has_flag("flags", "svm") ?
+			       says_yes("/sys/module/vapic/parameters/avic") :
+			       says_yes("/sys/module/vapic/parameters/enable_apicv");
+	return says_yes("/sys/module/kvm_amd/parameters/avic") ||
+	       says_yes("/sys/module/kvm_intel/parameters/enable_apicv");
+}
+
+static volatile bool probe_over;
+
+static void probe_guest(uint64_t arg)
+{
+	(void)arg;
+	guest_wait(probe_over);
+}
+
+bool vcpu_is_accelerated(struct vcpu *vcpu)
+{
+	uint64_t before = vcpu_stat(vcpu, "insn_emulation");
+	uint64_t emulated;
+
+	vcpu->guest->probe_asked++;
+	vm_wait(vcpu->vm, vcpu->guest->probe_answered == vcpu->guest->probe_asked,
+		"the guest answers a probe of its APIC");
+	emulated = vcpu_stat(vcpu, "insn_emulation") - before;
+	/* The guest may do other things too, so "some" is no verdict by itself. */
+	return emulated < ACCEL_PROBE_READS;
+}
+
+static bool probe(const char **why)
+{
+	struct vm *vm = vm_try_create(0, why);
+	struct vcpu *vcpu;
+	bool active;
+
+	if (!vm)
+		return false;
+	probe_over = false;
+	vcpu = vm_add_vcpu(vm, 0, probe_guest, 0);
+	vm_start(vm);
+	/* The first touch of the APIC page is a fault in any case: not counted. */
+	vcpu_is_accelerated(vcpu);
+	active = vcpu_is_accelerated(vcpu);
+	probe_over = true;
+	vm_join(vm);
+	vm_destroy(vm);
+	return active;
+}
+
+const struct accel *accel_check(void)
+{
+	static struct accel accel;
+	static bool known;
+	const char *expect = getenv("VAPIC_EXPECT");
+	const char *why = NULL;
+	bool wanted;
+
+	if (known)
+		return &accel;
+	known = true;
+	accel.vapic = vapic_is_loaded();
+	accel.active = probe(&why);
+	if (why) {
+		accel.verdict = ACCEL_UNAVAILABLE;
+		snprintf(accel.reason, sizeof(accel.reason), "%s", why);
+		return &accel;
+	}
+	if (expect && strcmp(expect, "accelerated") && strcmp(expect, "plain")) {
+		accel.verdict = ACCEL_WRONG;
+		snprintf(accel.reason, sizeof(accel.reason),
+			 "VAPIC_EXPECT=%s is neither accelerated nor plain", expect);
+		return &accel;
+	}
+	wanted = expect ? !strcmp(expect, "accelerated") : parameters_ask_for_it();
+	snprintf(accel.reason, sizeof(accel.reason), "acceleration %s, expected %s by %s; %s",
+		 accel.active ? "active" : "off", wanted ? "active" : "off",
+		 expect ? "VAPIC_EXPECT" : "module parameters",
+		 accel.vapic ? "vapic loaded" : "stock KVM");
+	if (accel.active == wanted)
+		accel.verdict = ACCEL_OK;
+	else if (wanted && !cpu_can_accelerate())
+		accel.verdict = ACCEL_UNAVAILABLE;
+	else
+		accel.verdict = ACCEL_WRONG;
+	if (accel.verdict == ACCEL_UNAVAILABLE)
+		snprintf(accel.reason, sizeof(accel.reason), "the processor has neither AVIC nor APICv");
+	return &accel;
+}
+
+bool accel_is_avic(void)
+{
+	return accel_check()->active && cpu_has_flag("flags", "svm");
+}
+
+bool accel_ipis_exit(void)
+{
+	if (!accel_check()->active)
+		return true;
+	if (accel_is_avic())
+		return false;
+	return !cpu_has_flag("vmx flags", "ipi_virt") ||
+	       !says_yes(vapic_is_loaded() ? "/sys/module/vapic/parameters/enable_ipiv" :
+					     "/sys/module/kvm_intel/parameters/enable_ipiv");
+}

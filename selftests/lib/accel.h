@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Is interrupt acceleration really on?
+ *
+ * The answer is taken from behaviour, which no module parameter and no status
+ * file can fake: a guest reads an APIC register a number of times, and KVM's
+ * counters tell whether it emulated those reads or never saw them.  Names of
+ * parameters and /sys/kernel/vapic only say what to expect.
+ *
+ * VAPIC_EXPECT=accelerated or plain states it outright; otherwise acceleration
+ * is expected if vapic is loaded and takes over, or the stock vendor module was
+ * loaded with it enabled.
+ */
+#ifndef SELFTESTS_LIB_ACCEL_H
+#define SELFTESTS_LIB_ACCEL_H
+
+#include <stdbool.h>
+
+/* How many reads one probe makes: far more than stray exits meanwhile. */
+#define ACCEL_PROBE_READS	64
+
+enum accel_verdict {
+	ACCEL_OK,		/* as expected: go on */
+	ACCEL_WRONG,		/* not as expected: the test must fail */
+	ACCEL_UNAVAILABLE,	/* the machine lacks what is asked for: skip */
+};
+
+struct accel {
+	enum accel_verdict verdict;
+	bool active;		/* probed in a VM of its own */
+	bool vapic;		/* vapic is loaded */
+	char reason[160];	/* one line for a person */
+};
+
+/* Probes once in a process; later calls return the same. */
+const struct accel *accel_check(void);
+
+/* Acceleration is active and it is AMD's. */
+bool accel_is_avic(void);
+
+/*
+ * Every IPI of a guest exits: without acceleration, and on Intel without IPI
+ * virtualization.
+ */
+bool accel_ipis_exit(void);
+
+struct vcpu;
+
+/*
+ * Whether this running vCPU's APIC accesses are accelerated now.  Its guest
+ * must reach guest_poll() and be in xAPIC mode.
+ */
+bool vcpu_is_accelerated(struct vcpu *vcpu);
+
+#endif

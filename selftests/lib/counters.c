@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Finds the PCI device of an emulated host that shows its counters, and maps
+ * them.  Both emulators lay them out alike; the Intel one brings the names along, those
+ * of the AMD one are in its header, where the testbed is around at build time.
+ */
+#include "counters.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#ifdef HAVE_AVIC_STATS_H
+
+#include <fcntl.h>
+#include <glob.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "avic-stats.h"
+
+/* The device of testbed/bochs: its magic, and where the header says the names are. */
+#define VMX_STATS_MAGIC		0x5354415453584d56ULL	/* "VMXSTATS" */
+#define VMX_WORD_FIRST_NAME	6
+#define VMX_WORD_NAME_SIZE	7
+
+static const volatile uint64_t *bar;
+
+static unsigned int id_of(const char *device, const char *which)
+{
+	char path[512];
+	unsigned int id = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", device, which);
+	file = fopen(path, "re");
+	if (file) {
+		if (fscanf(file, "%x", &id) != 1)
+			id = 0;
+		fclose(file);
+	}
+	return id;
+}
+
+static const volatile uint64_t *map_device(const char *device)
+{
+	char path[512];
+	struct stat status;
+	void *map;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/enable", device);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		if (write(fd, "1", 1) < 0)
+			fprintf(stderr, "# cannot enable %s\n", device);
+		close(fd);
+	}
+	snprintf(path, sizeof(path), "%s/resource0", device);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &status))
+		return NULL;
+	map = mmap(NULL, status.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	return map == MAP_FAILED ? NULL : map;
+}
+
+static bool layout_is_known(void)
+{
+	if (bar[AVIC_WORD_VERSION] != AVIC_STATS_VERSION)
+		return false;
+	return bar[AVIC_WORD_MAGIC] == VMX_STATS_MAGIC ||
+	       (bar[AVIC_WORD_MAGIC] == AVIC_STATS_MAGIC &&
+		bar[AVIC_WORD_COUNTERS] == AVIC_STAT_COUNT);
+}
+
+static void find_device(void)
+{
+	static bool searched;
+	glob_t devices;
+
+	if (searched)
+		return;
+	searched = true;
+	if (glob("/sys/bus/pci/devices/*", 0, NULL, &devices))
+		return;
+	for (size_t i = 0; i < devices.gl_pathc && !bar; i++) {
+		const char *device = devices.gl_pathv[i];
+
+		if (id_of(device, "vendor") != AVIC_STATS_PCI_VENDOR ||
+		    id_of(device, "device") != AVIC_STATS_PCI_DEVICE)
+			continue;
+		bar = map_device(device);
+		if (bar && !layout_is_known()) {
+			fprintf(stderr, "# the emulator's counters have another layout than this program\n");
+			bar = NULL;
+		}
+	}
+	globfree(&devices);
+}
+
+unsigned int counters_per_cpu(void)
+{
+	find_device();
+	return bar ? bar[AVIC_WORD_COUNTERS] : 0;
+}
+
+void counter_name(unsigned int counter, char *name)
+{
+	const volatile char *from;
+
+	if (bar[AVIC_WORD_MAGIC] == AVIC_STATS_MAGIC) {
+		avic_stat_name(counter, name);
+		return;
+	}
+	from = (const volatile char *)bar + bar[VMX_WORD_FIRST_NAME] +
+	       counter * bar[VMX_WORD_NAME_SIZE];
+	for (unsigned int i = 0; i < COUNTER_NAME_SIZE; i++)
+		name[i] = i < bar[VMX_WORD_NAME_SIZE] ? from[i] : '\0';
+}
+
+void counters_read(unsigned int pcpu, uint64_t *row)
+{
+	uint64_t first = bar[AVIC_WORD_FIRST_ROW] + pcpu * bar[AVIC_WORD_ROW_SIZE];
+
+	for (unsigned int i = 0; i < counters_per_cpu(); i++)
+		row[i] = pcpu < bar[AVIC_WORD_CPUS] ? bar[first / 8 + i] : 0;
+}
+
+#else
+
+unsigned int counters_per_cpu(void)
+{
+	return 0;
+}
+
+void counter_name(unsigned int counter, char *name)
+{
+	(void)counter;
+	name[0] = '\0';
+}
+
+void counters_read(unsigned int pcpu, uint64_t *row)
+{
+	(void)pcpu;
+	(void)row;
+}
+
+#endif

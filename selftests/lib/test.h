@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What every test program includes: the kernel's own kselftest harness (found
+ * by include path, from the kernel source named by KSRC) and, on top of it,
+ * the option -n and the check that acceleration is as it should be.
+ */
+#ifndef SELFTESTS_LIB_TEST_H
+#define SELFTESTS_LIB_TEST_H
+
+#include "kselftest_harness.h"
+
+#include "accel.h"
+#include "vm.h"
+
+/* How many rounds to run; each program has a default fit for slow, emulated hosts. */
+static unsigned int rounds;
+
+/* The first statement of every test. */
+#define REQUIRE_EXPECTED_ACCELERATION() do {				\
+	const struct accel *accel_ = accel_check();			\
+	if (accel_->verdict == ACCEL_UNAVAILABLE)			\
+		SKIP(return, "%s", accel_->reason);			\
+	ASSERT_EQ(ACCEL_OK, accel_->verdict)				\
+		TH_LOG("%s", accel_->reason);				\
+} while (0)
+
+/* A known defect of the kernel under test: reported, but no failure of the run. */
+#define EXPECTED_FAILURE(statement, fmt, ...) do {			\
+	snprintf(_metadata->results->reason,				\
+		 sizeof(_metadata->results->reason), fmt, ##__VA_ARGS__); \
+	_metadata->exit_code = KSFT_XFAIL;				\
+	_metadata->trigger = 0;						\
+	statement;							\
+} while (0)
+
+/* A remark in the TAP stream. */
+#define NOTE(...) ksft_print_msg(__VA_ARGS__)
+
+/* Takes "-n ROUNDS" out of the arguments; the harness knows the others. */
+static inline int test_main(int argc, char **argv, unsigned int default_rounds)
+{
+	int kept = 1;
+
+	rounds = default_rounds;
+	for (int i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "-n") && i + 1 < argc)
+			rounds = strtoul(argv[++i], NULL, 0);
+		else
+			argv[kept++] = argv[i];
+	}
+	argv[kept] = NULL;
+	if (!rounds) {
+		fprintf(stderr, "%s: -n needs a number above zero\n", argv[0]);
+		return KSFT_FAIL;
+	}
+	/* Probed here, once, since every test runs in a child of this process. */
+	fprintf(stderr, "# %s\n", accel_check()->reason);
+	return test_harness_run(kept, argv);
+}
+
+#define TEST_MAIN(default_rounds)					\
+int main(int argc, char **argv)						\
+{									\
+	return test_main(argc, argv, default_rounds);			\
+}
+
+#endif
