@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Makes figures of what in_host.py recorded, and says for each path whether
+# vapic wins.
+#
+# A figure is a median of TSC ticks, and a tick is an instruction. Within one
+# boot a single step takes the same number every time, so its noise is nothing
+# but rounding; an operation that spans processors meets timer ticks. On Intel, with
+# two CPUs that run, time advances by what both executed on average, in steps of some
+# 20 instructions: the mean is what counts there, and is uncertain by more.
+
+import json
+
+STEPS = {
+    "load_put": "vCPU load + put",
+    "switch": "vCPU's thread switched out + in",
+    "block": "blocking + unblocking",
+    "deliver_running": "delivery to a running vCPU",
+    "deliver_blocked": "delivery to a blocked vCPU",
+}
+INTEL_STEPS = {
+    "load_put": "vCPU load + put",
+    "switch": "vCPU's thread switched out + in",
+    "sleep": "the same, blocking + unblocking",
+    "sync": "empty sync before an entry",
+    "eoi_bitmap": "EOI bitmap load, as before",
+    "new_eoi_bitmap": "EOI bitmap load, one word new",
+    "wake_none_of_64": "wakeup, none due among 64 blocked vCPUs",
+}
+# What these take depends on the state of the host's scheduler, and differs by 2% from
+# boot to boot.
+INTEL_WAKE_STEPS = {
+    "deliver_blocked": "delivery to a blocked vCPU",
+    "wake_one_of_64": "wakeup of one among 64 blocked vCPUs",
+}
+# In the boot with two CPUs.
+INTEL_PAIR_STEPS = {"deliver_running": "delivery to a running vCPU"}
+# Operations and which of path_bench's two times counts.
+OPERATIONS = {
+    ("vcpu_load_put", "ticks"): "ioctl KVM_GET_REGS",
+    ("run_exit", "ticks"): "KVM_RUN to an exit for port I/O",
+    ("deliver_running", "ticks"): "ioctl KVM_SIGNAL_MSI, target running",
+    ("deliver_running", "end_to_end"): "the same, until its handler begins",
+    ("deliver_blocked", "ticks"): "ioctl KVM_SIGNAL_MSI, target blocked",
+    ("deliver_blocked", "end_to_end"): "the same, until the woken one's handler",
+    ("ipi_blocked_round_trip", "ticks"): "a guest's IPI to a blocked vCPU",
+    ("ipi_blocked_round_trip", "end_to_end"): "the same, and one back, both blocking",
+}
+# Differences up to this share are noise.
+STEP_NOISE = 0.005
+OPERATION_NOISE = 0.02
+INTEL_PAIR_NOISE = 0.05
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def by_name(path):
+    lines = [json.loads(line) for line in read(path).splitlines() if line.strip()]
+    return {line["name"]: line for line in lines}
+
+
+def verdict(stock, vapic, noise):
+    if vapic > stock * (1 + noise):
+        return "slower"
+    return "wins" if vapic < stock * (1 - noise) else "same"
+
+
+def path(kind, title, noise, values):
+    """`values` are those of stock without AVIC, stock with it, and vapic."""
+    plain, stock, vapic = values
+    return {"kind": kind, "title": title, "stock_avic0": plain, "stock": stock, "vapic": vapic,
+            "ratio": vapic / stock, "noise": noise, "verdict": verdict(stock, vapic, noise)}
+
+
+def intel_path(kind, title, noise, values):
+    stock, vapic = values
+    return {"kind": kind, "title": title, "stock": stock, "vapic": vapic,
+            "ratio": vapic / stock, "noise": noise, "verdict": verdict(stock, vapic, noise)}
+
+
+def intel_report(raw):
+    """Of the boots with one CPU and with two."""
+    one, two = (json.loads(read(f"{raw}/{boot}/about.json")) for boot in ("intel", "intel-2"))
+    modes = [mode["name"] for mode in one["settings"]["modes"]]
+    alone = [by_name(f"{raw}/intel/{mode}/steps") for mode in modes]
+    pair = [by_name(f"{raw}/intel-2/{mode}/steps") for mode in modes]
+    operations = [by_name(f"{raw}/intel-2/{mode}/operations") for mode in modes]
+    nothing = [mode["nothing"]["ticks"]["median"] for mode in alone]
+    paths = [intel_path(kind, title, noise,
+                        [mode[name]["ticks"]["median"] - cost
+                         for mode, cost in zip(alone, nothing)])
+             for kind, noise, steps in (("step", STEP_NOISE, INTEL_STEPS),
+                                        ("wake", OPERATION_NOISE, INTEL_WAKE_STEPS))
+             for name, title in steps.items()]
+    paths += [intel_path("pair", title, INTEL_PAIR_NOISE,
+                         [mode[name]["ticks"]["mean"] - cost for mode, cost in zip(pair, nothing)])
+              for name, title in INTEL_PAIR_STEPS.items()]
+    paths += [intel_path("operation", title, INTEL_PAIR_NOISE,
+                         [mode[name][time]["mean"] for mode in operations])
+              for (name, time), title in OPERATIONS.items()]
+    return {
+        **one["about"],
+        "kernel": read(f"{raw}/intel/kernel").strip(),
+        "samples": two["settings"]["samples"],
+        "paths": paths,
+        "raw": {mode: {"steps": alone[index], "pair_steps": pair[index],
+                       "operations": operations[index]}
+                for index, mode in enumerate(modes)},
+    }
+
+
+def report(raw):
+    return {**amd_report(f"{raw}/amd"), "intel": intel_report(raw)}
+
+
+def amd_report(raw):
+    recorded = json.loads(read(f"{raw}/about.json"))
+    modes = [mode["name"] for mode in recorded["settings"]["modes"]]
+    steps = [by_name(f"{raw}/{mode}/steps") for mode in modes]
+    operations = [by_name(f"{raw}/{mode}/operations") for mode in modes]
+    paths = [path("step", title, STEP_NOISE,
+                  [mode[name]["ticks"]["median"] - mode["nothing"]["ticks"]["median"]
+                   for mode in steps])
+             for name, title in STEPS.items()]
+    paths += [path("operation", title, OPERATION_NOISE,
+                   [mode[name][time]["median"] for mode in operations])
+              for (name, time), title in OPERATIONS.items()]
+    return {
+        "format": 1,
+        **recorded["about"],
+        "kernel": read(f"{raw}/kernel").strip(),
+        "samples": recorded["settings"]["samples"],
+        "paths": paths,
+        "raw": {mode: {"steps": steps[index], "operations": operations[index]}
+                for index, mode in enumerate(modes)},
+    }

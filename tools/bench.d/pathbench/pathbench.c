@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Runs single steps of KVM on a live vCPU and counts TSC ticks around each one.
+ * Where the TSC counts instructions, that is what a step costs, without the
+ * system call around it.
+ *
+ * Steps are entered where KVM itself enters them: by its exported functions, by
+ * the vCPU's preempt notifier, and by the static calls of kvm_x86_ops.  So it is
+ * the same measurement whoever's code stands behind them.
+ *
+ * A tool of the bench: it trusts its user, who is root.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/kprobes.h>
+#include <linux/kvm_host.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/static_call.h>
+#include <linux/uaccess.h>
+
+#include <asm/irq_vectors.h>
+#include <asm/posted_intr.h>
+#include <asm/vmx.h>
+
+#include "pathbench.h"
+
+#define MAX_SAMPLES 100000
+
+typedef void (*vcpu_op)(struct kvm_vcpu *vcpu);
+typedef void (*deliver_op)(struct kvm_lapic *apic, int delivery_mode, int trig_mode, int vector);
+
+typedef int (*sync_op)(struct kvm_vcpu *vcpu);
+typedef void (*bitmap_op)(struct kvm_vcpu *vcpu, u64 *bitmap);
+typedef void (*wakeup_handler)(void);
+
+static struct static_call_key *key_blocking, *key_unblocking, *key_deliver;
+/* What only VMX has; the last is where the kernel keeps KVM's handler. */
+static struct static_call_key *key_sync, *key_bitmap;
+static wakeup_handler *handler_place;
+
+/* The function that a static call goes to now; NULL if to none. */
+static void *target_of(const struct static_call_key *key)
+{
+	return READ_ONCE(key->func);
+}
+
+static u64 nothing(void)
+{
+	u64 start = rdtsc_ordered();
+
+	return rdtsc_ordered() - start;
+}
+
+static u64 load_put(struct kvm_vcpu *vcpu)
+{
+	u64 start = rdtsc_ordered();
+
+	vcpu_load(vcpu);
+	vcpu_put(vcpu);
+	return rdtsc_ordered() - start;
+}
+
+/* As kvm_sched_out() and kvm_sched_in() are called by the scheduler. */
+static u64 switch_out_in(struct kvm_vcpu *vcpu)
+{
+	struct preempt_notifier *notifier = &vcpu->preempt_notifier;
+	u64 start, end;
+
+	vcpu_load(vcpu);
+	/* Makes the thread count as preempted, as the one of a running vCPU is. */
+	vcpu->wants_to_run = true;
+	start = rdtsc_ordered();
+	notifier->ops->sched_out(notifier, current);
+	notifier->ops->sched_in(notifier, raw_smp_processor_id());
+	end = rdtsc_ordered();
+	vcpu->wants_to_run = false;
+	vcpu_put(vcpu);
+	return end - start;
+}
+
+static u64 block_unblock(struct kvm_vcpu *vcpu)
+{
+	vcpu_op blocking = target_of(key_blocking);
+	vcpu_op unblocking = target_of(key_unblocking);
+	u64 start, end;
+
+	vcpu_load(vcpu);
+	start = rdtsc_ordered();
+	if (blocking)
+		blocking(vcpu);
+	if (unblocking)
+		unblocking(vcpu);
+	end = rdtsc_ordered();
+	vcpu_put(vcpu);
+	return end - start;
+}
+
+static u64 deliver(struct kvm_vcpu *vcpu, u32 vector)
+{
+	deliver_op deliver_interrupt = target_of(key_deliver);
+	u64 start = rdtsc_ordered();
+
+	deliver_interrupt(vcpu->arch.apic, APIC_DM_FIXED, 0, vector);
+	return rdtsc_ordered() - start;
+}
+
+/*
+ * As the scheduler does with the thread of a halted vCPU: on VMX that is when it
+ * gets ready for the wakeup vector, and undoes it.
+ */
+static u64 sleep_wake(struct kvm_vcpu *vcpu)
+{
+	struct preempt_notifier *notifier = &vcpu->preempt_notifier;
+	struct rcuwait *wait = kvm_arch_vcpu_get_wait(vcpu);
+	u64 start, end;
+
+	vcpu_load(vcpu);
+	prepare_to_rcuwait(wait);
+	start = rdtsc_ordered();
+	notifier->ops->sched_out(notifier, current);
+	notifier->ops->sched_in(notifier, raw_smp_processor_id());
+	end = rdtsc_ordered();
+	finish_rcuwait(wait);
+	vcpu_put(vcpu);
+	return end - start;
+}
+
+static u64 sync(struct kvm_vcpu *vcpu)
+{
+	sync_op sync_pir_to_irr = target_of(key_sync);
+	u64 start, end;
+
+	vcpu_load(vcpu);
+	local_irq_disable();
+	start = rdtsc_ordered();
+	sync_pir_to_irr(vcpu);
+	end = rdtsc_ordered();
+	local_irq_enable();
+	vcpu_put(vcpu);
+	return end - start;
+}
+
+static u64 load_bitmap(struct kvm_vcpu *vcpu, bool new)
+{
+	bitmap_op load_eoi_exitmap = target_of(key_bitmap);
+	u64 *bitmap = (u64 *)vcpu->arch.ioapic_handled_vectors;
+	u64 start, end;
+
+	vcpu_load(vcpu);
+	if (new)
+		bitmap[2] ^= 1;
+	start = rdtsc_ordered();
+	load_eoi_exitmap(vcpu, bitmap);
+	end = rdtsc_ordered();
+	vcpu_put(vcpu);
+	return end - start;
+}
+
+static u64 vmcs_read(unsigned long field)
+{
+	u64 value;
+
+	asm volatile("vmread %1, %0" : "=rm"(value) : "r"(field) : "cc");
+	return value;
+}
+
+static struct pi_desc *descriptor_of(const u64 *table, u32 id)
+{
+	u64 entry = READ_ONCE(table[id]);
+
+	return entry & 1 ? phys_to_virt(entry & ~63ULL) : NULL;
+}
+
+static bool sleeps(const struct pi_desc *descriptor)
+{
+	return READ_ONCE(descriptor->nv) == POSTED_INTR_WAKEUP_VECTOR &&
+	       !pi_test_on((struct pi_desc *)descriptor);
+}
+
+/* Posts as the processor does, with IPI virtualization, and runs the handler. */
+static int wake(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *ticks)
+{
+	struct pi_desc *descriptor;
+	const u64 *table;
+	u64 start;
+	u32 id;
+
+	vcpu_load(vcpu);
+	table = phys_to_virt(vmcs_read(PID_POINTER_TABLE));
+	vcpu_put(vcpu);
+	local_irq_disable();
+	for (id = 1; id <= request->sleepers; id++) {
+		descriptor = descriptor_of(table, id);
+		if (!descriptor || !sleeps(descriptor)) {
+			local_irq_enable();
+			return -EAGAIN;
+		}
+	}
+	if (request->target) {
+		descriptor = descriptor_of(table, request->target);
+		pi_test_and_set_pir(request->vector, descriptor);
+		pi_test_and_set_on(descriptor);
+	}
+	start = rdtsc_ordered();
+	(*handler_place)();
+	*ticks = rdtsc_ordered() - start;
+	local_irq_enable();
+	return 0;
+}
+
+static bool is_supported(const struct pathbench_request *request)
+{
+	if (request->path < PATHBENCH_SLEEP)
+		return true;
+	if (!boot_cpu_has(X86_FEATURE_VMX) || !target_of(key_sync) || !target_of(key_bitmap))
+		return false;
+	/* Within what create_vm makes the table for. */
+	return request->path != PATHBENCH_WAKE ||
+	       (handler_place && request->target <= request->sleepers && request->sleepers < 256);
+}
+
+static u64 measure(struct kvm_vcpu *vcpu, const struct pathbench_request *request)
+{
+	u64 ticks;
+
+	preempt_disable();
+	switch (request->path) {
+	case PATHBENCH_LOAD_PUT:
+		ticks = load_put(vcpu);
+		break;
+	case PATHBENCH_SWITCH:
+		ticks = switch_out_in(vcpu);
+		break;
+	case PATHBENCH_BLOCK:
+		ticks = block_unblock(vcpu);
+		break;
+	case PATHBENCH_DELIVER:
+		ticks = deliver(vcpu, request->vector);
+		break;
+	case PATHBENCH_SLEEP:
+		ticks = sleep_wake(vcpu);
+		break;
+	case PATHBENCH_SYNC:
+		ticks = sync(vcpu);
+		break;
+	case PATHBENCH_EOI_BITMAP:
+	case PATHBENCH_NEW_EOI_BITMAP:
+		ticks = load_bitmap(vcpu, request->path == PATHBENCH_NEW_EOI_BITMAP);
+		break;
+	default:
+		ticks = nothing();
+	}
+	preempt_enable();
+	return ticks;
+}
+
+static int measure_all(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *ticks)
+{
+	bool alone = request->path != PATHBENCH_DELIVER;
+	int ret = 0;
+	u32 i;
+
+	if (alone && mutex_lock_killable(&vcpu->mutex))
+		return -EINTR;
+	for (i = 0; i < request->samples && !ret; i++) {
+		if (request->path == PATHBENCH_WAKE)
+			ret = wake(vcpu, request, &ticks[i]);
+		else
+			ticks[i] = measure(vcpu, request);
+	}
+	if (alone)
+		mutex_unlock(&vcpu->mutex);
+	return ret;
+}
+
+static int measure_file(const struct file *file, const struct pathbench_request *request)
+{
+	u64 *ticks;
+	int ret;
+
+	if (strncmp(file->f_path.dentry->d_name.name, "kvm-vcpu:", 9))
+		return -EINVAL;
+	ticks = kvcalloc(request->samples, sizeof(*ticks), GFP_KERNEL);
+	if (!ticks)
+		return -ENOMEM;
+	ret = measure_all(file->private_data, request, ticks);
+	if (!ret &&
+	    copy_to_user(u64_to_user_ptr(request->ticks), ticks, request->samples * sizeof(*ticks)))
+		ret = -EFAULT;
+	kvfree(ticks);
+	return ret;
+}
+
+static long pathbench_ioctl(struct file *unused, unsigned int command, unsigned long arg)
+{
+	struct pathbench_request request;
+	struct file *file;
+	int ret;
+
+	if (command != PATHBENCH_MEASURE)
+		return -ENOTTY;
+	if (copy_from_user(&request, (void __user *)arg, sizeof(request)))
+		return -EFAULT;
+	if (!request.samples || request.samples > MAX_SAMPLES || request.path >= PATHBENCH_PATHS)
+		return -EINVAL;
+	if (!is_supported(&request))
+		return -EOPNOTSUPP;
+	file = fget(request.vcpu_fd);
+	if (!file)
+		return -EBADF;
+	ret = measure_file(file, &request);
+	fput(file);
+	return ret;
+}
+
+static const struct file_operations pathbench_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = pathbench_ioctl,
+};
+
+static struct miscdevice pathbench_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "vapic-pathbench",
+	.fops = &pathbench_fops,
+	.mode = 0600,
+};
+
+/* KVM exports no static call; a kprobe finds what finds symbols. */
+static int find_keys(void)
+{
+	struct kprobe probe = {.symbol_name = "kallsyms_lookup_name"};
+	unsigned long (*lookup)(const char *name);
+	int ret = register_kprobe(&probe);
+
+	if (ret)
+		return ret;
+	lookup = (void *)probe.addr;
+	unregister_kprobe(&probe);
+	key_blocking = (void *)lookup("__SCK__kvm_x86_vcpu_blocking");
+	key_unblocking = (void *)lookup("__SCK__kvm_x86_vcpu_unblocking");
+	key_deliver = (void *)lookup("__SCK__kvm_x86_deliver_interrupt");
+	key_sync = (void *)lookup("__SCK__kvm_x86_sync_pir_to_irr");
+	key_bitmap = (void *)lookup("__SCK__kvm_x86_load_eoi_exitmap");
+	handler_place = (void *)lookup("kvm_posted_intr_wakeup_handler");
+	return key_blocking && key_unblocking && key_deliver && key_sync && key_bitmap ? 0 :
+											 -ENOENT;
+}
+
+static int __init pathbench_init(void)
+{
+	int ret = find_keys();
+
+	return ret ?: misc_register(&pathbench_device);
+}
+
+static void __exit pathbench_exit(void)
+{
+	misc_deregister(&pathbench_device);
+}
+
+module_init(pathbench_init);
+module_exit(pathbench_exit);
+MODULE_DESCRIPTION("Counts what single steps of KVM cost");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What user space asks of /dev/vapic-pathbench. */
+#ifndef PATHBENCH_H
+#define PATHBENCH_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+struct pathbench_request {
+	__s32 vcpu_fd;
+	__u32 path;   /* enum pathbench_path */
+	__u32 vector; /* of PATHBENCH_DELIVER and PATHBENCH_WAKE */
+	__u32 samples;
+	__u64 ticks;	/* address of that many __u64 for the result */
+	__u32 sleepers; /* of PATHBENCH_WAKE: vCPUs 1 to this must sleep on this CPU */
+	__u32 target;	/* and this one is woken; 0: none */
+};
+
+enum pathbench_path {
+	PATHBENCH_NOTHING,  /* what measuring itself costs */
+	PATHBENCH_LOAD_PUT, /* begin and end of an ioctl on a vCPU */
+	PATHBENCH_SWITCH,   /* the vCPU's thread is switched out and back in */
+	PATHBENCH_BLOCK,    /* a halted vCPU is about to sleep, and woke up */
+	PATHBENCH_DELIVER,  /* an interrupt for the vCPU, whatever it does */
+	/* On Intel only, with IPI virtualization; -EOPNOTSUPP elsewhere. */
+	PATHBENCH_SLEEP,	  /* the thread is switched out to sleep and back in */
+	PATHBENCH_SYNC,		  /* before an entry: look at what was posted */
+	PATHBENCH_EOI_BITMAP,	  /* load the EOI-exit bitmap that is there */
+	PATHBENCH_NEW_EOI_BITMAP, /* another one */
+	PATHBENCH_WAKE, /* the wakeup vector; vcpu_fd is vCPU 0; -EAGAIN: not all asleep */
+	PATHBENCH_PATHS,
+};
+
+/* All but PATHBENCH_DELIVER wait until the vCPU is in no other ioctl. */
+#define PATHBENCH_MEASURE _IOW('~', 0x5a, struct pathbench_request)
+
+#endif

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Runs commands side by side as their order allows and shows how they are
+# doing: one line that changes on a terminal, a line every few seconds elsewhere.
+# Each command's output goes to build/log/NAME.log; its end is shown on failure.
+
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+LOGS = "build/log"
+# Seconds between lines where a line cannot be rewritten.
+QUIET = 5
+
+
+class Failed(Exception):
+    """A step failed, and the user was told what and why."""
+
+
+def duration(seconds):
+    seconds = int(seconds)
+    return f"{seconds // 60}m{seconds % 60:02d}s" if seconds >= 60 else f"{seconds}s"
+
+
+def lines_of(stream):
+    """A queue that gets every line of the stream, then None."""
+    lines = queue.Queue()
+
+    def read():
+        for line in stream:
+            lines.put(line)
+        lines.put(None)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
+class Step:
+    """A command. `after` names the steps that must have ended before; `command`
+    may be a function, called when they have. What the command prints on stdout
+    is in `output` afterwards if `keep` is set."""
+
+    def __init__(self, number, name, verb, command, after=(), keep=False, environment=None):
+        self.number = number
+        self.name = name
+        self.verb = verb
+        self.command = command
+        self.after = after
+        self.keep = keep
+        self.environment = environment or {}
+        self.process = None
+        self.done = False
+        self.started = None
+        file = name.replace(" ", "-")
+        self.log = f"{LOGS}/{file}.log"
+        self.result = f"{LOGS}/{file}.out"
+
+    def start(self):
+        words = self.command() if callable(self.command) else self.command
+        self.started = time.monotonic()
+        with open(self.log, "w") as log, open(self.result, "w") as result:
+            self.process = subprocess.Popen(
+                words, stdin=subprocess.DEVNULL, stderr=log,
+                stdout=result if self.keep else log,
+                env={**os.environ, **self.environment}, start_new_session=True)
+
+    @property
+    def output(self):
+        with open(self.result, encoding="utf-8") as file:
+            return file.read()
+
+    def last_line(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            lines = file.read()[-4000:].split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+    def elapsed(self):
+        return time.monotonic() - self.started
+
+
+def interrupted(number, frame):
+    raise KeyboardInterrupt
+
+
+def end_tidily():
+    """However the user ends this, end what it started."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+
+
+class Board:
+    """What the user sees."""
+
+    def __init__(self, total):
+        self.total = total
+        self.tty = sys.stdout.isatty()
+        self.shown = 0.0
+
+    def label(self, number):
+        return f"[{number}/{self.total}]"
+
+    def line(self, text):
+        print(("\r\x1b[K" if self.tty else "") + text, flush=True)
+        self.shown = time.monotonic()
+
+    def status(self, text):
+        """What is going on now; shown at once only if it can be rewritten."""
+        if self.tty:
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r\x1b[K{text[:width]}", end="", flush=True)
+        elif time.monotonic() - self.shown >= QUIET:
+            self.line(text)
+
+    def running(self, steps):
+        if len(steps) == 1:
+            step = steps[0]
+            self.status(f"{self.label(step.number)} {step.name}: {step.verb} … "
+                        f"{duration(step.elapsed())}  {step.last_line()[:70]}")
+        elif steps:
+            self.status("  ".join(f"{self.label(step.number)} {step.name}: {step.verb} … "
+                                  f"{duration(step.elapsed())}" for step in steps))
+
+
+def end_all(steps):
+    """End what still runs, with everything it started."""
+    alive = [step for step in steps if step.process and step.process.poll() is None]
+    for step in alive:
+        os.killpg(step.process.pid, signal.SIGTERM)
+    for step in alive:
+        try:
+            step.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(step.process.pid, signal.SIGKILL)
+            step.process.wait()
+
+
+def report_failure(board, step):
+    with open(step.log, encoding="utf-8", errors="replace") as file:
+        tail = file.read().rstrip().split("\n")[-20:]
+    board.line(f"{board.label(step.number)} {step.name}: failed; the end of {step.log}:")
+    for line in tail:
+        print(f"    {line}")
+    print(f"{step.name} failed: {step.last_line()}", file=sys.stderr, flush=True)
+    raise Failed(step.name)
+
+
+def run_steps(board, steps):
+    """Run all steps; raise Failed as soon as one fails."""
+    os.makedirs(LOGS, exist_ok=True)
+    ended = set()
+    try:
+        while len(ended) < len(steps):
+            for step in steps:
+                if not step.process and ended.issuperset(step.after):
+                    step.start()
+            time.sleep(0.2)
+            for step in steps:
+                if step.done or not step.process or step.process.poll() is None:
+                    continue
+                step.done = True
+                if step.process.returncode != 0:
+                    report_failure(board, step)
+                board.line(f"{board.label(step.number)} {step.name}: done in "
+                           f"{duration(step.elapsed())}")
+                ended.add(step.name)
+            board.running([step for step in steps if step.process and not step.done])
+    finally:
+        end_all(steps)
