@@ -18,7 +18,6 @@ using namespace vapic::hw;
 namespace {
 
 constexpr PiControl kOn = PiControl{}.with(PiControl::kOn, true);
-constexpr PiControl kSn = PiControl{}.with(PiControl::kSn, true);
 
 bool pir_empty(const PiDescriptor &descriptor)
 {
@@ -58,21 +57,20 @@ PiControl replace(Slot<PiControl> &slot, Change change, OnCpu)
 
 } // namespace
 
-u32 vapic_pi_destination(u32 host_id, bool x2apic)
-{
-	return x2apic ? host_id : host_id << 8 & 0xff00;
-}
-
 // ORDERING sn-clear
 //   writers:  as pi-control
 //   order:    SN is cleared by a locked operation, then PIR is read
 //   pairs:    posting: PIR bit, then a locked look at SN. It sees SN=0 and sets ON, or
 //             the bit is seen here
-//   barrier:  here, the compare-exchange
+//   barrier:  here, the compare-exchange; vapic_hot_pi_resume(), the AND
 //   if lost:  PIR holds a vector without ON: nobody takes it before the next post
-//   checked:  posted_interleaving_test (load_reads_pir_first); selftest ipi_lost
+//   checked:  posted_interleaving_test (load_reads_pir_first, resume_reads_pir_first);
+//             selftest ipi_lost
 void vapic_pi_vcpu_load(vapic_pi_vcpu *vcpu, u32 destination)
 {
+	if (vapic_hot_pi_resume(vcpu, vcpu->descriptor, destination))
+		return;
+
 	Slot<PiControl> &control = vcpu->descriptor->control;
 	const PiControl before = replace(
 		control,
@@ -83,6 +81,8 @@ void vapic_pi_vcpu_load(vapic_pi_vcpu *vcpu, u32 destination)
 		},
 		OnCpu{});
 
+	__atomic_store_n(&vcpu->home, destination, __ATOMIC_RELAXED);
+
 	// Without SN, every post has set ON or is about to.
 	if (before.get(PiControl::kSn) && !pir_empty(*vcpu->descriptor))
 		control.set_bits(kOn);
@@ -92,7 +92,7 @@ void vapic_pi_vcpu_suppress(vapic_pi_vcpu *vcpu)
 {
 	// No order: a notification that is sent nevertheless does nothing outside the guest,
 	// and the load() that must follow finds ON.
-	vcpu->descriptor->control.set_bits(kSn);
+	vapic_hot_pi_suppress(vcpu->descriptor);
 }
 
 // ORDERING wakeup-arm
@@ -106,6 +106,8 @@ void vapic_pi_vcpu_suppress(vapic_pi_vcpu *vcpu)
 //   checked:  posted_interleaving_test (arm_silently, arm_before_add); selftest ipi_blocked
 bool vapic_pi_vcpu_arm(vapic_pi_vcpu *vcpu)
 {
+	__atomic_store_n(&vcpu->home, VAPIC_HOT_PI_NOWHERE, __ATOMIC_RELAXED);
+
 	const PiControl before = replace(
 		vcpu->descriptor->control,
 		[&](PiControl seen) {

@@ -29,7 +29,7 @@ static __always_inline void notify(struct kvm_vcpu *vcpu, struct vapic_vcpu *our
 		int cpu = READ_ONCE(vcpu->cpu);
 
 		if (cpu != raw_smp_processor_id()) {
-			__apic_send_IPI_mask(cpumask_of(cpu), vector);
+			vapic_call(__SCT__apic_call_send_IPI)(cpu, vector);
 			atomic64_inc(&ours->notifications);
 		}
 	} else if (kvm_vcpu_is_blocking(vcpu)) {
@@ -68,21 +68,40 @@ static noinline void deliver_inactive(struct kvm_vcpu *vcpu, struct kvm_lapic *a
 	vapic_call(kvm_vcpu_kick)(vcpu);
 }
 
-void vapic_vmx_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
-				 int vector)
+/* False if the vCPU is not accelerated. */
+static __always_inline bool deliver(struct kvm_vcpu *vcpu, struct kvm_lapic *apic, int vector)
 {
-	struct kvm_vcpu *vcpu = vapic_field(apic, kvm_lapic, vcpu, struct kvm_vcpu *);
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
 
 	if (unlikely(vapic_guest_mode(vcpu)) && deliver_nested(vcpu, vmx, vector))
-		goto accepted;
-	if (unlikely(!READ_ONCE(vapic_apicv_active(apic))))
-		return deliver_inactive(vcpu, apic, ours, vector);
+		return true;
+	if (unlikely(!READ_ONCE(vapic_apicv_active(apic)))) {
+		deliver_inactive(vcpu, apic, ours, vector);
+		return false;
+	}
 	if (vapic_hot_pi_post(vapic_descriptor(vmx), vector))
 		notify(vcpu, ours, POSTED_INTR_VECTOR);
-accepted:
-	vapic_trace_kvm_apicv_accept_irq(vcpu->vcpu_id, delivery_mode, trig_mode, vector);
+	return true;
+}
+
+static noinline void deliver_traced(struct kvm_vcpu *vcpu, struct kvm_lapic *apic,
+				    int delivery_mode, int trig_mode, int vector)
+{
+	if (deliver(vcpu, apic, vector))
+		vapic_trace_kvm_apicv_accept_irq(vcpu->vcpu_id, delivery_mode, trig_mode, vector);
+}
+
+void vapic_vmx_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
+				 int vector)
+{
+	struct kvm_vcpu *vcpu = vapic_field(apic, kvm_lapic, vcpu, struct kvm_vcpu *);
+
+	/* Of its own: else everybody would keep the arguments for it. */
+	if (unlikely(vapic_traced_kvm_apicv_accept_irq()))
+		deliver_traced(vcpu, apic, delivery_mode, trig_mode, vector);
+	else
+		deliver(vcpu, apic, vector);
 }
 
 /* Store one byte of the guest interrupt status, which means a vector, or 0 for none. */
@@ -175,7 +194,8 @@ void vapic_vmx_load_eoi_exitmap(struct kvm_vcpu *vcpu, u64 *eoi_exit_bitmap)
 	struct vapic_vcpu *ours = vapic_vcpu_of(to_vmx(vcpu));
 	int i;
 
-	if (!ours || !vapic_apicv_active(vcpu->arch.apic))
+	/* KVM asks only for vCPUs whose local APIC is its own. */
+	if (!vapic_apicv_active(vcpu->arch.apic))
 		return;
 	/* Not into the nested guest's VMCS; KVM asks again when that has exited. */
 	if (vapic_guest_mode(vcpu)) {

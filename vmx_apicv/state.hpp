@@ -37,10 +37,13 @@ class WaitersLocked {
 } // namespace vapic::vmx
 
 struct alignas(VAPIC_PI_ALIGN) vapic_pi_vcpu {
-	// As pi_hot.h says: where the control word is (constant), and whether RVI may differ
-	// from the IRR: set by anybody, cleared by the vCPU's own task.
+	// As pi_hot.h says. Where the control word is; constant.
 	const std::uint64_t *control;
+	// RVI may differ from the IRR: set by anybody, cleared by the vCPU's own task.
 	std::uint8_t rvi_unknown;
+	// The NDST under which the descriptor is loaded, or suppressed since; nowhere while it
+	// is armed. The vCPU's own task.
+	std::uint32_t home;
 
 	// Constant after vapic_pi_vcpu_init().
 	vapic::hw::Vector notification;
@@ -93,7 +96,9 @@ struct alignas(VAPIC_PI_ALIGN) vapic_pi_waiters {
 
 static_assert(offsetof(vapic_pi_vcpu, control) == offsetof(vapic_hot_pi, control));
 static_assert(offsetof(vapic_pi_vcpu, rvi_unknown) == offsetof(vapic_hot_pi, rvi_unknown));
+static_assert(offsetof(vapic_pi_vcpu, home) == offsetof(vapic_hot_pi, home));
 static_assert(offsetof(vapic::hw::PiDescriptor, control) == VAPIC_HOT_PI_CONTROL * sizeof(u64));
 static_assert(vapic::hw::PiControl::kOn.kMask == VAPIC_HOT_PI_ON);
+static_assert(vapic::hw::PiControl::kSn.kMask == VAPIC_HOT_PI_SN);
 static_assert(vapic::hw::GuestInterruptStatus::kRvi.kMask == VAPIC_HOT_RVI);
 static_assert(vapic::hw::GuestInterruptStatus::kSvi.kMask == VAPIC_HOT_SVI);

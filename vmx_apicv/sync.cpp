@@ -29,6 +29,7 @@ void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, void *host_vcpu, void *descriptor, 
 	vcpu->descriptor = static_cast<PiDescriptor *>(descriptor);
 	vcpu->control = vcpu->descriptor->control.address();
 	vcpu->rvi_unknown = 1;
+	vcpu->home = VAPIC_HOT_PI_NOWHERE;
 	vcpu->notification = Vector{vectors.notification};
 	vcpu->wakeup = Vector{vectors.wakeup};
 	vcpu->regs = static_cast<lapic::RegisterPage *>(regs);

@@ -8,6 +8,8 @@
  * vCPU and CPU. A CPU that goes offline keeps its list; as with stock KVM, hardware's
  * notifications to it are lost until its sleepers wake by other means.
  */
+#include <vapic/pi_hot.h>
+
 #include <linux/cpumask.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
@@ -116,7 +118,6 @@ void vapic_vmx_waiters_release(void)
 	mutex_unlock(&reserve_lock);
 }
 
-/* Must be the first thing that a vCPU does when it is back on a CPU. */
 void vapic_vmx_stop_waiting(struct vapic_vcpu *ours)
 {
 	/*
@@ -183,20 +184,36 @@ void vapic_vmx_wakeup_handler(void)
 	raw_spin_unlock(&w->lock);
 }
 
+static noinline void load_elsewhere(struct vapic_vcpu *ours, u32 destination)
+{
+	vapic_vmx_stop_waiting(ours);
+	vapic_pi_vcpu_load(vapic_core(ours), destination);
+}
+
 /*
  * load and put come from vcpu_load() and vcpu_put(), and from the preemption notifiers,
- * always in the vCPU's task (or its creator's).
+ * always in the vCPU's task (or its creator's), and load on the CPU that it names.
  */
 void vapic_hook_vmx_vcpu_pi_load(struct kvm_vcpu *vcpu, int cpu)
 {
-	struct vapic_vcpu *ours = vapic_vcpu_of(to_vmx(vcpu));
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
+	u32 destination = vapic_pi_destination(this_cpu_read(x86_cpu_to_apicid), x2apic_mode);
 
 	lockdep_assert_preemption_disabled();
 	if (!ours)
 		return;
-	vapic_vmx_stop_waiting(ours);
-	vapic_pi_vcpu_load(vapic_core(ours),
-			   vapic_pi_destination(cpu_physical_id(cpu), x2apic_mode));
+	/* Who waits, or did, is armed, and so at home nowhere. */
+	if (!vapic_hot_pi_resume(vapic_core(ours), vapic_descriptor(vmx), destination))
+		load_elsewhere(ours, destination);
+}
+
+static noinline void put_blocking(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
+{
+	if (vapic_call(vmx_interrupt_blocked)(vcpu))
+		vapic_pi_vcpu_suppress(vapic_core(ours));
+	else
+		wait_here(ours);
 }
 
 /*
@@ -205,13 +222,14 @@ void vapic_hook_vmx_vcpu_pi_load(struct kvm_vcpu *vcpu, int cpu)
  */
 void vapic_hook_vmx_vcpu_pi_put(struct kvm_vcpu *vcpu)
 {
-	struct vapic_vcpu *ours = vapic_vcpu_of(to_vmx(vcpu));
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
 
 	lockdep_assert_preemption_disabled();
-	if (!ours || !ours->vm->pid_table)
+	if (!ours || !vapic_vmx_ipiv)
 		return;
-	if (kvm_vcpu_is_blocking(vcpu) && !vapic_call(vmx_interrupt_blocked)(vcpu))
-		wait_here(ours);
+	if (kvm_vcpu_is_blocking(vcpu))
+		put_blocking(vcpu, ours);
 	else
-		vapic_pi_vcpu_suppress(vapic_core(ours));
+		vapic_hot_pi_suppress(vapic_descriptor(vmx));
 }

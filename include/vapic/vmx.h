@@ -61,9 +61,6 @@ void vapic_pi_vcpu_load(struct vapic_pi_vcpu *vcpu, u32 destination);
 void vapic_pi_vcpu_suppress(struct vapic_pi_vcpu *vcpu);
 bool vapic_pi_vcpu_arm(struct vapic_pi_vcpu *vcpu);
 
-/* NDST for the CPU with APIC ID @host_id; @x2apic is the mode of the host's APICs. */
-u32 vapic_pi_destination(u32 host_id, bool x2apic);
-
 /* True if something is posted that the vCPU has not taken. Any task. */
 bool vapic_pi_vcpu_pending(const struct vapic_pi_vcpu *vcpu);
 

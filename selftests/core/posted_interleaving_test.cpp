@@ -10,13 +10,13 @@
 
 #include <gtest/gtest.h>
 
-using posted::Scenario;
 using posted::explore;
+using posted::Scenario;
 using posted::strings;
 
 namespace {
 
-const std::string kActs = "vhHpt";
+const std::string kActs = "vhHupt";
 
 std::string describe(const Scenario &s)
 {
@@ -38,7 +38,8 @@ void expect_nothing_lost(const std::vector<std::string> &senders,
 				const Scenario s{.acts = a, .senders = to, .begins_active = active};
 				const explorer::Result result = explore(s);
 
-				ASSERT_EQ(result.refused, "") << describe(s) << '\n' << result.trace;
+				ASSERT_EQ(result.refused, "") << describe(s) << '\n'
+							      << result.trace;
 				ASSERT_GT(result.ends, 0u) << describe(s);
 				++scenarios;
 				states += result.states;
@@ -117,6 +118,26 @@ TEST(PostedMistake, LoadThatKeepsTheOldCpu)
 TEST(PostedMistake, LoadThatLeavesNotificationsSuppressed)
 {
 	EXPECT_TRUE(loses({.core = {.load = mutant::load_suppressed}}, "i"));
+}
+
+TEST(PostedMistake, ResumeThatLooksAtPirFirst)
+{
+	EXPECT_TRUE(loses({.core = {.load = mutant::resume_reads_pir_first}}, "i"));
+}
+
+TEST(PostedMistake, ResumeThatDoesNotLookAtPir)
+{
+	EXPECT_TRUE(loses({.core = {.load = mutant::resume_ignores_pir}}, "i"));
+}
+
+TEST(PostedMistake, ResumeByAPlainStore)
+{
+	EXPECT_TRUE(loses({.core = {.load = mutant::resume_by_store}}, "s"));
+}
+
+TEST(PostedMistake, ArmThatTheNextLoadTakesForNone)
+{
+	EXPECT_TRUE(loses({.core = {.arm = mutant::arm_keeps_home}}, "ii"));
 }
 
 TEST(PostedMistake, ArmThatDoesNotSayWhatWasPosted)

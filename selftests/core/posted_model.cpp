@@ -21,6 +21,7 @@ enum : Location {
 	kPir,
 	kIrr,
 	kRviUnknown,
+	kHome,
 	// The VMCS: RVI is not zero. The target's CPU alone.
 	kRvi,
 	// KVM's: vcpu->mode (1: IN_GUEST_MODE), vcpu->cpu, apic->apicv_active, a pending
@@ -227,6 +228,10 @@ private:
 		case Act::kHaltPreempted:
 			halt(true);
 			break;
+		case Act::kPut:
+			s_.core.suppress(core_);
+			load();
+			break;
 		case Act::kPreempt:
 			s_.core.suppress(core_);
 			migrate();
@@ -428,6 +433,7 @@ explorer::Result explore(const Scenario &scenario)
 	all.map(&descriptor->pir[kVector / 64], 8, kPir, "PIR");
 	all.map(static_cast<u32 *>(regs.get()) + (0x200 + kVector / 32 * 0x10) / 4, 4, kIrr, "IRR");
 	all.map(&core->rvi_unknown, 1, kRviUnknown, "RVI unknown");
+	all.map(&core->home, 4, kHome, "home");
 	all.name(kRvi, "RVI");
 	all.name(kMode, "mode");
 	all.name(kCpu, "cpu");
@@ -445,6 +451,7 @@ explorer::Result explore(const Scenario &scenario)
 	// As stock's reset leaves the descriptor.
 	initial[kControl] = std::uint64_t{kVectors.notification} << 16 | kSn;
 	initial[kRviUnknown] = 1;
+	initial[kHome] = VAPIC_HOT_PI_NOWHERE;
 	initial[kApicvActive] = scenario.begins_active;
 
 	std::vector<explorer::Script> scripts = {

@@ -30,11 +30,12 @@ struct Core {
 
 // What the target's task does, one after the other; then it enters the guest for good.
 enum class Act : char {
-	kVisit = 'v',	       // enter the guest, leave it at any time
-	kHalt = 'h',	       // sleep unless an interrupt is there
-	kHaltPreempted = 'H',  // the same, preempted on the way, back on another CPU
-	kPreempt = 'p',	       // put, and load on the other CPU
-	kToggle = 't',	       // acceleration off, or on again
+	kVisit = 'v',	      // enter the guest, leave it at any time
+	kHalt = 'h',	      // sleep unless an interrupt is there
+	kHaltPreempted = 'H', // the same, preempted on the way, back on another CPU
+	kPut = 'u',	      // put, and load again
+	kPreempt = 'p',	      // the same, but load on the other CPU
+	kToggle = 't',	      // acceleration off, or on again
 };
 
 enum class Sender : char {

@@ -7,11 +7,11 @@
 
 #include "../../vmx_apicv/state.hpp"
 
+using vapic::hw::kPirWords;
 using vapic::hw::NotificationDestination;
 using vapic::hw::PiControl;
 using vapic::hw::PirWord;
 using vapic::hw::Slot;
-using vapic::hw::kPirWords;
 
 namespace posted {
 
@@ -31,6 +31,12 @@ namespace mutant {
 namespace {
 
 const PiControl kOn = PiControl{}.with(PiControl::kOn, true);
+const PiControl kSn = PiControl{}.with(PiControl::kSn, true);
+
+u32 home(const vapic_pi_vcpu *vcpu)
+{
+	return __atomic_load_n(&vcpu->home, __ATOMIC_RELAXED);
+}
 
 PiControl loaded(const vapic_pi_vcpu *vcpu, PiControl seen, u32 destination)
 {
@@ -95,12 +101,14 @@ vapic_pi_irr sync(vapic_pi_vcpu *vcpu, bool to_rvi, Settle settle, bool on_last,
 		for (unsigned i = 0; i < kPirWords; ++i) {
 			const std::uint64_t added =
 				vcpu->descriptor->pir[i].load().raw() ?
-					vcpu->regs->merge_irr(
-						i, vcpu->descriptor->pir[i].exchange(PirWord{}).raw()) :
+					vcpu->regs->merge_irr(i, vcpu->descriptor->pir[i]
+									 .exchange(PirWord{})
+									 .raw()) :
 					0;
 
 			if (added)
-				newest = 64 * i + 63 - static_cast<unsigned>(__builtin_clzll(added));
+				newest =
+					64 * i + 63 - static_cast<unsigned>(__builtin_clzll(added));
 		}
 		if (on_last)
 			clear_on();
@@ -167,6 +175,41 @@ void load_suppressed(vapic_pi_vcpu *vcpu, u32 destination)
 		vcpu->descriptor->control.set_bits(kOn);
 }
 
+void resume_reads_pir_first(vapic_pi_vcpu *vcpu, u32 destination)
+{
+	if (home(vcpu) != destination)
+		return vapic_pi_vcpu_load(vcpu, destination);
+
+	const bool empty = pir_empty(vcpu);
+
+	vcpu->descriptor->control.clear_bits(kSn);
+	if (!empty)
+		vcpu->descriptor->control.set_bits(kOn);
+}
+
+void resume_ignores_pir(vapic_pi_vcpu *vcpu, u32 destination)
+{
+	if (home(vcpu) != destination)
+		return vapic_pi_vcpu_load(vcpu, destination);
+	vcpu->descriptor->control.clear_bits(kSn);
+}
+
+void resume_by_store(vapic_pi_vcpu *vcpu, u32 destination)
+{
+	Slot<PiControl> &control = vcpu->descriptor->control;
+
+	if (home(vcpu) != destination)
+		return vapic_pi_vcpu_load(vcpu, destination);
+	control.publish(control.load().with(PiControl::kSn, false));
+	if (!pir_empty(vcpu))
+		control.set_bits(kOn);
+}
+
+bool arm_keeps_home(vapic_pi_vcpu *vcpu)
+{
+	return replace(vcpu, [&](PiControl seen) { return armed(vcpu, seen); }).get(PiControl::kOn);
+}
+
 bool arm_silently(vapic_pi_vcpu *vcpu)
 {
 	static_cast<void>(vapic_pi_vcpu_arm(vcpu));
@@ -192,9 +235,8 @@ bool arm_looks_first(vapic_pi_vcpu *vcpu)
 
 bool arm_suppressed(vapic_pi_vcpu *vcpu)
 {
-	return replace(vcpu, [&](PiControl seen) {
-		       return armed(vcpu, seen).with(PiControl::kSn, true);
-	       })
+	return replace(vcpu,
+		       [&](PiControl seen) { return armed(vcpu, seen).with(PiControl::kSn, true); })
 		.get(PiControl::kOn);
 }
 

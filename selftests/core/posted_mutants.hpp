@@ -30,6 +30,15 @@ void load_keeps_cpu(vapic_pi_vcpu *vcpu, u32 destination);
 // load(): leaves SN.
 void load_suppressed(vapic_pi_vcpu *vcpu, u32 destination);
 
+// load(), back on the same CPU: looks at PIR before it clears SN.
+void resume_reads_pir_first(vapic_pi_vcpu *vcpu, u32 destination);
+// load(), back on the same CPU: does not look at PIR.
+void resume_ignores_pir(vapic_pi_vcpu *vcpu, u32 destination);
+// load(), back on the same CPU: writes the control word by a plain store.
+void resume_by_store(vapic_pi_vcpu *vcpu, u32 destination);
+
+// arm(): does not make the next load write NV and NDST.
+bool arm_keeps_home(vapic_pi_vcpu *vcpu);
 // arm(): does not tell that something was posted.
 bool arm_silently(vapic_pi_vcpu *vcpu);
 // arm(): writes the control word by a plain store.
