@@ -24,3 +24,23 @@ attempt()
 	verdict $status "$name"
 	[ $status = 0 ] || printf 'exited with %s\n%s\n' $status "$output" | sed 's/^/# /'
 }
+
+# linux_test PROGRAM [ARGUMENT...]: one of Linux's KVM selftests; what it prints goes to a
+# file in $log, too.
+linux_test()
+{
+	local name="$*" out status
+
+	# shellcheck disable=SC2154 # whoever runs Linux's tests sets it
+	out=$log/linux-$(tr ' ' '_' <<< "$name").log
+	timeout 300 "/usr/lib/kselftests/kvm/$1" "${@:2}" > "$out" 2>&1
+	status=$?
+	case $status in
+	0) echo "ok $suite: linux: $name" ;;
+	4) echo "ok $suite: linux: $name # SKIP $(tail -n 1 "$out")" ;;
+	*)
+		echo "not ok $suite: linux: $name (exit $status)"
+		sed 's/^/# /' "$out"
+		;;
+	esac
+}
