@@ -11,6 +11,7 @@ import os
 import struct
 
 import emulator
+import job
 import status
 
 # Instructions that each CPU runs in an emulated second; the time stamp counter
@@ -50,6 +51,14 @@ START_INFO_MAGIC = 0x336ec578
 MODULE_FORMAT = "<QQQQ"
 MEMMAP = 0x8000
 
+# ACPI 6.5, "System Resource Affinity Table": signature, length, revision, checksum and the
+# five names of its maker; then the affinity of a processor by its local APIC (type, length,
+# node, APIC ID, flags, two words unused) and of memory (type, length, node, reserved, base,
+# size, reserved, flags, reserved). Flag 1: enabled.
+ACPI_HEADER = "<4sIBB6s8sI4sI"
+SRAT_PROCESSOR = "<BBBBIII"
+SRAT_MEMORY = "<BBIHQQIIQ"
+
 # A triple fault, with which the kernel reboots, ends the emulator. One CPU's MONITOR
 # wakes every other from its MWAIT, so sleep without.
 KERNEL_COMMAND_LINE = f"{emulator.KERNEL_COMMAND_LINE} panic_print=0x20 reboot=t idle=halt"
@@ -61,6 +70,16 @@ HEADER = 3
 
 def align(size, unit):
     return size + -size % unit
+
+
+def acpi_table(signature, revision, body):
+    size = struct.calcsize(ACPI_HEADER) + len(body)
+
+    def header(checksum):
+        return struct.pack(ACPI_HEADER, signature, size, revision, checksum, b"VAPIC ",
+                           b"TESTBED ", 1, b"VAPC", 1)
+
+    return header(-sum(header(0) + body) & 0xff) + body
 
 
 class Intel(emulator.Emulator):
@@ -106,7 +125,7 @@ class Intel(emulator.Emulator):
         text = self.kernel_command_line(devices).encode()
         assert len(text) < COMMAND_LINE_SIZE
         with open(path, "wb") as out, open(self.path("initramfs"), "rb") as archive:
-            content = archive.read()
+            content = self.tables() + archive.read()
             out.write(struct.pack(START_INFO_FORMAT, START_INFO_MAGIC, 1, 0, 1, modules,
                                   command_line, 0, MEMMAP, 0, 0, entry, 0))
             out.write(struct.pack(MODULE_FORMAT, initramfs, len(content), 0, 0))
@@ -114,6 +133,22 @@ class Intel(emulator.Emulator):
             out.write(text)
             out.seek(initramfs - START_INFO)
             out.write(content)
+
+    def tables(self):
+        """An archive from which the kernel takes the ACPI table that the BIOS lacks: two
+        memory nodes, because tests that migrate pages want somewhere to migrate them
+        to. All CPUs are in the first."""
+        half = self.options.memory * MIB // 2
+        # Every byte must be in one, the BIOS's own too.
+        nodes = [(0, half), (half, MEMORY_LIMIT - half)]
+        body = b"".join(
+            struct.pack(SRAT_PROCESSOR, 0, 16, 0, apic_id, 1, 0, 0)
+            for apic_id in range(self.options.smp))
+        body += b"".join(
+            struct.pack(SRAT_MEMORY, 1, 40, node, 0, base, size, 0, 1, 0)
+            for node, (base, size) in enumerate(nodes))
+        table = acpi_table(b"SRAT", 3, struct.pack("<IQ", 1, 0) + body)
+        return job.cpio([], {"kernel/firmware/acpi/srat.aml": table})
 
     def processor(self):
         """The words of `cpu:`; the last model counts, and features add up."""

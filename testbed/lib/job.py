@@ -25,6 +25,16 @@ def pad(data):
     return data + b"\0" * (-len(data) % 4)
 
 
+def cpio(folders, files):
+    """An archive of folders, and of files with their content."""
+    archive = b"".join(cpio_entry(inode, name, 0o040755, b"")
+                       for inode, name in enumerate(folders, start=1))
+    archive += b"".join(cpio_entry(inode, name, 0o100644, data)
+                        for inode, (name, data) in enumerate(files.items(),
+                                                             start=1 + len(folders)))
+    return archive + cpio_entry(0, "TRAILER!!!", 0, b"")
+
+
 def job_archive(options):
     files = {
         "command": b"".join(os.fsencode(word) + b"\0" for word in options.command),
@@ -40,10 +50,7 @@ def job_archive(options):
         files["dir"] = b""
     if options.out:
         files["want-out"] = b""
-    archive = cpio_entry(1, "job", 0o040755, b"")
-    for inode, (name, data) in enumerate(files.items(), start=2):
-        archive += cpio_entry(inode, f"job/{name}", 0o100644, data)
-    return archive + cpio_entry(0, "TRAILER!!!", 0, b"")
+    return cpio(["job"], {f"job/{name}": data for name, data in files.items()})
 
 
 def write_initramfs(image, options, path):
