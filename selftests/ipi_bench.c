@@ -6,13 +6,13 @@
  * A window opens when every vCPU is in guest mode with its APIC page mapped,
  * and closes when the last IPI was handled; counters are read at both ends.
  */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/accel.h"
+#include "lib/bench.h"
 #include "lib/figures.h"
 #include "lib/vm.h"
 #include "lib/window.h"
@@ -25,7 +25,6 @@
 enum target_state { RUNNING, BLOCKED };
 
 struct scenario {
-	const char *name;
 	void (*send)(void);
 	unsigned int targets;		/* 0: the sender itself */
 	enum target_state state;
@@ -149,8 +148,9 @@ static void release_when_blocked(struct vm *vm, uint32_t until)
 	}
 }
 
-static void measure(const struct scenario *scenario, uint32_t count)
+static void measure(const struct bench *bench, uint32_t count)
 {
+	const struct scenario *scenario = bench->arg;
 	struct vm *vm = vm_create(0);
 	struct window window;
 	struct figures figures;
@@ -202,7 +202,7 @@ static void measure(const struct scenario *scenario, uint32_t count)
 	vm_join(vm);
 	figures = figures_of(latency, count);
 	printf("{\"name\":\"%s\",\"ipis\":%u,\"targets\":%u,\"implementation\":\"%s\",\"accelerated\":%s,",
-	       scenario->name, count, target_count ? target_count : 1,
+	       bench->name, count, target_count ? target_count : 1,
 	       accel_check()->vapic ? "vapic" : "stock",
 	       accel_check()->active ? "true" : "false");
 	printf("\"ticks\":{\"median\":%llu,\"p99\":%llu,\"mean\":%llu,\"min\":%llu,\"max\":%llu},",
@@ -217,49 +217,18 @@ static void measure(const struct scenario *scenario, uint32_t count)
 
 #define SEVERAL	MAX_TARGETS
 
-static const struct scenario scenarios[] = {
-	{ "unicast_running", send_unicast, 1, RUNNING, APIC_DFR_FLAT },
-	{ "unicast_blocked", send_unicast, 1, BLOCKED, APIC_DFR_FLAT },
-	{ "logical_flat", send_logical, SEVERAL, RUNNING, APIC_DFR_FLAT },
-	{ "logical_cluster", send_logical, SEVERAL, RUNNING, APIC_DFR_CLUSTER },
-	{ "broadcast", send_others, SEVERAL, RUNNING, APIC_DFR_FLAT },
-	{ "self", send_self, 0, RUNNING, APIC_DFR_FLAT },
-};
+#define SCENARIO(...) measure, &(const struct scenario){ __VA_ARGS__ }
 
-static void usage(const char *program)
-{
-	fprintf(stderr, "Usage: %s [-n IPIS] [SCENARIO...]\n", program);
-	exit(2);
-}
+static const struct bench benches[] = {
+	{ "unicast_running", SCENARIO(send_unicast, 1, RUNNING, APIC_DFR_FLAT) },
+	{ "unicast_blocked", SCENARIO(send_unicast, 1, BLOCKED, APIC_DFR_FLAT) },
+	{ "logical_flat", SCENARIO(send_logical, SEVERAL, RUNNING, APIC_DFR_FLAT) },
+	{ "logical_cluster", SCENARIO(send_logical, SEVERAL, RUNNING, APIC_DFR_CLUSTER) },
+	{ "broadcast", SCENARIO(send_others, SEVERAL, RUNNING, APIC_DFR_FLAT) },
+	{ "self", SCENARIO(send_self, 0, RUNNING, APIC_DFR_FLAT) },
+};
 
 int main(int argc, char **argv)
 {
-	uint32_t count = 200;
-	unsigned int measured = 0;
-	int option;
-
-	while ((option = getopt(argc, argv, "n:")) != -1) {
-		if (option != 'n')
-			usage(argv[0]);
-		count = strtoul(optarg, NULL, 0);
-	}
-	if (!count || count > MAX_IPIS)
-		usage(argv[0]);
-	fprintf(stderr, "# %s\n", accel_check()->reason);
-	if (accel_check()->verdict != ACCEL_OK)
-		return accel_check()->verdict == ACCEL_UNAVAILABLE ? 4 : 1;
-	for (unsigned int i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++) {
-		bool wanted = optind == argc;
-
-		for (int arg = optind; arg < argc; arg++)
-			wanted |= !strcmp(argv[arg], scenarios[i].name);
-		if (!wanted)
-			continue;
-		fprintf(stderr, "# %s\n", scenarios[i].name);
-		measure(&scenarios[i], count);
-		measured++;
-	}
-	if (!measured)
-		usage(argv[0]);
-	return 0;
+	return bench_main(argc, argv, benches, sizeof(benches) / sizeof(benches[0]), MAX_IPIS);
 }

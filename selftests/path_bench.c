@@ -11,13 +11,13 @@
  * which the median ignores.  Prints one JSON object per path on a line.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #include "lib/accel.h"
+#include "lib/bench.h"
 #include "lib/figures.h"
 #include "lib/roles.h"
 
@@ -39,10 +39,10 @@ static void print_figures(const char *key, uint64_t *values, uint32_t count)
 	       (unsigned long long)f.max);
 }
 
-static void report(const char *name, uint32_t count, bool has_end)
+static void report(const struct bench *bench, uint32_t count, bool has_end)
 {
 	printf("{\"name\":\"%s\",\"samples\":%u,\"implementation\":\"%s\",\"accelerated\":%s,",
-	       name, count, accel_check()->vapic ? "vapic" : "stock",
+	       bench->name, count, accel_check()->vapic ? "vapic" : "stock",
 	       accel_check()->active ? "true" : "false");
 	print_figures("ticks", samples + WARM_UP, count);
 	if (has_end) {
@@ -54,7 +54,7 @@ static void report(const char *name, uint32_t count, bool has_end)
 }
 
 /* KVM_GET_REGS loads the vCPU, copies registers and puts it: nothing else. */
-static void load_put(uint32_t count)
+static void load_put(const struct bench *bench, uint32_t count)
 {
 	struct vm *vm = vm_create(0);
 	struct vcpu *vcpu = vm_add_vcpu(vm, 0, role_spinner, 0);
@@ -67,7 +67,7 @@ static void load_put(uint32_t count)
 			vm_fail(vm, "KVM_GET_REGS: %s", strerror(errno));
 		samples[i] = read_tsc() - start;
 	}
-	report("vcpu_load_put", count, false);
+	report(bench, count, false);
 	vm_destroy(vm);
 }
 
@@ -79,7 +79,7 @@ static void exiting_guest(uint64_t arg)
 }
 
 /* A whole KVM_RUN: load, enter, an exit for port I/O, put. */
-static void run_exit(uint32_t count)
+static void run_exit(const struct bench *bench, uint32_t count)
 {
 	struct vm *vm = vm_create(0);
 	struct vcpu *vcpu = vm_add_vcpu(vm, 0, exiting_guest, 0);
@@ -91,12 +91,12 @@ static void run_exit(uint32_t count)
 			vm_fail(vm, "KVM_RUN does not end with port I/O");
 		samples[i] = read_tsc() - start;
 	}
-	report("run_exit", count, false);
+	report(bench, count, false);
 	vm_destroy(vm);
 }
 
 /* KVM_SIGNAL_MSI from another processor; end_to_end is until the handler began. */
-static void deliver(const char *name, bool blocked, uint32_t count)
+static void deliver(const struct bench *bench, bool blocked, uint32_t count)
 {
 	struct vm *vm = vm_create(0);
 	struct guest_cpu *guest;
@@ -120,18 +120,18 @@ static void deliver(const char *name, bool blocked, uint32_t count)
 		samples[i] = end - start;
 		end_to_end[i] = guest->irq_tsc[VECTOR] - start;
 	}
-	report(name, count, true);
+	report(bench, count, true);
 	roles_finish(vm);
 }
 
-static void deliver_running(uint32_t count)
+static void deliver_running(const struct bench *bench, uint32_t count)
 {
-	deliver("deliver_running", false, count);
+	deliver(bench, false, count);
 }
 
-static void deliver_blocked(uint32_t count)
+static void deliver_blocked(const struct bench *bench, uint32_t count)
 {
-	deliver("deliver_blocked", true, count);
+	deliver(bench, true, count);
 }
 
 /* A handler that answers vCPU 0 at once, from the woken vCPU. */
@@ -164,7 +164,7 @@ static void pinging_guest(uint64_t count)
 }
 
 /* A guest's IPI to a vCPU that halts; end_to_end is there and back, both blocking. */
-static void ipi_round_trip(uint32_t count)
+static void ipi_round_trip(const struct bench *bench, uint32_t count)
 {
 	struct vm *vm = vm_create(0);
 
@@ -178,54 +178,20 @@ static void ipi_round_trip(uint32_t count)
 	roles_wait_ready(vm, 1);
 	vcpu_resume(&vm->vcpus[0]);
 	vm_wait_slowly(vm, all_sent, "every round trip is done");
-	report("ipi_blocked_round_trip", count, true);
+	report(bench, count, true);
 	roles_finish(vm);
 }
 
-static const struct {
-	const char *name;
-	void (*measure)(uint32_t count);
-} paths[] = {
-	{ "vcpu_load_put", load_put },
-	{ "run_exit", run_exit },
-	{ "deliver_running", deliver_running },
-	{ "deliver_blocked", deliver_blocked },
-	{ "ipi_blocked_round_trip", ipi_round_trip },
+static const struct bench paths[] = {
+	{ "vcpu_load_put", load_put, NULL },
+	{ "run_exit", run_exit, NULL },
+	{ "deliver_running", deliver_running, NULL },
+	{ "deliver_blocked", deliver_blocked, NULL },
+	{ "ipi_blocked_round_trip", ipi_round_trip, NULL },
 };
-
-static void usage(const char *program)
-{
-	fprintf(stderr, "Usage: %s [-n SAMPLES] [PATH...]\n", program);
-	exit(2);
-}
 
 int main(int argc, char **argv)
 {
-	uint32_t count = 200;
-	unsigned int measured = 0;
-	int option;
-
-	while ((option = getopt(argc, argv, "n:")) != -1) {
-		if (option != 'n')
-			usage(argv[0]);
-		count = strtoul(optarg, NULL, 0);
-	}
-	if (!count || count > MAX_SAMPLES - WARM_UP)
-		usage(argv[0]);
-	fprintf(stderr, "# %s\n", accel_check()->reason);
-	if (accel_check()->verdict != ACCEL_OK)
-		return accel_check()->verdict == ACCEL_UNAVAILABLE ? 4 : 1;
-	for (unsigned int i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		bool wanted = optind == argc;
-
-		for (int arg = optind; arg < argc; arg++)
-			wanted |= !strcmp(argv[arg], paths[i].name);
-		if (!wanted)
-			continue;
-		paths[i].measure(count);
-		measured++;
-	}
-	if (!measured)
-		usage(argv[0]);
-	return 0;
+	return bench_main(argc, argv, paths, sizeof(paths) / sizeof(paths[0]),
+			  MAX_SAMPLES - WARM_UP);
 }

@@ -84,10 +84,4 @@ def main():
 
 
 if __name__ == "__main__":
-    steps.end_tidily()
-    try:
-        sys.exit(main())
-    except steps.Failed:
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    steps.run_program(main)

@@ -83,11 +83,9 @@ def everything(board):
                   for machine, step in emulators.items()}, last_line(image.output))
 
 
+def main():
+    everything(steps_of.Board(COUNT))
+
+
 if __name__ == "__main__":
-    steps_of.end_tidily()
-    try:
-        everything(steps_of.Board(COUNT))
-    except steps_of.Failed:
-        sys.exit(1)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    steps_of.run_program(main)

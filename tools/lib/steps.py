@@ -171,3 +171,15 @@ def run_steps(board, steps):
             board.running([step for step in steps if step.process and not step.done])
     finally:
         end_all(steps)
+
+
+def run_program(main):
+    """Runs main() as a whole program, whose status it returns; a step that failed has said
+    why."""
+    end_tidily()
+    try:
+        sys.exit(main())
+    except Failed:
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
