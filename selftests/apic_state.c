@@ -8,6 +8,7 @@
 
 #include "lib/test.h"
 
+#include "lib/lapic.h"
 #include "lib/roles.h"
 
 #define PENDING		0x57
@@ -16,18 +17,6 @@
 #define HIGH_ID		300
 
 static volatile bool may_enable, all_sent, waiting;
-
-static bool lapic_bit(const struct kvm_lapic_state *lapic, uint32_t base, uint8_t vector)
-{
-	return lapic->regs[base + vector / 32 * 0x10 + vector % 32 / 8] >> (vector % 8) & 1;
-}
-
-static void lapic_set(struct kvm_lapic_state *lapic, uint32_t base, uint8_t vector, bool on)
-{
-	uint8_t *byte = (uint8_t *)&lapic->regs[base + vector / 32 * 0x10 + vector % 32 / 8];
-
-	*byte = (*byte & ~(1U << vector % 8)) | on << vector % 8;
-}
 
 static void begin(void)
 {

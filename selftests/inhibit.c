@@ -7,10 +7,9 @@
  *
  * Which of them inhibit is AVIC's nature, so that part is asserted on AMD only.
  */
-#include <sys/ioctl.h>
-
 #include "lib/test.h"
 
+#include "lib/hyperv.h"
 #include "lib/pic.h"
 #include "lib/roles.h"
 #include "lib/traffic.h"
@@ -19,10 +18,6 @@
 
 #define NEW_APIC_ID	9
 #define VECTOR		0x72
-
-#define HV_SINT2	0x40000092U
-#define HV_AUTO_EOI	(1U << 17)
-#define HV_MASKED	(1U << 16)
 
 #define EXPECT_ACCELERATED_AGAIN(vcpu) do {				\
 	EXPECT_EQ(accel_check()->active, becomes(vcpu, accel_check()->active)) \
@@ -117,29 +112,18 @@ TEST(no_ipi_is_lost_when_a_debugger_blocks_interrupts_of_another_vcpu)
 
 static void set_auto_eoi(struct vm *vm, bool on)
 {
-	struct {
-		struct kvm_msrs header;
-		struct kvm_msr_entry entry;
-	} msrs = {
-		.header = { .nmsrs = 1 },
-		.entry = { .index = HV_SINT2, .data = on ? HV_AUTO_EOI | 0xf3 : HV_MASKED },
-	};
-	struct vcpu *vcpu = &vm->vcpus[0];
-
-	vcpu_pause(vcpu);
-	if (vcpu_ioctl(vcpu, KVM_SET_MSRS, &msrs) != 1)
-		vm_fail(vm, "KVM refuses the Hyper-V SINT register");
-	vcpu_resume(vcpu);
+	vcpu_pause(&vm->vcpus[0]);
+	hyperv_set_auto_eoi(&vm->vcpus[0], on);
+	vcpu_resume(&vm->vcpus[0]);
 }
 
 TEST(no_ipi_is_lost_when_hyperv_auto_eoi_comes_and_goes)
 {
-	struct kvm_enable_cap cap = { .cap = KVM_CAP_HYPERV_SYNIC2 };
 	struct vm *vm;
 
 	REQUIRE_EXPECTED_ACCELERATION();
 	vm = begin_traffic();
-	if (ioctl(vm->vcpus[0].fd, KVM_ENABLE_CAP, &cap)) {
+	if (!hyperv_add(&vm->vcpus[0])) {
 		vm_destroy(vm);
 		SKIP(return, "KVM has no Hyper-V SynIC");
 	}

@@ -8,36 +8,21 @@
 
 #include "lib/test.h"
 
+#include "lib/ioapic.h"
 #include "lib/roles.h"
 
 #define VECTOR		0x71
 #define PIN		20
-#define IOAPIC_BASE	0xfec00000UL
-#define LEVEL		(1U << 15)
-#define REMOTE_IRR	(1U << 14)
 
-static void ioapic_write(uint8_t reg, uint32_t value)
-{
-	mmio_write32(IOAPIC_BASE, reg);
-	mmio_write32(IOAPIC_BASE + 0x10, value);
-}
-
-static uint32_t ioapic_read(uint8_t reg)
-{
-	mmio_write32(IOAPIC_BASE, reg);
-	return mmio_read32(IOAPIC_BASE + 0x10);
-}
-
-/* Route the pin to vCPU 1, fixed, physical, active high. */
+/* Route the pin to vCPU 1. */
 static void router(uint64_t trigger)
 {
-	ioapic_write(0x11 + PIN * 2, guest_cpus[1].apic_id << 24);
-	ioapic_write(0x10 + PIN * 2, VECTOR | (uint32_t)trigger);
+	ioapic_route(PIN, guest_cpus[1].apic_id, VECTOR, trigger);
 	role_set_ready();
 	role_wait_finished();
 	/* The last EOI has cleared it. */
-	if (trigger == LEVEL)
-		GUEST_ASSERT_EQ(ioapic_read(0x10 + PIN * 2) & REMOTE_IRR, 0);
+	if (trigger == IOAPIC_LEVEL)
+		GUEST_ASSERT_EQ(ioapic_read_pin(PIN) & IOAPIC_REMOTE_IRR, 0);
 }
 
 static struct vm *begin(uint32_t trigger, void (*target)(uint64_t))
@@ -87,6 +72,14 @@ TEST(each_edge_wakes_a_halted_vcpu_once)
 	pulse(_metadata, role_sleeper);
 }
 
+static bool awaits_eoi(struct vm *vm)
+{
+	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
+
+	vm_ioctl(vm, KVM_GET_IRQCHIP, &chip);
+	return chip.chip.ioapic.redirtbl[PIN].fields.remote_irr;
+}
+
 TEST(level_interrupt_repeats_after_eoi_while_the_line_is_high)
 {
 	struct guest_cpu *guest;
@@ -94,7 +87,7 @@ TEST(level_interrupt_repeats_after_eoi_while_the_line_is_high)
 	struct vm *vm;
 
 	REQUIRE_EXPECTED_ACCELERATION();
-	vm = begin(LEVEL, role_spinner);
+	vm = begin(IOAPIC_LEVEL, role_spinner);
 	guest = vm->vcpus[1].guest;
 	set_line(vm, true);
 	vm_wait(vm, guest->irqs[VECTOR] >= 3, "the level interrupt repeats");
@@ -107,7 +100,7 @@ TEST(level_interrupt_repeats_after_eoi_while_the_line_is_high)
 	set_line(vm, true);
 	vm_wait(vm, guest->irqs[VECTOR] > count, "the next level interrupt is handled");
 	set_line(vm, false);
-	sleep_us(2000);
+	vm_wait(vm, !awaits_eoi(vm), "the last EOI reaches the IOAPIC");
 	roles_finish(vm);
 }
 
@@ -118,7 +111,7 @@ static void resample(struct __test_metadata *_metadata, void (*target)(uint64_t)
 	struct kvm_irqfd irqfd = {
 		.fd = trigger, .gsi = PIN, .flags = KVM_IRQFD_FLAG_RESAMPLE, .resamplefd = eoi,
 	};
-	struct vm *vm = begin(LEVEL, target);
+	struct vm *vm = begin(IOAPIC_LEVEL, target);
 	struct guest_cpu *guest = vm->vcpus[1].guest;
 	uint64_t one = 1, count;
 

@@ -8,16 +8,6 @@
 
 #include "lib/traffic.h"
 
-static uint64_t host_random(void)
-{
-	static uint64_t x = 0x2545f4914f6cdd1dULL;
-
-	x ^= x << 13;
-	x ^= x >> 7;
-	x ^= x << 17;
-	return x;
-}
-
 /* What the host does to the vCPUs meanwhile. */
 enum { MOVE = 1, KICK = 2 };
 

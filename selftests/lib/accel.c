@@ -60,6 +60,21 @@ static bool parameters_ask_for_it(void)
 	       says_yes("/sys/module/kvm_intel/parameters/enable_apicv");
 }
 
+bool vapic_takes_over(const char *function)
+{
+	FILE *file = fopen("/sys/kernel/vapic/takeover", "re");
+	char line[256], wanted[128];
+	bool found = false;
+
+	/* A line: mechanism, module:function, whose code runs. */
+	snprintf(wanted, sizeof(wanted), ":%s ours", function);
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = strstr(line, wanted);
+	if (file)
+		fclose(file);
+	return found;
+}
+
 static volatile bool probe_over;
 
 static void probe_guest(uint64_t arg)

@@ -44,6 +44,9 @@ bool accel_is_avic(void);
  */
 bool accel_ipis_exit(void);
 
+/* vapic is loaded and does the work of this function of KVM's. */
+bool vapic_takes_over(const char *function);
+
 struct vcpu;
 
 /*

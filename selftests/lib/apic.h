@@ -30,6 +30,7 @@
 #define APIC_LVT_LINT0		0x350
 #define APIC_LVT_ERROR		0x370
 #define APIC_TMICT		0x380
+#define APIC_TMCCT		0x390
 #define APIC_TDCR		0x3e0
 #define APIC_SELF_IPI		0x3f0	/* x2APIC only */
 
@@ -39,10 +40,17 @@
 
 #define APIC_LVT_EXTINT		(7U << 8)
 #define APIC_LVT_MASKED		(1U << 16)
+#define APIC_TIMER_MODE		(3U << 17)
+#define APIC_TIMER_ONESHOT	(0U << 17)
+#define APIC_TIMER_PERIODIC	(1U << 17)
+#define APIC_TIMER_DEADLINE	(2U << 17)
 
 #define ICR_FIXED		(0U << 8)
 #define ICR_LOWEST		(1U << 8)
+#define ICR_SMI			(2U << 8)
 #define ICR_NMI			(4U << 8)
+#define ICR_INIT		(5U << 8)
+#define ICR_STARTUP		(6U << 8)
 #define ICR_PHYSICAL		(0U << 11)
 #define ICR_LOGICAL		(1U << 11)
 #define ICR_BUSY		(1U << 12)
@@ -56,6 +64,7 @@
 #define X2APIC_BROADCAST	0xffffffffU
 
 #define MSR_APIC_BASE		0x0000001b
+#define MSR_TSC_DEADLINE	0x000006e0
 #define MSR_X2APIC		0x00000800
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * What every test program includes: the kernel's own kselftest harness (found
  * by include path, from the kernel source named by KSRC) and, on top of it,
- * the option -n and the check that acceleration is as it should be.
+ * the options -n and -s and the check that acceleration is as it should be.
  */
 #ifndef SELFTESTS_LIB_TEST_H
 #define SELFTESTS_LIB_TEST_H
@@ -36,7 +36,15 @@ static unsigned int rounds;
 /* A remark in the TAP stream. */
 #define NOTE(...) ksft_print_msg(__VA_ARGS__)
 
-/* Takes "-n ROUNDS" out of the arguments; the harness knows the others. */
+/* The harness gives a test 30 seconds, which is meant for the default number of rounds. */
+static inline void allow_time_for_rounds(unsigned int default_rounds)
+{
+	for (struct __fixture_metadata *f = __fixture_list; f; f = f->next)
+		for (struct __test_metadata *t = f->tests; t; t = t->next)
+			t->timeout += t->timeout * (rounds / default_rounds);
+}
+
+/* Takes "-n ROUNDS" and "-s SEED" out of the arguments; the harness knows the others. */
 static inline int test_main(int argc, char **argv, unsigned int default_rounds)
 {
 	int kept = 1;
@@ -45,6 +53,8 @@ static inline int test_main(int argc, char **argv, unsigned int default_rounds)
 	for (int i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "-n") && i + 1 < argc)
 			rounds = strtoul(argv[++i], NULL, 0);
+		else if (!strcmp(argv[i], "-s") && i + 1 < argc)
+			host_random_state = strtoull(argv[++i], NULL, 0);
 		else
 			argv[kept++] = argv[i];
 	}
@@ -53,6 +63,11 @@ static inline int test_main(int argc, char **argv, unsigned int default_rounds)
 		fprintf(stderr, "%s: -n needs a number above zero\n", argv[0]);
 		return KSFT_FAIL;
 	}
+	if (!host_random_state) {
+		fprintf(stderr, "%s: -s needs a number other than zero\n", argv[0]);
+		return KSFT_FAIL;
+	}
+	allow_time_for_rounds(default_rounds);
 	/* Probed here, once, since every test runs in a child of this process. */
 	fprintf(stderr, "# %s\n", accel_check()->reason);
 	return test_harness_run(kept, argv);

@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "lapic.h"
 #include "stats.h"
 
 #define PAGE_SIZE	4096UL
@@ -100,28 +101,29 @@ int host_cpu(unsigned int n)
 	return 0;
 }
 
+uint64_t host_random_state = 0x2545f4914f6cdd1dULL;
+
+uint64_t host_random(void)
+{
+	uint64_t x = host_random_state;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	host_random_state = x;
+	return x;
+}
+
 /* ---- the report ---- */
 
 static void print_vectors(const struct kvm_lapic_state *lapic, const char *name,
 			  uint32_t base)
 {
 	fprintf(stderr, " %s", name);
-	for (unsigned int vector = 0; vector < 256; vector++) {
-		uint32_t word;
-
-		memcpy(&word, lapic->regs + base + vector / 32 * 0x10, sizeof(word));
-		if (word >> (vector % 32) & 1)
+	for (unsigned int vector = 0; vector < 256; vector++)
+		if (lapic_bit(lapic, base, vector))
 			fprintf(stderr, " %02xh", vector);
-	}
 	fprintf(stderr, ";");
-}
-
-static uint32_t lapic_word(const struct kvm_lapic_state *lapic, uint32_t reg)
-{
-	uint32_t word;
-
-	memcpy(&word, lapic->regs + reg, sizeof(word));
-	return word;
 }
 
 /* Like vcpu_pause(), but gives up: a vCPU may hang inside the kernel. */
@@ -168,10 +170,10 @@ static void print_vcpu(struct vcpu *vcpu)
 	fprintf(stderr, "#   rip %llx rsp %llx rflags %llx (IF %llu) mp_state %u\n",
 		regs.rip, regs.rsp, regs.rflags, regs.rflags >> 9 & 1, mp.mp_state);
 	fprintf(stderr, "#   ID %08x TPR %02x PPR %02x LDR %08x DFR %08x SPIV %03x ICR %08x:%08x\n",
-		lapic_word(&lapic, APIC_ID), lapic_word(&lapic, APIC_TPR),
-		lapic_word(&lapic, APIC_PPR), lapic_word(&lapic, APIC_LDR),
-		lapic_word(&lapic, APIC_DFR), lapic_word(&lapic, APIC_SPIV),
-		lapic_word(&lapic, APIC_ICR_HIGH), lapic_word(&lapic, APIC_ICR));
+		lapic_read(&lapic, APIC_ID), lapic_read(&lapic, APIC_TPR),
+		lapic_read(&lapic, APIC_PPR), lapic_read(&lapic, APIC_LDR),
+		lapic_read(&lapic, APIC_DFR), lapic_read(&lapic, APIC_SPIV),
+		lapic_read(&lapic, APIC_ICR_HIGH), lapic_read(&lapic, APIC_ICR));
 	fprintf(stderr, "#  ");
 	print_vectors(&lapic, "IRR", APIC_IRR);
 	print_vectors(&lapic, "ISR", APIC_ISR);
@@ -351,7 +353,8 @@ static void set_cpuid(struct vcpu *vcpu)
 
 		if (entry->function == 1) {
 			entry->ebx = (entry->ebx & 0x00ffffff) | vcpu->id << 24;
-			entry->ecx |= 1U << 21;		/* x2APIC */
+			/* x2APIC and the timer's TSC-deadline mode. */
+			entry->ecx |= 1U << 21 | 1U << 24;
 		} else if (entry->function == 0xb || entry->function == 0x1f) {
 			entry->edx = vcpu->id;
 		}
@@ -411,26 +414,18 @@ static void align_tsc(struct vcpu *vcpu)
 	vcpu_ioctl(vcpu, KVM_SET_DEVICE_ATTR, &attr);
 }
 
-struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t id,
-			 void (*function)(uint64_t), uint64_t arg)
+/* All of a vCPU but what the guest keeps of itself in memory. */
+static struct vcpu *add_vcpu(struct vm *vm, uint32_t id)
 {
 	unsigned int index = vm->vcpu_count;
 	struct vcpu *vcpu;
 	int size;
 
-	if (index >= VM_MAX_VCPUS)
-		vm_fail(vm, "more than %u vCPUs", VM_MAX_VCPUS);
 	vcpu = &vm->vcpus[index];
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->pcpu = -1;
 	vcpu->guest = &guest_cpus[index];
-	memset(vcpu->guest, 0, sizeof(*vcpu->guest));
-	*vcpu->guest = (struct guest_cpu){
-		.self = vcpu->guest, .index = index, .apic_id = id,
-		.x2apic = vm->options & VM_X2APIC, .function = function, .arg = arg,
-		.random = 0x9e3779b97f4a7c15ULL * (index + 1),
-	};
 	vcpu->fd = vm_raw_create_vcpu(vm, id);
 	if (vcpu->fd < 0)
 		vm_fail(vm, "KVM_CREATE_VCPU %u: %s", id, strerror(-vcpu->fd));
@@ -445,6 +440,34 @@ struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t id,
 	set_long_mode(vcpu);
 	align_tsc(vcpu);
 	return vcpu;
+}
+
+struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t id,
+			 void (*function)(uint64_t), uint64_t arg)
+{
+	unsigned int index = vm->vcpu_count;
+	struct guest_cpu *guest = &guest_cpus[index];
+
+	if (index >= VM_MAX_VCPUS)
+		vm_fail(vm, "more than %u vCPUs", VM_MAX_VCPUS);
+	memset(guest, 0, sizeof(*guest));
+	*guest = (struct guest_cpu){
+		.self = guest, .index = index, .apic_id = id,
+		.x2apic = vm->options & VM_X2APIC, .function = function, .arg = arg,
+		.random = 0x9e3779b97f4a7c15ULL * (index + 1),
+	};
+	return add_vcpu(vm, id);
+}
+
+struct vm *vm_create_like(struct vm *vm)
+{
+	struct vm *like = vm_create(vm->options);
+
+	like->on_exit = vm->on_exit;
+	for (unsigned int i = 0; i < vm->vcpu_count; i++)
+		add_vcpu(like, vm->vcpus[i].id);
+	vm_start_held(like, ~0U);
+	return like;
 }
 
 /* ---- running ---- */
@@ -473,6 +496,8 @@ static bool handle_exit(struct vcpu *vcpu)
 static void *vcpu_thread(void *arg)
 {
 	struct vcpu *vcpu = arg;
+	/* KVM carries out the last exit's instruction at the next KVM_RUN. */
+	bool unfinished_exit = false;
 
 	this_vcpu = vcpu;
 	vcpu->tid = syscall(SYS_gettid);
@@ -487,6 +512,11 @@ static void *vcpu_thread(void *arg)
 		if (vcpu->wanted == WANT_STOP)
 			break;
 		if (vcpu->wanted == WANT_PAUSE) {
+			/* Whoever reads its state shall see it carried out. */
+			vcpu->run->immediate_exit = 1;
+			if (unfinished_exit)
+				ioctl(vcpu->fd, KVM_RUN, 0);
+			unfinished_exit = false;
 			vcpu->parked = true;
 			while (vcpu->wanted == WANT_PAUSE)
 				sleep_us(20);
@@ -494,6 +524,7 @@ static void *vcpu_thread(void *arg)
 			continue;
 		}
 		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
+			unfinished_exit = false;
 			if (errno == EINTR || errno == EAGAIN)
 				continue;
 			vm_fail(vcpu->vm, "KVM_RUN on vcpu %u: %s",
@@ -501,6 +532,7 @@ static void *vcpu_thread(void *arg)
 		}
 		if (!handle_exit(vcpu))
 			break;
+		unfinished_exit = true;
 	}
 	full_barrier();
 	vcpu->finished = true;
@@ -587,6 +619,18 @@ void vcpu_resume(struct vcpu *vcpu)
 	vcpu->wanted = WANT_RUN;
 	while (vcpu->parked)
 		sched_yield();
+}
+
+void vm_pause(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->vcpu_count; i++)
+		vcpu_pause(&vm->vcpus[i]);
+}
+
+void vm_resume(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->vcpu_count; i++)
+		vcpu_resume(&vm->vcpus[i]);
 }
 
 bool vcpu_is_blocked(struct vcpu *vcpu)

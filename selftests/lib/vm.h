@@ -57,6 +57,12 @@ struct vm {
 struct vm *vm_try_create(unsigned int options, const char **why);
 struct vm *vm_create(unsigned int options);
 
+/*
+ * A second VM of the same kind with the same vCPUs, which wait for vcpu_resume(): nothing of
+ * the guest is touched, so that it can take over where the first was stopped (state.h).
+ */
+struct vm *vm_create_like(struct vm *vm);
+
 /* The in-kernel PIT, reinjecting by default, which inhibits AVIC. */
 void vm_add_pit(struct vm *vm);
 
@@ -107,9 +113,16 @@ uint64_t patience_us(void);
 void sleep_us(unsigned int us);
 uint64_t vm_timeout_us(void);
 
+/* The host's random numbers; each test begins with the same state, which -s sets. */
+uint64_t host_random(void);
+extern uint64_t host_random_state;
+
 /* Take a vCPU out of KVM_RUN for ioctls and let it go on. */
 void vcpu_pause(struct vcpu *vcpu);
 void vcpu_resume(struct vcpu *vcpu);
+
+void vm_pause(struct vm *vm);
+void vm_resume(struct vm *vm);
 
 /* The vCPU halted and its thread gave up the processor. */
 bool vcpu_is_blocked(struct vcpu *vcpu);
