@@ -12,6 +12,8 @@ import tsc
 
 # The console is the emulator's, and so is its monitor.
 CHANNELS = emulator.PORTS + ("console", "qmp")
+# The emulator logs this when a CPU shuts down; the host cannot say anything then.
+SHUTDOWN = "Triple fault\n"
 # Room, in MiB, for the files that the host sees as memory.
 MEMORY_DEVICES = 64 << 10
 
@@ -34,7 +36,8 @@ class Amd(emulator.Emulator):
         options = self.options
         words = [
             self.program, "-nodefaults", "-no-user-config", "-display", "none",
-            "-no-reboot", "-machine", "q35,sata=off,smbus=off,i8042=off",
+            "-no-reboot", "-d", "cpu_reset", "-D", self.path("resets.log"),
+            "-machine", "q35,sata=off,smbus=off,i8042=off",
             "-cpu", ",".join(["EPYC-Genoa,+svm,+npt,avic=on"] + options.cpu),
             "-smp", str(options.smp),
             "-m", f"{options.memory}M,maxmem={options.memory + MEMORY_DEVICES}M",
@@ -105,6 +108,19 @@ class Amd(emulator.Emulator):
 
     def is_noise(self, line):
         return "TCG doesn't support requested feature" in line
+
+    def complaint(self):
+        return "\n".join(filter(None, [super().complaint(), self.shutdown()]))
+
+    def shutdown(self):
+        """In what state a triple fault found the CPU. The log begins with the
+        resets of every start, which are of no interest."""
+        try:
+            with open(self.path("resets.log"), errors="replace") as log:
+                _, mark, state = log.read().partition(SHUTDOWN)
+        except FileNotFoundError:
+            return ""
+        return (mark + state).strip()
 
     def provoke_panic(self):
         try:
