@@ -6,59 +6,28 @@
 #define SEAM_NO_REDIRECTION
 #include "residency_model.hpp"
 
-#include <cstdio>
-
 #include <gtest/gtest.h>
 
 #include "residency_mutants.hpp"
+#include "search.hpp"
 
 using model::Scenario;
-using model::explore;
-using model::strings;
+using search::expect_nothing_lost;
 
 namespace {
 
 const std::string kActs = "vhHpt";
 
-std::string describe(const Scenario &s)
-{
-	return "acts '" + s.acts + "' senders '" + s.senders + "' begins " +
-	       (s.begins_active ? "active" : "inactive") +
-	       (s.hide_running ? ", IsRunning hidden" : "") + (s.kvm_sleep ? ", KVM's sleep" : "");
-}
-
-void expect_nothing_lost(const std::vector<Scenario> &scenarios)
-{
-	std::size_t states = 0;
-	std::size_t ends = 0;
-
-	for (const Scenario &s : scenarios) {
-		const explorer::Result result = explore(s);
-
-		ASSERT_EQ(result.refused, "") << describe(s) << '\n' << result.trace;
-		ASSERT_GT(result.ends, 0u) << describe(s);
-		states += result.states;
-		ends += result.ends;
-	}
-	std::printf("%zu scenarios, %zu states, %zu ends\n", scenarios.size(), states, ends);
-}
-
-// All scripts of up to `acts` acts, on each kind of host, from each beginning.
+// All scripts of up to `acts` acts, on each kind of host.
 std::vector<Scenario> scenarios(const std::vector<std::string> &senders, unsigned acts, Scenario s = {})
 {
 	std::vector<Scenario> all;
 
 	for (const std::string &to : senders) {
-		for (const std::string &a : strings(kActs, acts)) {
-			for (bool active : {true, false}) {
-				for (bool hidden : {false, true}) {
-					s.senders = to;
-					s.acts = a;
-					s.begins_active = active;
-					s.hide_running = hidden;
-					all.push_back(s);
-				}
-			}
+		for (bool hidden : {false, true}) {
+			s.hide_running = hidden;
+			for (const Scenario &one : search::scripts(kActs, acts, to, s))
+				all.push_back(one);
 		}
 	}
 	return all;
@@ -92,33 +61,15 @@ TEST(Interleaving, KvmsOwnSleepLosesNothing)
 // Erratum 1235, with IPI hardware whose write of IRR may come after its read of IsRunning.
 TEST(Interleaving, HiddenIsRunningMakesUpForTheErratum)
 {
-	std::vector<Scenario> all;
-
-	for (const std::string &a : strings(kActs, 2)) {
-		Scenario s{.acts = a, .senders = "i", .hide_running = true, .ipi_barrier = false};
-
-		all.push_back(s);
-		s.begins_active = false;
-		all.push_back(s);
-	}
-	expect_nothing_lost(all);
+	expect_nothing_lost(search::scripts(
+		kActs, 2, "i", Scenario{.hide_running = true, .ipi_barrier = false}));
 }
 
 // --- Mistakes ---
 
-// True if some scripts lose an interrupt.
-bool loses(Scenario s, const std::string &senders)
+bool loses(const Scenario &s, const std::string &senders)
 {
-	for (const std::string &a : strings(kActs, 2)) {
-		for (bool active : {true, false}) {
-			s.acts = a;
-			s.senders = senders;
-			s.begins_active = active;
-			if (!explore(s).refused.empty())
-				return true;
-		}
-	}
-	return false;
+	return search::any_loses(search::scripts(kActs, 2, senders, s));
 }
 
 TEST(Mistake, NoneIsFoundInCoreWithTheSameSearch)

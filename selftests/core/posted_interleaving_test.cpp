@@ -6,81 +6,46 @@
 #define SEAM_NO_REDIRECTION
 #include "posted_model.hpp"
 
-#include <cstdio>
-
 #include <gtest/gtest.h>
 
-using posted::explore;
+#include "search.hpp"
+
 using posted::Scenario;
-using posted::strings;
+using search::expect_nothing_lost;
 
 namespace {
 
 const std::string kActs = "vhHupt";
 
-std::string describe(const Scenario &s)
+// All scripts of up to `acts` acts.
+std::vector<Scenario> scenarios(const std::string &senders, unsigned acts, Scenario s = {})
 {
-	return "acts '" + s.acts + "' senders '" + s.senders + "' begins " +
-	       (s.begins_active ? "active" : "inactive");
-}
-
-void expect_nothing_lost(const std::vector<std::string> &senders,
-			 const std::vector<std::string> &acts,
-			 const std::vector<bool> &beginnings = {true, false})
-{
-	std::size_t scenarios = 0;
-	std::size_t states = 0;
-	std::size_t ends = 0;
-
-	for (const std::string &to : senders) {
-		for (const std::string &a : acts) {
-			for (bool active : beginnings) {
-				const Scenario s{.acts = a, .senders = to, .begins_active = active};
-				const explorer::Result result = explore(s);
-
-				ASSERT_EQ(result.refused, "") << describe(s) << '\n'
-							      << result.trace;
-				ASSERT_GT(result.ends, 0u) << describe(s);
-				++scenarios;
-				states += result.states;
-				ends += result.ends;
-			}
-		}
-	}
-	std::printf("%zu scenarios, %zu states, %zu ends\n", scenarios, states, ends);
+	return search::scripts(kActs, acts, senders, s);
 }
 
 TEST(PostedInterleaving, OneIpiIsNeverLost)
 {
-	expect_nothing_lost({"i"}, strings(kActs, 2));
+	expect_nothing_lost(scenarios("i", 2));
 }
 
 TEST(PostedInterleaving, OneSoftwareInterruptIsNeverLost)
 {
-	expect_nothing_lost({"s"}, strings(kActs, 2));
+	expect_nothing_lost(scenarios("s", 2));
 }
 
 TEST(PostedInterleaving, TwoSendersAtATimeLoseNothing)
 {
-	expect_nothing_lost({"ii", "is"}, {"h"}, {true});
-	expect_nothing_lost({"ss"}, {"", "t"}, {true});
+	expect_nothing_lost<Scenario>({{.acts = "h", .senders = "ii"},
+				       {.acts = "h", .senders = "is"},
+				       {.acts = "", .senders = "ss"},
+				       {.acts = "t", .senders = "ss"}});
 }
 
 // --- Mistakes ---
 
-// True if some scripts lose an interrupt.
-bool loses(Scenario s, const std::string &senders, unsigned acts = 2)
+bool loses(const Scenario &s, const std::string &senders)
 {
-	for (const std::string &a : strings(kActs, acts)) {
-		for (bool active : {true, false}) {
-			s.acts = a;
-			s.senders = senders;
-			s.begins_active = active;
-			if (!explore(s).refused.empty())
-				return true;
-		}
-	}
-	return false;
+	return search::any_loses(scenarios(senders, 2, s));
 }
 
 TEST(PostedMistake, NoneIsFoundInCoreWithTheSameSearch)

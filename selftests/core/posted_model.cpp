@@ -494,19 +494,10 @@ explorer::Result explore(const Scenario &scenario)
 	});
 }
 
-std::vector<std::string> strings(const std::string &letters, unsigned length)
+std::string describe(const Scenario &s)
 {
-	std::vector<std::string> all = {""};
-	std::size_t begin = 0;
-
-	for (unsigned n = 0; n < length; ++n) {
-		const std::size_t end = all.size();
-
-		for (; begin < end; ++begin)
-			for (char letter : letters)
-				all.push_back(all[begin] + letter);
-	}
-	return all;
+	return "acts '" + s.acts + "' senders '" + s.senders + "' begins " +
+	       (s.begins_active ? "active" : "inactive");
 }
 
 } // namespace posted

@@ -66,7 +66,7 @@ struct Scenario {
 // its sender is done.
 explorer::Result explore(const Scenario &scenario);
 
-// All strings of `letters` up to `length`.
-std::vector<std::string> strings(const std::string &letters, unsigned length);
+// For messages.
+std::string describe(const Scenario &scenario);
 
 } // namespace posted
