@@ -37,17 +37,17 @@ class WaitersLocked {
 } // namespace vapic::vmx
 
 struct alignas(VAPIC_PI_ALIGN) vapic_pi_vcpu {
-	// As pi_hot.h says. Where the control word is; constant.
+	// Begins as pi_hot.h says. Where the control word is; constant.
 	const std::uint64_t *control;
 	// RVI may differ from the IRR: set by anybody, cleared by the vCPU's own task.
 	std::uint8_t rvi_unknown;
+	// Constant after vapic_pi_vcpu_init(), as are those below home.
+	vapic::hw::Vector notification;
+	vapic::hw::Vector wakeup;
 	// The NDST under which the descriptor is loaded, or suppressed since; nowhere while it
 	// is armed. The vCPU's own task.
 	std::uint32_t home;
 
-	// Constant after vapic_pi_vcpu_init().
-	vapic::hw::Vector notification;
-	vapic::hw::Vector wakeup;
 	vapic::hw::PiDescriptor *descriptor;
 	vapic::lapic::RegisterPage *regs;
 	void *host_vcpu;

@@ -65,7 +65,7 @@ static inline bool vapic_hot_pi_resume(const struct vapic_pi_vcpu *vcpu, void *d
 {
 	const struct vapic_hot_pi *hot = (const struct vapic_hot_pi *)vcpu;
 	u64 *words = (u64 *)descriptor;
-	u64 posted;
+	u64 posted = 0;
 
 	if (__atomic_load_n(&hot->home, __ATOMIC_RELAXED) != destination)
 		return false;
