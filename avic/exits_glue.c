@@ -68,7 +68,7 @@ int vapic_hook_avic_incomplete_ipi_interception(struct kvm_vcpu *vcpu)
 	if (id == AVIC_IPI_FAILURE_TARGET_NOT_RUNNING && is_broadcast(icr_low, icr_high))
 		vapic_trace_kvm_avic_kick_vcpu_slowpath(icr_high, icr_low, index);
 
-	/* The task holds kvm->srcu, which vcpu_release() waits for. */
+	/* The task holds kvm->srcu, which vapic_vm_wait_for_ipis() waits for. */
 	switch (vapic_avic_vcpu_ipi(vapic_core(vapic_vcpu_of(svm)), info1, info2, visit_all)) {
 	case VAPIC_IPI_DONE:
 		break;
@@ -151,7 +151,7 @@ void vapic_irq_window_close(struct vapic_vcpu *ours)
 		ours->irq_window = false;
 		if (!--vm->irq_windows)
 			vapic_call(kvm_set_or_clear_apicv_inhibit)(
-				ours->vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, false);
+				ours->common.vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, false);
 	}
 	mutex_unlock(&vm->irq_window_lock);
 }

@@ -13,23 +13,18 @@
 #define VAPIC_AVIC_GLUE_H
 
 #include <linux/kvm_host.h>
-#include <linux/kref.h>
-#include <linux/list.h>
 #include <linux/mutex.h>
 
 #include <asm/svm.h>
 
 #include <vapic/core.h>
 
+#include "../lapic/objects_glue.h"
 #include "../takeover/layout.h"
 #include "../takeover/symbols.h"
 
 struct vapic_vm {
-	struct kref refs; /* one for the VM, one for each vCPU object */
-	struct kvm *kvm;  /* NULL once the VM is being destroyed; vapic_vms_lock */
-	pid_t pid;	  /* of the process that made the VM */
-	struct list_head node;
-	struct list_head vcpus; /* vapic_vms_lock */
+	struct vapic_vm_common common;
 
 	struct page *physical_table;
 	struct page *logical_table;
@@ -46,9 +41,8 @@ struct vapic_vm {
 };
 
 struct vapic_vcpu {
+	struct vapic_vcpu_common common;
 	struct vapic_vm *vm;
-	struct kvm_vcpu *vcpu;
-	struct list_head node;
 	bool irq_window; /* counted in irq_windows; irq_window_lock */
 } __aligned(VAPIC_CORE_ALIGN);
 
@@ -57,10 +51,6 @@ static inline struct vapic_avic_vcpu *vapic_core(struct vapic_vcpu *vcpu)
 {
 	return (struct vapic_avic_vcpu *)(vcpu + 1);
 }
-
-/* Lists of VMs and their vCPUs, for status. Taken last. */
-extern struct mutex vapic_vms_lock;
-extern struct list_head vapic_vms;
 
 static inline struct vcpu_svm *to_svm(struct kvm_vcpu *vcpu)
 {
@@ -94,22 +84,9 @@ static inline struct vmcb *vapic_vmcb01(struct vcpu_svm *svm)
 	return vapic_field(info, kvm_vmcb_info, ptr, struct vmcb *);
 }
 
-#define vapic_apicv_active(apic) vapic_field(apic, kvm_lapic, apicv_active, bool)
-
-static inline bool vapic_irqchip_in_kernel(struct kvm *kvm)
-{
-	/* Pairs with KVM's write barrier before irqchip_mode. */
-	return smp_load_acquire(&kvm->arch.irqchip_mode) != KVM_IRQCHIP_NONE;
-}
-
 static inline bool vapic_x2apic_mode(struct kvm_vcpu *vcpu)
 {
 	return vcpu->arch.apic_base & X2APIC_ENABLE;
-}
-
-static inline bool vapic_guest_mode(struct kvm_vcpu *vcpu)
-{
-	return vcpu->arch.hflags & HF_GUEST_MASK;
 }
 
 /* Close the vCPU's interrupt window if it has one; lift the inhibit with the last. */

@@ -2,12 +2,10 @@
 /*
  * Life of the per-VM and per-vCPU objects.
  *
- * KVM destroys a VM before its vCPUs, so the VM object, and with it the tables, lives
- * until the last vCPU object is gone. A vCPU leaves the tables before KVM frees its
- * register page.
+ * The VM object, and with it the tables, lives until the last vCPU object is gone. A vCPU
+ * leaves the tables before KVM frees its register page.
  */
 #include <linux/mm.h>
-#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include <asm/cpu_device_id.h>
@@ -15,9 +13,6 @@
 #include "../takeover/svm_hooks.h"
 #include "../takeover/ops.h"
 #include "glue.h"
-
-DEFINE_MUTEX(vapic_vms_lock);
-LIST_HEAD(vapic_vms);
 
 static struct kmem_cache *vm_core_cache;
 static struct kmem_cache *vcpu_cache;
@@ -89,7 +84,7 @@ static void vm_free(struct vapic_vm *vm)
 
 static void vm_release(struct kref *refs)
 {
-	vm_free(container_of(refs, struct vapic_vm, refs));
+	vm_free(container_of(refs, struct vapic_vm, common.refs));
 	vapic_vm_pin_put();
 }
 
@@ -107,20 +102,13 @@ int vapic_hook_avic_vm_init(struct kvm *kvm)
 		return -ENOMEM;
 	}
 
-	kref_init(&vm->refs);
-	INIT_LIST_HEAD(&vm->vcpus);
-	vm->kvm = kvm;
-	vm->pid = task_tgid_nr(current);
 	vm->hide_running = cpu_misses_is_running();
 	vapic_avic_vm_init(vm->core, page_address(vm->physical_table),
 			   __sme_set(page_to_phys(vm->physical_table)),
 			   page_address(vm->logical_table),
 			   __sme_set(page_to_phys(vm->logical_table)), vm->hide_running);
 	vapic_vm_of(kvm) = vm;
-
-	mutex_lock(&vapic_vms_lock);
-	list_add_tail(&vm->node, &vapic_vms);
-	mutex_unlock(&vapic_vms_lock);
+	vapic_vm_enter(&vm->common, kvm);
 	return 0;
 }
 
@@ -131,12 +119,8 @@ void vapic_hook_avic_vm_destroy(struct kvm *kvm)
 	if (!vm)
 		return;
 	vapic_vm_of(kvm) = NULL;
-
-	mutex_lock(&vapic_vms_lock);
-	list_del(&vm->node);
-	vm->kvm = NULL;
-	mutex_unlock(&vapic_vms_lock);
-	kref_put(&vm->refs, vm_release);
+	vapic_vm_leave(&vm->common);
+	kref_put(&vm->common.refs, vm_release);
 }
 
 static struct vapic_vcpu *vcpu_allocate(void)
@@ -207,20 +191,14 @@ int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)
 	if (vapic_apicv_active(apic))
 		vapic_avic_vcpu_activate(vapic_core(vcpu));
 
-	kref_get(&vm->refs);
 	vcpu->vm = vm;
-	vcpu->vcpu = kvm_vcpu;
 	vapic_vcpu_of(svm) = vcpu;
-
-	mutex_lock(&vapic_vms_lock);
-	list_add_tail(&vcpu->node, &vm->vcpus);
-	mutex_unlock(&vapic_vms_lock);
+	vapic_vcpu_enter(&vcpu->common, kvm_vcpu, &vm->common);
 	return 0;
 }
 
 static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 {
-	struct kvm *kvm = kvm_vcpu->kvm;
 	struct vcpu_svm *svm = to_svm(kvm_vcpu);
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(svm);
 	struct vapic_vm *vm;
@@ -229,25 +207,14 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 		return;
 	vm = vcpu->vm;
 
-	mutex_lock(&vapic_vms_lock);
-	list_del(&vcpu->node);
-	mutex_unlock(&vapic_vms_lock);
-
+	vapic_vcpu_leave(&vcpu->common);
 	vapic_irq_window_close(vcpu);
 	vapic_avic_vcpu_retire(vapic_core(vcpu));
 	vapic_vcpu_of(svm) = NULL;
 
-	/*
-	 * A creation that failed while other vCPUs run: one of them may be in the middle of
-	 * an IPI that found the entry, in hardware or in an exit handler. At the end of a
-	 * VM nothing runs any more.
-	 */
-	if (refcount_read(&kvm->users_count)) {
-		vapic_call(kvm_make_all_cpus_request)(kvm, KVM_REQ_OUTSIDE_GUEST_MODE);
-		synchronize_srcu(&kvm->srcu);
-	}
+	vapic_vm_wait_for_ipis(kvm_vcpu->kvm);
 	vcpu_free(vcpu);
-	kref_put(&vm->refs, vm_release);
+	kref_put(&vm->common.refs, vm_release);
 }
 
 int vapic_svm_vcpu_create(struct kvm_vcpu *vcpu)

@@ -23,16 +23,32 @@ static void print_inhibits(struct seq_buf *s, unsigned long reasons)
 	seq_buf_puts(s, *separator == ',' ? "" : " inhibits=-");
 }
 
-void vapic_status_vm(struct seq_buf *s, pid_t pid, unsigned long reasons)
+static void print_vcpu(struct seq_buf *s, pid_t pid, struct vapic_vcpu_common *ours,
+		       unsigned long reasons, const struct vapic_status_ops *ops)
 {
-	seq_buf_printf(s, "pid=%d vm active=%d", pid, !reasons);
-	print_inhibits(s, reasons);
+	struct kvm_vcpu *vcpu = ours->vcpu;
+
+	seq_buf_printf(s, "pid=%d vcpu=%d active=%d", pid, vcpu->vcpu_id,
+		       READ_ONCE(vapic_apicv_active(vcpu->arch.apic)));
+	print_inhibits(s, reasons | (ops->inhibits ? ops->inhibits(ours) : 0));
+	ops->print_counts(s, ours);
 	seq_buf_putc(s, '\n');
 }
 
-void vapic_status_vcpu(struct seq_buf *s, pid_t pid, int vcpu_id, bool active,
-		       unsigned long reasons)
+void vapic_status_vms(struct seq_buf *s, const struct vapic_status_ops *ops)
 {
-	seq_buf_printf(s, "pid=%d vcpu=%d active=%d", pid, vcpu_id, active);
-	print_inhibits(s, reasons);
+	struct vapic_vcpu_common *vcpu;
+	struct vapic_vm_common *vm;
+
+	mutex_lock(&vapic_vms_lock);
+	list_for_each_entry(vm, &vapic_vms, node) {
+		unsigned long reasons = READ_ONCE(vm->kvm->arch.apicv_inhibit_reasons);
+
+		seq_buf_printf(s, "pid=%d vm active=%d", vm->pid, !reasons);
+		print_inhibits(s, reasons);
+		seq_buf_putc(s, '\n');
+		list_for_each_entry(vcpu, &vm->vcpus, node)
+			print_vcpu(s, vm->pid, vcpu, reasons, ops);
+	}
+	mutex_unlock(&vapic_vms_lock);
 }

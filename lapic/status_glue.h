@@ -6,17 +6,19 @@
 #ifndef VAPIC_LAPIC_STATUS_GLUE_H
 #define VAPIC_LAPIC_STATUS_GLUE_H
 
-#include <linux/kvm_host.h>
 #include <linux/seq_buf.h>
 
-/* The line of a VM: @pid as the vCPUs' lines have it, @reasons its inhibits. */
-void vapic_status_vm(struct seq_buf *s, pid_t pid, unsigned long reasons);
+#include "objects_glue.h"
 
-/*
- * How the line of a vCPU begins; the caller adds counters and the end. @reasons are the
- * inhibits of the VM and of the vCPU.
- */
-void vapic_status_vcpu(struct seq_buf *s, pid_t pid, int vcpu_id, bool active,
-		       unsigned long reasons);
+/* What a vendor has to say of its vCPU: */
+struct vapic_status_ops {
+	/* inhibits besides those of the VM */
+	unsigned long (*inhibits)(struct vapic_vcpu_common *ours);
+	/* counters, each with a space before it */
+	void (*print_counts)(struct seq_buf *s, struct vapic_vcpu_common *ours);
+};
+
+/* A line for each VM, followed by one for each of its vCPUs. */
+void vapic_status_vms(struct seq_buf *s, const struct vapic_status_ops *ops);
 
 #endif

@@ -15,15 +15,13 @@
 #define VAPIC_VMX_APICV_GLUE_H
 
 #include <linux/kvm_host.h>
-#include <linux/kref.h>
-#include <linux/list.h>
-#include <linux/mutex.h>
 
 #include <asm/posted_intr.h>
 #include <asm/vmx.h>
 
 #include <vapic/vmx.h>
 
+#include "../lapic/objects_glue.h"
 #include "../takeover/layout.h"
 #include "../takeover/symbols.h"
 
@@ -35,20 +33,15 @@ struct vmcs_config;
 struct vmcs_controls_shadow;
 
 struct vapic_vm {
-	struct kref refs; /* one for the VM, one for each vCPU object */
-	struct kvm *kvm;  /* NULL once the VM is being destroyed; vapic_vmx_vms_lock */
-	pid_t pid;	  /* of the process that made the VM's first vCPU */
-	struct list_head node;
-	struct list_head vcpus; /* vapic_vmx_vms_lock */
+	struct vapic_vm_common common;
 
 	void *pid_table; /* NULL without IPI virtualization */
 	u32 pid_entries;
 };
 
 struct vapic_vcpu {
+	struct vapic_vcpu_common common;
 	struct vapic_vm *vm;
-	struct kvm_vcpu *vcpu;
-	struct list_head node;
 
 	/*
 	 * The CPU among whose waiters the vCPU is, -1 if none. Set by its own task, reset
@@ -73,10 +66,6 @@ static inline struct vapic_pi_vcpu *vapic_core(struct vapic_vcpu *vcpu)
 {
 	return (struct vapic_pi_vcpu *)(vcpu + 1);
 }
-
-/* Lists of VMs and their vCPUs, for status. Taken last. */
-extern struct mutex vapic_vmx_vms_lock;
-extern struct list_head vapic_vmx_vms;
 
 /* IPI virtualization is wanted and there. Constant while vapic is loaded. */
 extern bool vapic_vmx_ipiv;
@@ -107,19 +96,6 @@ static inline struct pi_desc *vapic_descriptor(struct vcpu_vmx *vmx)
 
 #define vapic_vmcs_config(field, type)                                                             \
 	vapic_field(&vapic_data(vmcs_config), vmcs_config, field, type)
-
-#define vapic_apicv_active(apic) vapic_field(apic, kvm_lapic, apicv_active, bool)
-
-static inline bool vapic_irqchip_in_kernel(struct kvm *kvm)
-{
-	/* Pairs with KVM's write barrier before irqchip_mode. */
-	return smp_load_acquire(&kvm->arch.irqchip_mode) != KVM_IRQCHIP_NONE;
-}
-
-static inline bool vapic_guest_mode(struct kvm_vcpu *vcpu)
-{
-	return vcpu->arch.hflags & HF_GUEST_MASK;
-}
 
 /* Take the vCPU from the waiters of the CPU it is on, if any. */
 void vapic_vmx_stop_waiting(struct vapic_vcpu *ours);

@@ -3,12 +3,10 @@
  * Life of the per-VM and per-vCPU objects, and of the PID-pointer table.
  *
  * The VM object is made with the VM's first vCPU, since kvm_intel has no op of its own for
- * the VM, and lives until the last vCPU object is gone, whichever KVM destroys first. A
- * vCPU leaves the table before KVM frees its descriptor.
+ * the VM. A vCPU leaves the table before KVM frees its descriptor.
  */
 #include <linux/gfp.h>
 #include <linux/percpu.h>
-#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include <asm/irq_vectors.h>
@@ -18,8 +16,6 @@
 #include "../takeover/vmx_hooks.h"
 #include "glue.h"
 
-DEFINE_MUTEX(vapic_vmx_vms_lock);
-LIST_HEAD(vapic_vmx_vms);
 bool vapic_vmx_ipiv;
 
 static struct kmem_cache *vcpu_cache;
@@ -85,7 +81,7 @@ static void vm_free(struct vapic_vm *vm)
 
 static void vm_release(struct kref *refs)
 {
-	vm_free(container_of(refs, struct vapic_vm, refs));
+	vm_free(container_of(refs, struct vapic_vm, common.refs));
 	vapic_vm_pin_put();
 }
 
@@ -122,15 +118,8 @@ int vapic_vmx_vcpu_precreate(struct kvm *kvm)
 	if (!vm)
 		return -ENOMEM;
 
-	kref_init(&vm->refs);
-	INIT_LIST_HEAD(&vm->vcpus);
-	vm->kvm = kvm;
-	vm->pid = task_tgid_nr(current);
 	vapic_vm_of(kvm) = vm;
-
-	mutex_lock(&vapic_vmx_vms_lock);
-	list_add_tail(&vm->node, &vapic_vmx_vms);
-	mutex_unlock(&vapic_vmx_vms_lock);
+	vapic_vm_enter(&vm->common, kvm);
 	return 0;
 }
 
@@ -148,11 +137,8 @@ void vapic_vmx_vm_destroy(struct kvm *kvm)
 		return;
 	}
 
-	mutex_lock(&vapic_vmx_vms_lock);
-	list_del(&vm->node);
-	vm->kvm = NULL;
-	mutex_unlock(&vapic_vmx_vms_lock);
-	kref_put(&vm->refs, vm_release);
+	vapic_vm_leave(&vm->common);
+	kref_put(&vm->common.refs, vm_release);
 }
 
 static struct vapic_vcpu *vcpu_allocate(void)
@@ -206,21 +192,15 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	descriptor = vapic_descriptor(vmx);
 	vapic_pi_vcpu_init(vapic_core(ours), ours, descriptor, __pa(descriptor),
 			   vapic_field(vcpu->arch.apic, kvm_lapic, regs, void *), vectors);
-	kref_get(&vm->refs);
 	ours->vm = vm;
-	ours->vcpu = vcpu;
 	ours->waits_on = -1;
 	vapic_vcpu_of(vmx) = ours;
-
-	mutex_lock(&vapic_vmx_vms_lock);
-	list_add_tail(&ours->node, &vm->vcpus);
-	mutex_unlock(&vapic_vmx_vms_lock);
+	vapic_vcpu_enter(&ours->common, vcpu, &vm->common);
 	return 0;
 }
 
 static void vcpu_release(struct kvm_vcpu *vcpu)
 {
-	struct kvm *kvm = vcpu->kvm;
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
 	struct vapic_vm *vm;
@@ -229,25 +209,15 @@ static void vcpu_release(struct kvm_vcpu *vcpu)
 		return;
 	vm = ours->vm;
 
-	mutex_lock(&vapic_vmx_vms_lock);
-	list_del(&ours->node);
-	mutex_unlock(&vapic_vmx_vms_lock);
-
+	vapic_vcpu_leave(&ours->common);
 	vapic_pi_vcpu_leave_table(vapic_core(ours));
-
-	/*
-	 * A creation that failed while other vCPUs run: one of them may be in the middle of
-	 * an IPI that found the entry. At the end of a VM nothing runs any more.
-	 */
-	if (vm->pid_table && refcount_read(&kvm->users_count)) {
-		vapic_call(kvm_make_all_cpus_request)(kvm, KVM_REQ_OUTSIDE_GUEST_MODE);
-		synchronize_srcu(&kvm->srcu);
-	}
+	if (vm->pid_table)
+		vapic_vm_wait_for_ipis(vcpu->kvm);
 
 	vapic_vmx_stop_waiting(ours);
 	vapic_vcpu_of(vmx) = NULL;
 	vcpu_free(ours);
-	kref_put(&vm->refs, vm_release);
+	kref_put(&vm->common.refs, vm_release);
 }
 
 void vapic_vmx_vcpu_free(struct kvm_vcpu *vcpu)

@@ -177,7 +177,7 @@ void vapic_vmx_wakeup_handler(void)
 	for (ours = vapic_pi_waiters_first(w->list); ours; ours = vapic_pi_waiters_next(w->list)) {
 		/* ON stays set until the vCPU is back, so nobody needs to tell it again. */
 		ours->wakeups++;
-		vapic_call(kvm_vcpu_wake_up)(ours->vcpu);
+		vapic_call(kvm_vcpu_wake_up)(ours->common.vcpu);
 		/* The vCPU may go its way, and away, from here. */
 		smp_store_release(&ours->waits_on, -1);
 	}

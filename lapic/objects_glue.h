@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the objects of either vendor's VMs and vCPUs have in common: they are counted and
+ * listed. A vendor's object holds the struct here as its field common. Then what both ask of
+ * KVM's structures.
+ */
+#ifndef VAPIC_LAPIC_OBJECTS_GLUE_H
+#define VAPIC_LAPIC_OBJECTS_GLUE_H
+
+#include <linux/kref.h>
+#include <linux/kvm_host.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
+
+#include "../takeover/layout.h"
+
+struct vapic_vm_common {
+	struct kref refs; /* one for the VM, one for each vCPU object */
+	struct kvm *kvm;  /* NULL once the VM is being destroyed; vapic_vms_lock */
+	pid_t pid;	  /* of the process that vapic_vm_enter() ran in */
+	struct list_head node;
+	struct list_head vcpus; /* vapic_vms_lock */
+};
+
+struct vapic_vcpu_common {
+	struct kvm_vcpu *vcpu;
+	struct list_head node;
+};
+
+/* For status. Taken last. */
+extern struct mutex vapic_vms_lock;
+extern struct list_head vapic_vms;
+
+/* KVM makes the VM: list the object, with its first reference. */
+void vapic_vm_enter(struct vapic_vm_common *vm, struct kvm *kvm);
+
+/* KVM destroys the VM, maybe before its vCPUs; the caller then drops the reference. */
+void vapic_vm_leave(struct vapic_vm_common *vm);
+
+/* Likewise for a vCPU, which has a reference on the VM's object. */
+void vapic_vcpu_enter(struct vapic_vcpu_common *ours, struct kvm_vcpu *vcpu,
+		      struct vapic_vm_common *vm);
+void vapic_vcpu_leave(struct vapic_vcpu_common *ours);
+
+/*
+ * Hardware's tables no longer name a vCPU of the VM: wait until no other vCPU is amid an
+ * IPI, in hardware or in an exit handler, that found the entry before. Sleeps only if
+ * others may run, which is so when the creation of a vCPU failed.
+ */
+void vapic_vm_wait_for_ipis(struct kvm *kvm);
+
+#define vapic_apicv_active(apic) vapic_field(apic, kvm_lapic, apicv_active, bool)
+
+static inline bool vapic_irqchip_in_kernel(struct kvm *kvm)
+{
+	/* Pairs with KVM's write barrier before irqchip_mode. */
+	return smp_load_acquire(&kvm->arch.irqchip_mode) != KVM_IRQCHIP_NONE;
+}
+
+static inline bool vapic_guest_mode(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.hflags & HF_GUEST_MASK;
+}
+
+#endif
