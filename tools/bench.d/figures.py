@@ -33,6 +33,11 @@ INTEL_WAKE_STEPS = {
     "deliver_blocked": "delivery to a blocked vCPU",
     "wake_one_of_64": "wakeup of one among 64 blocked vCPUs",
 }
+# The second less the third. Both with a thread that is awake already: the handler of the
+# wakeup vector does the same nevertheless, and the scheduler, which has nothing to do
+# then, takes the same every time.
+INTEL_WAKE_LESS_THREAD = ("the same, less the thread's wake-up",
+                          "wake_one_of_64_again", "wake_thread_again")
 # In the boot with two CPUs.
 INTEL_PAIR_STEPS = {"deliver_running": "delivery to a running vCPU"}
 # Operations and which of path_bench's two times counts.
@@ -95,6 +100,10 @@ def intel_report(raw):
              for kind, noise, steps in (("step", STEP_NOISE, INTEL_STEPS),
                                         ("wake", OPERATION_NOISE, INTEL_WAKE_STEPS))
              for name, title in steps.items()]
+    title, whole, thread = INTEL_WAKE_LESS_THREAD
+    paths.append(intel_path("wake", title, OPERATION_NOISE,
+                            [mode[whole]["ticks"]["median"] - mode[thread]["ticks"]["median"]
+                             for mode in alone]))
     paths += [intel_path("pair", title, INTEL_PAIR_NOISE,
                          [mode[name]["ticks"]["mean"] - cost for mode, cost in zip(pair, nothing)])
               for name, title in INTEL_PAIR_STEPS.items()]

@@ -131,38 +131,51 @@ static void deliver_blocked(uint32_t count)
 	deliver("deliver_blocked", true, count);
 }
 
-/* The wakeup vector where vCPUs sleep: @target is woken, 0 for none. */
-static void wake_sleeper(int vcpu_fd, uint32_t target, uint64_t *ticks)
+/* Where vCPUs sleep: @target is woken, 0 for none. */
+static uint64_t wake_sleeper(int vcpu_fd, enum pathbench_path path, uint32_t target)
 {
+	uint64_t ticks;
 	struct pathbench_request request = {
 		.vcpu_fd = vcpu_fd,
-		.path = PATHBENCH_WAKE,
+		.path = path,
 		.vector = SLEEPERS_VECTOR,
 		.samples = 1,
 		.sleepers = SLEEPERS,
 		.target = target,
-		.ticks = (uintptr_t)ticks,
+		.ticks = (uintptr_t)&ticks,
 	};
 
 	while (ioctl(device, PATHBENCH_MEASURE, &request)) {
 		if (errno != EAGAIN) {
-			perror("PATHBENCH_WAKE");
+			perror("a wake-up");
 			exit(1);
 		}
 		sleep_us(LOOK_US);
 	}
+	return ticks;
 }
 
 static void wake_sleepers(uint32_t count)
 {
+	static const struct {
+		const char *name;
+		enum pathbench_path path;
+		bool one_due;
+	} steps[] = {
+		{"wake_one_of_64", PATHBENCH_WAKE, true},
+		{"wake_one_of_64_again", PATHBENCH_WAKE_AGAIN, true},
+		{"wake_thread_again", PATHBENCH_WAKE_THREAD, true},
+		{"wake_none_of_64", PATHBENCH_WAKE, false},
+	};
 	int vcpu_fd = sleepers_start(SLEEPERS);
 
-	for (uint32_t i = 0; i < WARM_UP + count; i++)
-		wake_sleeper(vcpu_fd, 1 + i % SLEEPERS, &samples[i < WARM_UP ? 0 : i - WARM_UP]);
-	report("wake_one_of_64", count);
-	for (uint32_t i = 0; i < count; i++)
-		wake_sleeper(vcpu_fd, 0, &samples[i]);
-	report("wake_none_of_64", count);
+	for (unsigned int step = 0; step < sizeof(steps) / sizeof(steps[0]); step++) {
+		for (uint32_t i = 0; i < WARM_UP + count; i++)
+			samples[i < WARM_UP ? 0 : i - WARM_UP] =
+				wake_sleeper(vcpu_fd, steps[step].path,
+					     steps[step].one_due ? 1 + i % SLEEPERS : 0);
+		report(steps[step].name, count);
+	}
 }
 
 static const struct {

@@ -179,35 +179,83 @@ static bool sleeps(const struct pi_desc *descriptor)
 	       !pi_test_on((struct pi_desc *)descriptor);
 }
 
-/* Posts as the processor does, with IPI virtualization, and runs the handler. */
-static int wake(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *ticks)
+static bool all_sleep(const u64 *table, u32 sleepers)
 {
 	struct pi_desc *descriptor;
-	const u64 *table;
-	u64 start;
 	u32 id;
 
+	for (id = 1; id <= sleepers; id++) {
+		descriptor = descriptor_of(table, id);
+		if (!descriptor || !sleeps(descriptor))
+			return false;
+	}
+	return true;
+}
+
+/* As the processor does, with IPI virtualization. */
+static void post(struct pi_desc *descriptor, u32 vector)
+{
+	pi_test_and_set_pir(vector, descriptor);
+	pi_test_and_set_on(descriptor);
+}
+
+static u64 run_handler(void)
+{
+	u64 start = rdtsc_ordered();
+
+	(*handler_place)();
+	return rdtsc_ordered() - start;
+}
+
+static u64 wake_thread(struct kvm_vcpu *target)
+{
+	u64 start = rdtsc_ordered();
+
+	kvm_vcpu_wake_up(target);
+	return rdtsc_ordered() - start;
+}
+
+/*
+ * The handler does the same whether it finds the target's thread asleep or not. What it
+ * calls to wake the thread takes as long as the scheduler likes if the thread sleeps, and
+ * the same every time if it does not.
+ */
+static u64 measure_wake(const struct pathbench_request *request, struct kvm_vcpu *target,
+			const u64 *table)
+{
+	if (request->path != PATHBENCH_WAKE)
+		kvm_vcpu_wake_up(target);
+	if (request->target)
+		post(descriptor_of(table, request->target), request->vector);
+	return request->path == PATHBENCH_WAKE_THREAD ? wake_thread(target) : run_handler();
+}
+
+static int wake(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *ticks)
+{
+	struct kvm_vcpu *target = kvm_get_vcpu_by_id(vcpu->kvm, request->target);
+	const u64 *table;
+	int ret = -EAGAIN;
+
+	if (!target)
+		return -EINVAL;
 	vcpu_load(vcpu);
 	table = phys_to_virt(vmcs_read(PID_POINTER_TABLE));
 	vcpu_put(vcpu);
+	/* As in an interrupt. */
+	preempt_disable();
 	local_irq_disable();
-	for (id = 1; id <= request->sleepers; id++) {
-		descriptor = descriptor_of(table, id);
-		if (!descriptor || !sleeps(descriptor)) {
-			local_irq_enable();
-			return -EAGAIN;
-		}
+	if (all_sleep(table, request->sleepers)) {
+		*ticks = measure_wake(request, target, table);
+		ret = 0;
 	}
-	if (request->target) {
-		descriptor = descriptor_of(table, request->target);
-		pi_test_and_set_pir(request->vector, descriptor);
-		pi_test_and_set_on(descriptor);
-	}
-	start = rdtsc_ordered();
-	(*handler_place)();
-	*ticks = rdtsc_ordered() - start;
 	local_irq_enable();
-	return 0;
+	preempt_enable();
+	return ret;
+}
+
+static bool is_wake(const struct pathbench_request *request)
+{
+	return request->path >= PATHBENCH_WAKE && request->path <= PATHBENCH_WAKE_THREAD;
 }
 
 static bool is_supported(const struct pathbench_request *request)
@@ -217,7 +265,7 @@ static bool is_supported(const struct pathbench_request *request)
 	if (!boot_cpu_has(X86_FEATURE_VMX) || !target_of(key_sync) || !target_of(key_bitmap))
 		return false;
 	/* Within what create_vm makes the table for. */
-	return request->path != PATHBENCH_WAKE ||
+	return !is_wake(request) ||
 	       (handler_place && request->target <= request->sleepers && request->sleepers < 256);
 }
 
@@ -265,7 +313,7 @@ static int measure_all(struct kvm_vcpu *vcpu, const struct pathbench_request *re
 	if (alone && mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
 	for (i = 0; i < request->samples && !ret; i++) {
-		if (request->path == PATHBENCH_WAKE)
+		if (is_wake(request))
 			ret = wake(vcpu, request, &ticks[i]);
 		else
 			ticks[i] = measure(vcpu, request);

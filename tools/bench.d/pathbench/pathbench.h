@@ -9,11 +9,11 @@
 struct pathbench_request {
 	__s32 vcpu_fd;
 	__u32 path;   /* enum pathbench_path */
-	__u32 vector; /* of PATHBENCH_DELIVER and PATHBENCH_WAKE */
+	__u32 vector; /* of PATHBENCH_DELIVER and the three WAKE */
 	__u32 samples;
 	__u64 ticks;	/* address of that many __u64 for the result */
-	__u32 sleepers; /* of PATHBENCH_WAKE: vCPUs 1 to this must sleep on this CPU */
-	__u32 target;	/* and this one is woken; 0: none */
+	__u32 sleepers; /* of the three WAKE: vCPUs 1 to this must sleep on this CPU */
+	__u32 target;	/* and this one is woken; 0, of PATHBENCH_WAKE: none */
 };
 
 enum pathbench_path {
@@ -28,6 +28,8 @@ enum pathbench_path {
 	PATHBENCH_EOI_BITMAP,	  /* load the EOI-exit bitmap that is there */
 	PATHBENCH_NEW_EOI_BITMAP, /* another one */
 	PATHBENCH_WAKE, /* the wakeup vector; vcpu_fd is vCPU 0; -EAGAIN: not all asleep */
+	PATHBENCH_WAKE_AGAIN,  /* the same when the target's thread has been woken before */
+	PATHBENCH_WAKE_THREAD, /* of that only what the handler calls to wake the thread */
 	PATHBENCH_PATHS,
 };
 
