@@ -33,7 +33,7 @@ void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, void *host_vcpu, void *descriptor, 
 	vcpu->notification = Vector{vectors.notification};
 	vcpu->wakeup = Vector{vectors.wakeup};
 	vcpu->regs = static_cast<lapic::RegisterPage *>(regs);
-	vcpu->host_vcpu = host_vcpu;
+	vcpu->waiter.host_vcpu = host_vcpu;
 	vcpu->entry =
 		PidTableEntry{}
 			.with(PidTableEntry::kValid, true)

@@ -29,7 +29,7 @@ struct cpu_waiters {
 	 * handler cannot run there meanwhile. lockdep does not see that; hence the subclass.
 	 */
 	raw_spinlock_t lock;
-	struct vapic_pi_waiters *list; /* NULL without IPI virtualization */
+	struct vapic_pi_waiters list; /* without IPI virtualization no room */
 };
 
 #define GOING_TO_SLEEP 1
@@ -43,23 +43,21 @@ static u32 reserved, room;
 /* Room for @capacity on one CPU, with those who wait there. */
 static int grow(struct cpu_waiters *w, u32 capacity)
 {
-	struct vapic_pi_waiters *list = NULL, *old;
+	void *memory = NULL;
 
 	/* An earlier attempt may have failed on another CPU. */
-	if (w->list && vapic_pi_waiters_capacity(w->list) >= capacity)
+	if (w->list.limit - w->list.begin >= capacity)
 		return 0;
 
 	if (!vapic_create_should_fail())
-		list = kvzalloc(vapic_pi_waiters_size(capacity), GFP_KERNEL);
-	if (!list)
+		memory = kvmalloc(vapic_pi_waiters_size(capacity), GFP_KERNEL);
+	if (!memory)
 		return -ENOMEM;
 
 	raw_spin_lock_irq(&w->lock);
-	old = w->list;
-	vapic_pi_waiters_init(list, capacity, old);
-	w->list = list;
+	memory = vapic_pi_waiters_move(&w->list, memory, capacity);
 	raw_spin_unlock_irq(&w->lock);
-	kvfree(old);
+	kvfree(memory);
 	return 0;
 }
 
@@ -91,8 +89,7 @@ void vapic_vmx_waiters_destroy(void)
 
 	for_each_possible_cpu(cpu)
 	{
-		kvfree(per_cpu_ptr(&waiters, cpu)->list);
-		per_cpu_ptr(&waiters, cpu)->list = NULL;
+		kvfree(vapic_pi_waiters_move(&per_cpu_ptr(&waiters, cpu)->list, NULL, 0));
 	}
 	room = 0;
 }
@@ -134,7 +131,7 @@ void vapic_vmx_stop_waiting(struct vapic_vcpu *ours)
 	w = per_cpu_ptr(&waiters, cpu);
 	raw_spin_lock_irqsave(&w->lock, flags);
 	if (ours->waits_on >= 0) {
-		vapic_pi_waiters_remove(w->list, vapic_core(ours));
+		vapic_pi_waiters_remove(&w->list, vapic_core(ours));
 		ours->waits_on = -1;
 	}
 	raw_spin_unlock_irqrestore(&w->lock, flags);
@@ -150,7 +147,7 @@ static void wait_here(struct vapic_vcpu *ours)
 	local_irq_save(flags);
 	w = this_cpu_ptr(&waiters);
 	raw_spin_lock_nested(&w->lock, GOING_TO_SLEEP);
-	added = vapic_pi_waiters_add(w->list, vapic_core(ours));
+	added = vapic_pi_waiters_add(&w->list, vapic_core(ours));
 	if (added)
 		ours->waits_on = smp_processor_id();
 	raw_spin_unlock(&w->lock);
@@ -164,23 +161,24 @@ static void wait_here(struct vapic_vcpu *ours)
 	local_irq_restore(flags);
 }
 
+static __always_inline void wake(void *host_vcpu)
+{
+	struct vapic_vcpu *ours = host_vcpu;
+
+	/* ON stays set until the vCPU is back, so nobody needs to tell it again. */
+	ours->wakeups++;
+	vapic_call(kvm_vcpu_wake_up)(ours->common.vcpu);
+	/* The vCPU may go its way, and away, from here. */
+	smp_store_release(&ours->waits_on, -1);
+}
+
+/* The vector is stock's too, and may come late: then the list is empty. */
 void vapic_vmx_wakeup_handler(void)
 {
 	struct cpu_waiters *w = this_cpu_ptr(&waiters);
-	struct vapic_vcpu *ours;
-
-	/* The vector is stock's too, and may come late. */
-	if (!READ_ONCE(w->list))
-		return;
 
 	raw_spin_lock(&w->lock);
-	for (ours = vapic_pi_waiters_first(w->list); ours; ours = vapic_pi_waiters_next(w->list)) {
-		/* ON stays set until the vCPU is back, so nobody needs to tell it again. */
-		ours->wakeups++;
-		vapic_call(kvm_vcpu_wake_up)(ours->common.vcpu);
-		/* The vCPU may go its way, and away, from here. */
-		smp_store_release(&ours->waits_on, -1);
-	}
+	vapic_hot_pi_wake_due(&w->list, wake);
 	raw_spin_unlock(&w->lock);
 }
 

@@ -2,12 +2,13 @@
 /*
  * What is done for each interrupt, each entry to the guest and each time the vCPU comes or
  * goes, in source that C and C++ share, for the reason that hot.h gives. Ordering:
- * vmx_apicv/sync.cpp and residency.cpp.
+ * vmx_apicv/sync.cpp, residency.cpp and waiters.cpp.
  */
 #ifndef VAPIC_PI_HOT_H
 #define VAPIC_PI_HOT_H
 
 #include <vapic/types.h>
+#include <vapic/vmx.h>
 
 /* A posted-interrupt descriptor in words of 64 bits; state.hpp asserts it. */
 #define VAPIC_HOT_PI_CONTROL 4
@@ -21,7 +22,8 @@
 #define VAPIC_HOT_RVI 0x00ff
 #define VAPIC_HOT_SVI 0xff00
 
-struct vapic_pi_vcpu;
+/* So many waiters are looked at before a branch. A list is padded to two groups. */
+#define VAPIC_HOT_PI_GROUP 8
 
 /* How struct vapic_pi_vcpu begins; state.hpp asserts it. */
 struct vapic_hot_pi {
@@ -100,6 +102,97 @@ static inline bool vapic_hot_pi_settled(const struct vapic_pi_vcpu *vcpu)
 
 	return !(__atomic_load_n(hot->control, __ATOMIC_RELAXED) & VAPIC_HOT_PI_ON) &&
 	       !__atomic_load_n(&hot->rvi_unknown, __ATOMIC_RELAXED);
+}
+
+static inline bool vapic_hot_pi_is_on(const u64 *control)
+{
+	bool on; /* NOLINT(cppcoreguidelines-init-variables) */
+
+	asm("testb %2, %1" : "=@ccnz"(on) : "m"(*control), "i"(VAPIC_HOT_PI_ON));
+	return on;
+}
+
+/*
+ * Collect the byte that ON is in; false if all so far were zero. The compiler makes no
+ * atomic load a part of another instruction.
+ */
+static inline bool vapic_hot_pi_gather(u8 *seen, const u64 *control)
+{
+	bool any; /* NOLINT(cppcoreguidelines-init-variables) */
+
+	asm("orb %2, %1" : "=@ccnz"(any), "+q"(*seen) : "m"(*(const u8 *)control));
+	return any;
+}
+
+/* True also for another bit beside ON; while a vCPU sleeps none is set. */
+static inline bool vapic_hot_pi_any_on(const struct vapic_pi_place *group)
+{
+	u8 seen = __atomic_load_n((const u8 *)group[0].control, __ATOMIC_RELAXED);
+
+	vapic_hot_pi_gather(&seen, group[1].control);
+	vapic_hot_pi_gather(&seen, group[2].control);
+	vapic_hot_pi_gather(&seen, group[3].control);
+	vapic_hot_pi_gather(&seen, group[4].control);
+	vapic_hot_pi_gather(&seen, group[5].control);
+	vapic_hot_pi_gather(&seen, group[6].control);
+	return vapic_hot_pi_gather(&seen, group[7].control);
+}
+
+/* The last one takes the place. Returns the host_vcpu of the one who had it. */
+static inline void *vapic_hot_pi_remove(struct vapic_pi_waiters *waiters,
+					struct vapic_pi_place *place)
+{
+	void *host_vcpu = place->waiter->host_vcpu;
+	struct vapic_pi_place *last = waiters->end - 1;
+	const struct vapic_pi_place moved = *last;
+
+	*place = moved;
+	moved.waiter->place = place;
+	last->control = &vapic_pi_nobody;
+	waiters->end = last;
+	return host_vcpu;
+}
+
+static inline void vapic_hot_pi_look(struct vapic_pi_waiters *waiters, struct vapic_pi_place *place,
+				     void (*wake)(void *host_vcpu))
+{
+	if (__builtin_expect(vapic_hot_pi_is_on(place->control), false))
+		wake(vapic_hot_pi_remove(waiters, place));
+}
+
+static inline void vapic_hot_pi_look_at_group(struct vapic_pi_waiters *waiters,
+					      struct vapic_pi_place *group,
+					      void (*wake)(void *host_vcpu))
+{
+	if (__builtin_expect(!vapic_hot_pi_any_on(group), true))
+		return;
+	vapic_hot_pi_look(waiters, group + 7, wake);
+	vapic_hot_pi_look(waiters, group + 6, wake);
+	vapic_hot_pi_look(waiters, group + 5, wake);
+	vapic_hot_pi_look(waiters, group + 4, wake);
+	vapic_hot_pi_look(waiters, group + 3, wake);
+	vapic_hot_pi_look(waiters, group + 2, wake);
+	vapic_hot_pi_look(waiters, group + 1, wake);
+	vapic_hot_pi_look(waiters, group, wake);
+}
+
+/*
+ * Remove each vCPU to which something was posted, and then call @wake for it. From the
+ * last one down: who moves into a place that becomes free has been looked at.
+ */
+static inline void vapic_hot_pi_wake_due(struct vapic_pi_waiters *waiters,
+					 void (*wake)(void *host_vcpu))
+{
+	const u64 multiple = VAPIC_PI_WAITERS_PADDING * sizeof(struct vapic_pi_place);
+	const u64 padding = ((u64)waiters->begin - (u64)waiters->end) % multiple;
+	struct vapic_pi_place *place = (struct vapic_pi_place *)((char *)waiters->end + padding);
+
+	while (place != waiters->begin) {
+		place -= VAPIC_HOT_PI_GROUP;
+		vapic_hot_pi_look_at_group(waiters, place, wake);
+		place -= VAPIC_HOT_PI_GROUP;
+		vapic_hot_pi_look_at_group(waiters, place, wake);
+	}
 }
 
 /* NOLINTEND(cppcoreguidelines-pro-type-cstyle-cast) */

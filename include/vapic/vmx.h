@@ -27,7 +27,7 @@ struct vapic_pi_vectors {
 /*
  * Set up. @descriptor is the 64-byte aligned descriptor, which the VMCS names, at
  * host-physical @descriptor_pa; @regs the register page. Both stay the caller's and
- * outlive the object. @host_vcpu comes back from vapic_pi_waiters_first().
+ * outlive the object. @host_vcpu comes back from vapic_hot_pi_wake_due().
  */
 void vapic_pi_vcpu_init(struct vapic_pi_vcpu *vcpu, void *host_vcpu, void *descriptor,
 			u64 descriptor_pa, void *regs, struct vapic_pi_vectors vectors);
@@ -88,30 +88,43 @@ void vapic_pi_vcpu_unsettle(struct vapic_pi_vcpu *vcpu);
 /* Forget what was posted: the register page is about to be written anew. */
 void vapic_pi_vcpu_discard(struct vapic_pi_vcpu *vcpu);
 
-/*
- * The vCPUs that sleep on one CPU. Every function below but size wants the CPU's lock
- * held, which the caller owns.
- */
-struct vapic_pi_waiters;
+/* A vCPU as a list of sleepers knows it. Part of its object. */
+struct vapic_pi_waiter {
+	struct vapic_pi_place *place; /* in the list, while it is in one */
+	void *host_vcpu;
+};
 
-/* Bytes for a list that never holds more than @capacity vCPUs. */
+struct vapic_pi_place {
+	const u64 *control; /* the vCPU's, at which the handler of the wakeup vector looks */
+	struct vapic_pi_waiter *waiter;
+};
+
+/*
+ * The vCPUs that sleep on one CPU. Whoever calls a function below but size holds the
+ * CPU's lock. Zeroed, it is an empty list without room.
+ */
+struct vapic_pi_waiters {
+	struct vapic_pi_place *begin; /* of those that are taken, without a gap */
+	struct vapic_pi_place *end;   /* behind the last of them */
+	struct vapic_pi_place *limit; /* of the room */
+};
+
+/* Room has a multiple of so many places; free ones have as control word a zero. */
+#define VAPIC_PI_WAITERS_PADDING 16
+extern const u64 vapic_pi_nobody; /* NOLINT(readability-identifier-naming) */
+
+/* Bytes for @capacity vCPUs, a multiple of the padding. */
 u64 vapic_pi_waiters_size(u32 capacity);
 
-/* Set up, in zeroed memory, with the content of @from, unless that is NULL. */
-void vapic_pi_waiters_init(struct vapic_pi_waiters *waiters, u32 capacity,
-			   const struct vapic_pi_waiters *from);
-u32 vapic_pi_waiters_capacity(const struct vapic_pi_waiters *waiters);
-
-/* A vCPU is in one list at most; false if the list is full. */
-bool vapic_pi_waiters_add(struct vapic_pi_waiters *waiters, struct vapic_pi_vcpu *vcpu);
-void vapic_pi_waiters_remove(struct vapic_pi_waiters *waiters, struct vapic_pi_vcpu *vcpu);
+/* Move the list to @memory, for not fewer than now; returns the memory it had, or NULL. */
+void *vapic_pi_waiters_move(struct vapic_pi_waiters *waiters, void *memory, u32 capacity);
 
 /*
- * Remove a vCPU to which something was posted and return its host_vcpu; NULL if there
- * is none. A round over the list begins with first and goes on with next, until NULL.
+ * A vCPU is in one list at most; false if the list is full. How the handler of the wakeup
+ * vector removes vCPUs is in pi_hot.h.
  */
-void *vapic_pi_waiters_first(struct vapic_pi_waiters *waiters);
-void *vapic_pi_waiters_next(struct vapic_pi_waiters *waiters);
+bool vapic_pi_waiters_add(struct vapic_pi_waiters *waiters, struct vapic_pi_vcpu *vcpu);
+void vapic_pi_waiters_remove(struct vapic_pi_waiters *waiters, struct vapic_pi_vcpu *vcpu);
 
 /* The words of a VMCS that APICv is in. */
 struct vapic_apicv_controls {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The list of those who sleep on a CPU: whoever has ON is found, and nobody else.
+// The list of those who sleep on a CPU: whoever has ON is woken, and nobody else.
 #include <vapic/vmx.h>
+
+#include <vapic/pi_hot.h>
 
 #include <algorithm>
 #include <memory>
 #include <random>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -19,30 +22,39 @@ namespace {
 using V = PostedVcpu;
 
 struct List {
-	explicit List(u32 capacity, const vapic_pi_waiters *from = nullptr)
-		: memory(vapic_pi_waiters_size(capacity), VAPIC_PI_ALIGN)
+	explicit List(u32 capacity) { grow(capacity); }
+
+	void grow(u32 capacity)
 	{
-		vapic_pi_waiters_init(get(), capacity, from);
+		Block larger(vapic_pi_waiters_size(capacity), alignof(vapic_pi_place));
+		void *before = memory ? memory->get() : nullptr;
+
+		EXPECT_EQ(vapic_pi_waiters_move(&waiters, larger.get(), capacity), before);
+		memory = std::make_unique<Block>(std::move(larger));
 	}
 
-	vapic_pi_waiters *get() { return static_cast<vapic_pi_waiters *>(memory.get()); }
-	void add(V &v) { EXPECT_TRUE(vapic_pi_waiters_add(get(), v.core())); }
-	void remove(V &v) { vapic_pi_waiters_remove(get(), v.core()); }
+	void add(V &v) { EXPECT_TRUE(vapic_pi_waiters_add(&waiters, v.core())); }
+	void remove(V &v) { vapic_pi_waiters_remove(&waiters, v.core()); }
 
-	// One round of the wakeup handler.
-	std::vector<V *> round()
-	{
-		std::vector<V *> taken;
-
-		for (void *host = vapic_pi_waiters_first(get()); host;
-		     host = vapic_pi_waiters_next(get()))
-			taken.push_back(static_cast<V *>(host));
-		std::sort(taken.begin(), taken.end());
-		return taken;
-	}
-
-	Block memory;
+	vapic_pi_waiters waiters = {};
+	std::unique_ptr<Block> memory;
 };
+
+// Whom the wakeup handler wakes, each of whom may be gone when it knows.
+std::vector<V *> woken;
+
+void wake(void *host_vcpu)
+{
+	woken.push_back(static_cast<V *>(host_vcpu));
+}
+
+// One run of the wakeup handler.
+std::vector<V *> round(List &list)
+{
+	vapic_hot_pi_wake_due(&list.waiters, wake);
+	std::sort(woken.begin(), woken.end());
+	return std::exchange(woken, {});
+}
 
 std::vector<std::unique_ptr<V>> vcpus(unsigned n)
 {
@@ -57,28 +69,44 @@ TEST(Waiters, AreNoneAtFirst)
 {
 	List list(64);
 
-	EXPECT_EQ(vapic_pi_waiters_capacity(list.get()), 64u);
-	EXPECT_TRUE(list.round().empty());
+	EXPECT_TRUE(round(list).empty());
 }
 
-TEST(Waiters, AreTakenByOnAlone)
+// Before there is room and after it was given back.
+TEST(Waiters, AreNoneWithoutRoom)
+{
+	fake_host::ExpectBroken broken;
+	List list(16);
+	vapic_pi_waiters none = {};
+	V v;
+
+	EXPECT_EQ(vapic_pi_waiters_move(&list.waiters, nullptr, 0), list.memory->get());
+	for (vapic_pi_waiters *waiters : {&none, &list.waiters}) {
+		vapic_hot_pi_wake_due(waiters, wake);
+		EXPECT_TRUE(woken.empty());
+		EXPECT_FALSE(vapic_pi_waiters_add(waiters, v.core()));
+		EXPECT_EQ(broken.take(), std::vector{vapic::Broken::kWaiterForeign});
+	}
+}
+
+TEST(Waiters, AreWokenByOnAlone)
 {
 	List list(64);
 	V v;
 
 	list.add(v);
 	v.control() = ~V::kOn;
-	EXPECT_TRUE(list.round().empty());
+	EXPECT_TRUE(round(list).empty());
 	v.control() |= V::kOn;
-	EXPECT_EQ(list.round(), std::vector{&v});
+	EXPECT_EQ(round(list), std::vector{&v});
 	// ON stays, the vCPU does not.
-	EXPECT_TRUE(list.round().empty());
+	EXPECT_TRUE(round(list).empty());
 }
 
-// One of many, in each place.
+// Of any number: one in each place, and then all that are left.
 TEST(Waiters, AreFoundWhereverTheyAre)
 {
-	for (unsigned n : {1u, 7u, 8u, 9u, 63u, 64u}) {
+	for (unsigned n = 1; n <= 64; ++n) {
 		for (unsigned which = 0; which < n; ++which) {
 			List list(64);
 			auto all = vcpus(n);
@@ -86,32 +114,77 @@ TEST(Waiters, AreFoundWhereverTheyAre)
 			for (auto &v : all)
 				list.add(*v);
 			all[which]->control() = V::kOn;
-			EXPECT_EQ(list.round(), std::vector{all[which].get()});
+			EXPECT_EQ(round(list), std::vector{all[which].get()});
 
-			// The others are still there.
 			for (auto &v : all)
 				v->control() = V::kOn;
-			EXPECT_EQ(list.round().size(), n - 1) << which << " of " << n;
+			EXPECT_EQ(round(list).size(), n - 1) << which << " of " << n;
+			EXPECT_TRUE(round(list).empty());
 		}
 	}
 }
 
+// Interrupts for several come as one wakeup vector.
+TEST(Waiters, AreAllFoundInOneRound)
+{
+	constexpr unsigned kVcpus = 13;
+	auto all = vcpus(kVcpus);
+
+	for (unsigned due = 0; due < 1u << kVcpus; ++due) {
+		List list(16);
+		std::vector<V *> expected;
+
+		for (unsigned i = 0; i < kVcpus; ++i) {
+			list.add(*all[i]);
+			all[i]->control() = due >> i & 1 ? V::kOn : 0;
+			if (due >> i & 1)
+				expected.push_back(all[i].get());
+		}
+		std::sort(expected.begin(), expected.end());
+		ASSERT_EQ(round(list), expected) << due;
+		for (unsigned i = 0; i < kVcpus; ++i)
+			if (!(due >> i & 1))
+				list.remove(*all[i]);
+		ASSERT_EQ(list.waiters.begin, list.waiters.end);
+	}
+}
+
+// The host wakes a vCPU that may be freed, and waits no more, from then on.
+TEST(Waiters, AreNotTouchedOnceTheyKnow)
+{
+	static std::set<V *> alive;
+	List list(16);
+
+	for (unsigned i = 0; i < 11; ++i) {
+		V *v = *alive.insert(new V).first;
+
+		v->control() = V::kOn;
+		list.add(*v);
+	}
+	vapic_hot_pi_wake_due(&list.waiters, [](void *host_vcpu) {
+		alive.erase(static_cast<V *>(host_vcpu));
+		delete static_cast<V *>(host_vcpu);
+	});
+	EXPECT_TRUE(alive.empty());
+}
+
+// Room is padding by padding: what is left over is not used.
 TEST(Waiters, AreRefusedByAFullList)
 {
 	fake_host::ExpectBroken broken;
-	List list(8);
-	auto all = vcpus(9);
+	List list(31);
+	auto all = vcpus(17);
 
-	for (unsigned i = 0; i < 8; ++i)
+	for (unsigned i = 0; i < 16; ++i)
 		list.add(*all[i]);
-	EXPECT_FALSE(vapic_pi_waiters_add(list.get(), all[8]->core()));
+	EXPECT_FALSE(vapic_pi_waiters_add(&list.waiters, all[16]->core()));
 	EXPECT_EQ(broken.take(), std::vector{vapic::Broken::kWaiterForeign});
 }
 
 TEST(Waiters, AreNotRemovedTwice)
 {
 	fake_host::ExpectBroken broken;
-	List list(8);
+	List list(16);
 	V v;
 	V other;
 
@@ -121,62 +194,90 @@ TEST(Waiters, AreNotRemovedTwice)
 	list.remove(v);
 	EXPECT_EQ(broken.take(), std::vector{vapic::Broken::kWaiterForeign});
 	other.control() = V::kOn;
-	EXPECT_EQ(list.round(), std::vector{&other});
+	EXPECT_EQ(round(list), std::vector{&other});
+	list.remove(other);
+	EXPECT_EQ(broken.take(), std::vector{vapic::Broken::kWaiterForeign});
 }
 
-TEST(Waiters, MoveToALargerList)
+TEST(Waiters, AreNotRemovedFromAnotherList)
 {
-	List small(8);
-	auto all = vcpus(9);
+	fake_host::ExpectBroken broken;
+	List here(16);
+	List there(16);
+	V v;
 
-	for (unsigned i = 0; i < 8; ++i)
-		small.add(*all[i]);
+	here.add(v);
+	there.remove(v);
+	EXPECT_EQ(broken.take(), std::vector{vapic::Broken::kWaiterForeign});
+	v.control() = V::kOn;
+	EXPECT_EQ(round(here), std::vector{&v});
+}
 
-	List large(16, small.get());
+TEST(Waiters, MoveToLargerMemory)
+{
+	List list(16);
+	auto all = vcpus(17);
 
-	large.add(*all[8]);
-	large.remove(*all[0]);
+	for (unsigned i = 0; i < 16; ++i)
+		list.add(*all[i]);
+	list.grow(32);
+	list.add(*all[16]);
+	list.remove(*all[0]);
 	for (auto &v : all)
 		v->control() = V::kOn;
-	EXPECT_EQ(large.round().size(), 8u);
+	EXPECT_EQ(round(list).size(), 16u);
 }
 
+// Two lists, as of two CPUs, against plain sets.
 TEST(Waiters, ComeAndGoInAnyOrder)
 {
 	std::mt19937 random(1);
-	List list(64);
-	auto all = vcpus(64);
-	std::set<V *> in;
+	List lists[] = {List(16), List(16)};
+	u32 room[] = {16, 16};
+	std::set<V *> in[2];
+	auto all = vcpus(300);
 
-	for (unsigned step = 0; step < 20000; ++step) {
-		V *v = all[random() % all.size()].get();
+	for (unsigned step = 0; step < 100000; ++step) {
+		// Now few of them take part, now many.
+		const unsigned some = 1 + static_cast<unsigned>(all.size() - 1) * (step / 1000 % 5) / 4;
+		const unsigned cpu = random() % 2;
+		V *v = all[random() % some].get();
 
-		switch (random() % 4) {
+		switch (random() % 8) {
 		case 0:
 		case 1:
-			if (in.insert(v).second) {
-				v->control() = 0;
-				list.add(*v);
-			}
-			break;
 		case 2:
-			if (in.erase(v))
-				list.remove(*v);
+			if (in[0].count(v) || in[1].count(v))
+				break;
+			if (in[cpu].size() == room[cpu])
+				lists[cpu].grow(room[cpu] *= 2);
+			v->control() = random() & ~V::kOn;
+			lists[cpu].add(*v);
+			in[cpu].insert(v);
 			break;
-		case 3: {
+		case 3:
+		case 4:
+			if (in[cpu].erase(v))
+				lists[cpu].remove(*v);
+			break;
+		case 5:
+		case 6:
+			v->control() |= V::kOn;
+			break;
+		case 7: {
 			std::vector<V *> expected;
 
-			for (V *w : in)
+			for (V *w : in[cpu])
 				if (w->control() & V::kOn)
 					expected.push_back(w);
-			EXPECT_EQ(list.round(), expected);
+			ASSERT_EQ(round(lists[cpu]), expected);
 			for (V *w : expected)
-				in.erase(w);
+				in[cpu].erase(w);
 			break;
 		}
 		}
-		all[random() % all.size()]->control() |= V::kOn;
 	}
+	EXPECT_GT(room[0] + room[1], 128u);
 }
 
 } // namespace
