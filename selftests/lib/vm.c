@@ -204,6 +204,8 @@ void vm_fail(struct vm *vm, const char *format, ...)
 	vfprintf(stderr, format, args);
 	va_end(args);
 	fprintf(stderr, "\n");
+	if (vm && vm->on_failure)
+		vm->on_failure(vm);
 	if (vm)
 		for (unsigned int i = 0; i < vm->vcpu_count; i++)
 			print_vcpu(&vm->vcpus[i]);

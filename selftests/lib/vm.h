@@ -51,6 +51,9 @@ struct vm {
 	 * know.  Returns true if the vCPU may go on.
 	 */
 	bool (*on_exit)(struct vcpu *vcpu);
+
+	/* If set, adds to what vm_fail() prints. */
+	void (*on_failure)(struct vm *vm);
 };
 
 /* NULL and *why if this machine cannot run VMs; any other trouble fails. */
