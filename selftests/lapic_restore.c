@@ -918,6 +918,143 @@ TEST(ppr_of_a_second_vm_follows_the_isr_it_was_given)
 	EXPECT_EQ(FIRST_VECTOR & 0xf0, lapic_read(&lapic, APIC_PPR));
 }
 
+/* ---- what follows from an image alone ---- */
+
+/* Two vectors, of which the first is taken first. */
+#define NOBODYS_VECTOR	0x91
+#define OURS_VECTOR	0x81
+
+static volatile uint32_t logical_id, logical_vector;
+static volatile bool may_enable, ready;
+
+/* vCPU 0 sends to the logical ID that the host says. */
+static void logical_sender(uint64_t arg)
+{
+	(void)arg;
+	while (!stop) {
+		if (logical_id) {
+			apic_send(logical_id, ICR_FIXED | ICR_ASSERT | ICR_LOGICAL | logical_vector);
+			full_barrier();
+			logical_id = 0;
+		}
+		guest_poll();
+	}
+}
+
+static void send_logically(struct vm *vm, uint32_t id, uint8_t vector)
+{
+	logical_vector = vector;
+	full_barrier();
+	logical_id = id;
+	vm_wait(vm, !logical_id, "the IPI is sent");
+}
+
+static void receiver(uint64_t arg)
+{
+	(void)arg;
+	apic_write(APIC_LDR, 2U << 24);
+	ready = true;
+	guest_wait(may_enable);
+	irq_enable();
+	guest_wait(stop);
+}
+
+/* The vCPU that is looked at is the last one. */
+static struct vm *begin_receiver(bool with_sender)
+{
+	struct vm *vm = vm_create(0);
+
+	stop = may_enable = ready = false;
+	logical_id = 0;
+	guest_set_handler(NOBODYS_VECTOR, guest_count_irq);
+	guest_set_handler(OURS_VECTOR, guest_count_irq);
+	if (with_sender)
+		vm_add_vcpu(vm, 0, logical_sender, 0);
+	vm_add_vcpu(vm, vm->vcpu_count, receiver, 0);
+	vm_start(vm);
+	vm_wait(vm, ready, "the vCPU is there");
+	return vm;
+}
+
+static void end_receiver(struct vm *vm)
+{
+	stop = true;
+	vm_join(vm);
+	vm_destroy(vm);
+}
+
+TEST(restored_ldr_decides_who_gets_logical_ipis)
+{
+	struct kvm_lapic_state lapic;
+	struct vcpu *vcpu;
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = begin_receiver(true);
+	vcpu = &vm->vcpus[1];
+	may_enable = true;
+	send_logically(vm, 2, OURS_VECTOR);
+	vm_wait(vm, vcpu->guest->irqs[OURS_VECTOR] == 1, "an IPI to its own LDR arrives");
+	vcpu_pause(vcpu);
+	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
+	lapic_write(&lapic, APIC_LDR, 4U << 24);
+	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &lapic);
+	vcpu_resume(vcpu);
+	send_logically(vm, 2, NOBODYS_VECTOR);
+	send_logically(vm, 4, OURS_VECTOR);
+	vm_wait(vm, vcpu->guest->irqs[OURS_VECTOR] == 2, "an IPI to the restored LDR arrives");
+	EXPECT_EQ(0, vcpu->guest->irqs[NOBODYS_VECTOR]);
+	end_receiver(vm);
+}
+
+/* Its own handling starts with the image: nothing else makes KVM look at the IRR. */
+TEST(image_alone_delivers_what_it_holds_while_inhibited)
+{
+	struct kvm_lapic_state lapic;
+	struct vcpu *vcpu;
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = begin_receiver(false);
+	vcpu = &vm->vcpus[0];
+	may_enable = true;
+	vcpu_pause(vcpu);
+	if (!hyperv_add(vcpu))
+		vm_fail(vm, "KVM has no Hyper-V SynIC");
+	hyperv_set_auto_eoi(vcpu, true);
+	vcpu_resume(vcpu);
+	EXPECT_FALSE(vcpu_is_accelerated(vcpu));
+	vcpu_pause(vcpu);
+	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
+	lapic_set(&lapic, APIC_IRR, OURS_VECTOR, true);
+	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &lapic);
+	vcpu_resume(vcpu);
+	vm_wait(vm, vcpu->guest->irqs[OURS_VECTOR] == 1, "the image's interrupt is taken");
+	end_receiver(vm);
+}
+
+/* Hardware holds it when KVM takes the APIC back, and nobody else tells KVM of it. */
+TEST(pending_interrupt_is_delivered_after_an_inhibit)
+{
+	struct vcpu *vcpu;
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = begin_receiver(false);
+	vcpu = &vm->vcpus[0];
+	EXPECT_EQ(accel_check()->active, vcpu_is_accelerated(vcpu));
+	vm_send_msi(vm, 0, OURS_VECTOR);
+	vcpu_pause(vcpu);
+	if (!hyperv_add(vcpu))
+		vm_fail(vm, "KVM has no Hyper-V SynIC");
+	hyperv_set_auto_eoi(vcpu, true);
+	vcpu_resume(vcpu);
+	may_enable = true;
+	vm_wait(vm, vcpu->guest->irqs[OURS_VECTOR] == 1, "the pending interrupt is taken");
+	EXPECT_FALSE(vcpu_is_accelerated(vcpu));
+	end_receiver(vm);
+}
+
 /* ---- INIT and SIPI ---- */
 
 /* Real mode code, at two places to tell apart who was started where. */
