@@ -10,8 +10,8 @@
 import os
 import struct
 
+import cpio
 import emulator
-import job
 import status
 
 # Instructions that each CPU runs in an emulated second; the time stamp counter
@@ -148,7 +148,7 @@ class Intel(emulator.Emulator):
             struct.pack(SRAT_MEMORY, 1, 40, node, 0, base, size, 0, 1, 0)
             for node, (base, size) in enumerate(nodes))
         table = acpi_table(b"SRAT", 3, struct.pack("<IQ", 1, 0) + body)
-        return job.cpio([], {"kernel/firmware/acpi/srat.aml": table})
+        return cpio.archive([], {"kernel/firmware/acpi/srat.aml": table})
 
     def processor(self):
         """The words of `cpu:`; the last model counts, and features add up."""

@@ -8,31 +8,10 @@ import shlex
 import shutil
 import subprocess
 
+import cpio
 import status
 
 PAGE = 2 << 20
-
-
-def cpio_entry(inode, name, mode, data):
-    """One member of an archive in the kernel's newc format."""
-    encoded = name.encode() + b"\0"
-    fields = [inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(encoded), 0]
-    header = b"070701" + b"".join(b"%08x" % field for field in fields)
-    return pad(header + encoded) + pad(data)
-
-
-def pad(data):
-    return data + b"\0" * (-len(data) % 4)
-
-
-def cpio(folders, files):
-    """An archive of folders, and of files with their content."""
-    archive = b"".join(cpio_entry(inode, name, 0o040755, b"")
-                       for inode, name in enumerate(folders, start=1))
-    archive += b"".join(cpio_entry(inode, name, 0o100644, data)
-                        for inode, (name, data) in enumerate(files.items(),
-                                                             start=1 + len(folders)))
-    return archive + cpio_entry(0, "TRAILER!!!", 0, b"")
 
 
 def job_archive(options):
@@ -50,13 +29,13 @@ def job_archive(options):
         files["dir"] = b""
     if options.out:
         files["want-out"] = b""
-    return cpio(["job"], {f"job/{name}": data for name, data in files.items()})
+    return cpio.archive(["job"], {f"job/{name}": data for name, data in files.items()})
 
 
 def write_initramfs(image, options, path):
     """The image's initramfs followed by the job: the kernel unpacks both."""
     with open(os.path.join(image, "initramfs"), "rb") as base, open(path, "wb") as out:
-        out.write(pad(base.read()))
+        out.write(cpio.pad(base.read()))
         out.write(job_archive(options))
 
 
