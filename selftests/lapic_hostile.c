@@ -488,8 +488,7 @@ static void attack(struct __test_metadata *_metadata, unsigned int options)
 	NOTE("seed %#llx\n", (unsigned long long)host_random_state);
 	wrong_pprs = wrong_spivs = 0;
 	pause_quietly(vm);
-	if (!hyperv_add(&vm->vcpus[VICTIM]))
-		vm_fail(vm, "KVM has no Hyper-V SynIC");
+	hyperv_require(&vm->vcpus[VICTIM]);
 	recover(vm);
 	expect_acceleration(_metadata, vm);
 	while (number < rounds) {
@@ -543,6 +542,16 @@ TEST(x2apic_vcpu_survives_any_image)
 
 /* ---- single cases ---- */
 
+/* The victim is paused, and holds @held. */
+static struct vm *begin_paused(unsigned int options, struct kvm_lapic_state *held)
+{
+	struct vm *vm = begin(options);
+
+	pause_quietly(vm);
+	vcpu_ioctl(&vm->vcpus[VICTIM], KVM_GET_LAPIC, held);
+	return vm;
+}
+
 /* Tries an image with a wrong ID; before and after are what the APIC held. */
 static void refuse_one(struct vm *vm, const struct kvm_lapic_state *before,
 		       struct kvm_lapic_state *after)
@@ -565,9 +574,7 @@ TEST(refused_image_changes_nothing)
 	struct vm *vm;
 
 	REQUIRE_EXPECTED_ACCELERATION();
-	vm = begin(VM_X2APIC);
-	pause_quietly(vm);
-	vcpu_ioctl(&vm->vcpus[VICTIM], KVM_GET_LAPIC, &before);
+	vm = begin_paused(VM_X2APIC, &before);
 	refuse_one(vm, &before, &after);
 	check_refused(vm, &before, &trial.image, &after);
 	end(vm);
@@ -582,9 +589,7 @@ TEST(refused_image_keeps_what_is_pending)
 	struct vm *vm;
 
 	REQUIRE_EXPECTED_ACCELERATION();
-	vm = begin(VM_X2APIC);
-	pause_quietly(vm);
-	vcpu_ioctl(&vm->vcpus[VICTIM], KVM_GET_LAPIC, &before);
+	vm = begin_paused(VM_X2APIC, &before);
 	/* Posted, on Intel: nothing has seen it when the image comes. */
 	vm_send_msi(vm, VICTIM, HOSTILE_VECTOR);
 	refuse_one(vm, &before, &after);
@@ -606,10 +611,8 @@ TEST(period_of_a_restored_timer_is_limited)
 	struct vm *vm;
 
 	REQUIRE_EXPECTED_ACCELERATION();
-	vm = begin(0);
+	vm = begin_paused(0, &image);
 	vcpu = &vm->vcpus[VICTIM];
-	pause_quietly(vm);
-	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &image);
 	lapic_write(&image, APIC_LVT_TIMER, HOSTILE_VECTOR | APIC_TIMER_PERIODIC);
 	lapic_write(&image, APIC_TDCR, 0xb);
 	lapic_write(&image, APIC_TMICT, 1);

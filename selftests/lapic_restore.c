@@ -781,8 +781,7 @@ static void inhibits(struct __test_metadata *_metadata, unsigned int options)
 	struct vm *vm = begin(options);
 
 	vm_pause(vm);
-	if (!hyperv_add(&vm->vcpus[0]))
-		vm_fail(vm, "KVM has no Hyper-V SynIC");
+	hyperv_require(&vm->vcpus[0]);
 	vm_add_pit(vm);
 	auto_eoi = false;
 	reinjection = true;
@@ -831,8 +830,8 @@ static void second_vm(struct __test_metadata *_metadata, unsigned int options, i
 		next = vm_create_like(vm);
 		vm_destroy(vm);
 		vm = next;
-		if (how && !hyperv_add(&vm->vcpus[0]))
-			vm_fail(vm, "KVM has no Hyper-V SynIC");
+		if (how)
+			hyperv_require(&vm->vcpus[0]);
 		if (how == 1)
 			vm_add_pit(vm);
 		else if (how == 2)
@@ -1019,8 +1018,7 @@ TEST(image_alone_delivers_what_it_holds_while_inhibited)
 	vcpu = &vm->vcpus[0];
 	may_enable = true;
 	vcpu_pause(vcpu);
-	if (!hyperv_add(vcpu))
-		vm_fail(vm, "KVM has no Hyper-V SynIC");
+	hyperv_require(vcpu);
 	hyperv_set_auto_eoi(vcpu, true);
 	vcpu_resume(vcpu);
 	EXPECT_FALSE(vcpu_is_accelerated(vcpu));
@@ -1045,8 +1043,7 @@ TEST(pending_interrupt_is_delivered_after_an_inhibit)
 	EXPECT_EQ(accel_check()->active, vcpu_is_accelerated(vcpu));
 	vm_send_msi(vm, 0, OURS_VECTOR);
 	vcpu_pause(vcpu);
-	if (!hyperv_add(vcpu))
-		vm_fail(vm, "KVM has no Hyper-V SynIC");
+	hyperv_require(vcpu);
 	hyperv_set_auto_eoi(vcpu, true);
 	vcpu_resume(vcpu);
 	may_enable = true;

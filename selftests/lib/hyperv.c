@@ -16,6 +16,12 @@ bool hyperv_add(struct vcpu *vcpu)
 	return !ioctl(vcpu->fd, KVM_ENABLE_CAP, &cap);
 }
 
+void hyperv_require(struct vcpu *vcpu)
+{
+	if (!hyperv_add(vcpu))
+		vm_fail(vcpu->vm, "KVM has no Hyper-V SynIC");
+}
+
 void hyperv_set_auto_eoi(struct vcpu *vcpu, bool on)
 {
 	struct {
