@@ -2,25 +2,54 @@
 //
 // The 4 KiB page of local APIC registers that the guest, the hardware and KVM
 // share. While acceleration is on, hardware writes it concurrently (IRR of any vCPU,
-// everything else of a running one), so there is no plain access: registers are
-// read whole, and interrupt bits are set atomically.
+// everything else of a running one); with or without, other tasks set bits of IRR and
+// TMR. So there is no plain access: words are read and written whole, and interrupt bits
+// are set atomically.
 #pragma once
 
 #include <cstdint>
 
 #include <vapic/hot.h>
 #include <vapic/hw/apic.hpp>
+#include <vapic/lapic_hot.h>
 
 namespace vapic::lapic {
 
+// Interrupts by vector: eight registers each.
+enum class Bank : std::uint32_t { kIsr = 0x100, kTmr = 0x180, kIrr = 0x200 };
+
 class RegisterPage {
 public:
+	// Words that hold registers; the rest of the page is nobody's.
+	static constexpr unsigned kWords = 256;
+
+	static constexpr unsigned index(hw::ApicRegister reg)
+	{
+		return static_cast<unsigned>(reg) / unsigned{sizeof(std::uint32_t)};
+	}
+
 	// One register, untorn. The value may be stale by the time it is used; a
 	// caller that acts on it says who else may write.
-	[[nodiscard]] std::uint32_t read(hw::ApicRegister reg) const
+	[[nodiscard]] std::uint32_t read(hw::ApicRegister reg) const { return word(index(reg)); }
+
+	// As read(), for the owner of the page, who alone writes registers like this.
+	void write(hw::ApicRegister reg, std::uint32_t value) { set_word(index(reg), value); }
+
+	// The n-th word of the page, register or not.
+	[[nodiscard]] std::uint32_t word(unsigned n) const
 	{
-		return __atomic_load_n(&words_[index(reg)], __ATOMIC_RELAXED);
+		return __atomic_load_n(&words_[n], __ATOMIC_RELAXED);
 	}
+	void set_word(unsigned n, std::uint32_t value)
+	{
+		__atomic_store_n(&words_[n], value, __ATOMIC_RELAXED);
+	}
+
+	// All words, to and from an image of kWords. A bit that another sets in a word of IRR
+	// or TMR meanwhile is lost, or not: the state as a whole is replaced, and that has no
+	// order with such a write.
+	void copy_to(std::uint32_t *image) const { vapic_hot_copy(image, words_); }
+	void copy_from(const std::uint32_t *image) { vapic_hot_copy(words_, image); }
 
 	// ORDERING irr-set
 	//   writers:  IPI hardware and the IOMMU set bits, VMRUN and the doorbell clear
@@ -45,38 +74,47 @@ public:
 		return std::uint64_t{high} << 32 | low;
 	}
 
-	// Highest vector of the IRR, or kNone.
+	// Highest vector of the bank, or kNone.
 	static constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
-	[[nodiscard]] std::uint32_t highest_irr() const
+	[[nodiscard]] std::uint32_t highest(Bank bank) const
 	{
-		for (unsigned n = 8; n-- > 0;) {
-			const std::uint32_t bits =
-				__atomic_load_n(&words_[irr_index(n)], __ATOMIC_RELAXED);
+		return vapic_hot_highest(words_, static_cast<std::uint32_t>(bank));
+	}
 
-			if (bits)
-				return 32 * n + 31 - static_cast<unsigned>(__builtin_clz(bits));
-		}
-		return kNone;
+	[[nodiscard]] std::uint32_t highest_irr() const { return highest(Bank::kIrr); }
+
+	// How many vectors the bank holds.
+	[[nodiscard]] std::uint32_t count(Bank bank) const
+	{
+		return vapic_hot_count(words_, static_cast<std::uint32_t>(bank));
+	}
+
+	void clear(Bank bank)
+	{
+		for (unsigned n = 0; n < 8; ++n)
+			set_word(index(bank, n), 0);
+	}
+
+	// PPR, as it follows from TPR and ISR.
+	[[nodiscard]] hw::Priority priority() const
+	{
+		return hw::Priority{vapic_hot_priority(words_)};
 	}
 
 private:
 	// The n-th of the eight registers, four words apart.
-	static constexpr unsigned irr_index(unsigned n)
+	static constexpr unsigned index(Bank bank, unsigned n)
 	{
-		return index(hw::ApicRegister::kIrr) + 4 * n;
+		return static_cast<unsigned>(bank) / unsigned{sizeof(std::uint32_t)} + 4 * n;
 	}
 
 	std::uint32_t merge(unsigned n, std::uint32_t bits)
 	{
 		if (!bits)
 			return 0;
-		return bits & ~__atomic_fetch_or(&words_[irr_index(n)], bits, __ATOMIC_SEQ_CST);
-	}
-
-	static constexpr unsigned index(hw::ApicRegister reg)
-	{
-		return static_cast<unsigned>(reg) / unsigned{sizeof(std::uint32_t)};
+		return bits &
+		       ~__atomic_fetch_or(&words_[index(Bank::kIrr, n)], bits, __ATOMIC_SEQ_CST);
 	}
 
 	std::uint32_t words_[1024];

@@ -36,6 +36,20 @@ static struct module *kvm_module, *vendor_module;
 /* What the step "enable_apicv" found. */
 static bool stock_enable_apicv;
 
+unsigned int vapic_redirect_count(void)
+{
+	return vapic_vendor->redirects.count + vapic_lapic_redirects.count;
+}
+
+struct vapic_redirect *vapic_redirect(unsigned int number)
+{
+	unsigned int first = vapic_vendor->redirects.count;
+
+	if (number < first)
+		return &vapic_vendor->redirects.rows[number];
+	return &vapic_lapic_redirects.rows[number - first];
+}
+
 static int check_processor(void)
 {
 	return vapic_vendor->check_processor();
@@ -98,8 +112,8 @@ static int find_takeovers(void)
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 0; i < vapic_vendor->redirect_count && !ret; i++)
-		ret = vapic_redirect_find(&vapic_vendor->redirects[i], vapic_vendor->module);
+	for (i = 0; i < vapic_redirect_count() && !ret; i++)
+		ret = vapic_redirect_find(vapic_redirect(i));
 	for (i = 0; i < vapic_vendor->op_count && !ret; i++)
 		ret = vapic_op_find(&vapic_vendor->ops[i]);
 	return ret ?: vapic_op_find(&vapic_gate_op);
@@ -144,6 +158,7 @@ static int swap_ops(void)
 
 	for (i = 0; i < vapic_vendor->op_count; i++)
 		vapic_op_swap(&vapic_vendor->ops[i]);
+	vapic_lapic_follow_ops();
 	return 0;
 }
 
@@ -159,8 +174,8 @@ static void remove_redirects(void)
 {
 	unsigned int i;
 
-	for (i = vapic_vendor->redirect_count; i-- > 0;)
-		vapic_redirect_remove(&vapic_vendor->redirects[i]);
+	for (i = vapic_redirect_count(); i-- > 0;)
+		vapic_redirect_remove(vapic_redirect(i));
 }
 
 static int install_redirects(void)
@@ -168,10 +183,10 @@ static int install_redirects(void)
 	unsigned int i;
 	int ret;
 
-	for (i = 0; i < vapic_vendor->redirect_count; i++) {
-		ret = vapic_load_should_fail(vapic_vendor->redirects[i].name) ?
+	for (i = 0; i < vapic_redirect_count(); i++) {
+		ret = vapic_load_should_fail(vapic_redirect(i)->name) ?
 			      -ENOMEM :
-			      vapic_redirect_install(&vapic_vendor->redirects[i]);
+			      vapic_redirect_install(vapic_redirect(i));
 		if (ret) {
 			remove_redirects();
 			return ret;
@@ -294,7 +309,7 @@ static int __init vapic_load(void)
 
 	if (vapic_vendor)
 		vapic_info("%s took over %s of %s (%u functions, %u ops); %s\n", VAPIC_VERSION,
-			   vapic_vendor->what, vapic_vendor->module, vapic_vendor->redirect_count,
+			   vapic_vendor->what, vapic_vendor->module, vapic_redirect_count(),
 			   vapic_vendor->op_count + 1, vapic_vendor->mode());
 	else
 		vapic_info("%s took over nothing, as %s asks\n", VAPIC_VERSION, idle_reason);

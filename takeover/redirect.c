@@ -18,8 +18,9 @@ int vapic_redirect_available(void)
 	return -EAGAIN;
 }
 
-int vapic_redirect_find(struct vapic_redirect *redirect, const char *module)
+int vapic_redirect_find(struct vapic_redirect *redirect)
 {
+	const char *module = redirect->module;
 	unsigned long function = vapic_symbols_find(module, redirect->name);
 
 	if (!function) {

@@ -11,8 +11,9 @@
 
 #include <linux/ftrace.h>
 
-/* One function; a row of a vendor's table. */
+/* One function; a row of a table. */
 struct vapic_redirect {
+	const char *module; /* that it is a function of */
 	const char *name;
 	unsigned long stub; /* of redirect_stubs.S */
 	unsigned long site; /* the patchable call, found at load */
@@ -20,11 +21,22 @@ struct vapic_redirect {
 	bool active;
 };
 
+#define VAPIC_REDIRECT_ROW(module_, name_)                                                         \
+	{                                                                                          \
+		.module = (module_), .name = #name_, .stub = (unsigned long)vapic_stub_##name_,    \
+	}
+
+/* All of a table of takeovers. */
+struct vapic_redirects {
+	struct vapic_redirect *rows;
+	unsigned int count;
+};
+
 /*
- * Find the function in @module and check that its site is free.  Changes nothing.
+ * Find the function and check that its site is free.  Changes nothing.
  * Logs the reason for -ENOENT (no function or no site) and -EBUSY (another user).
  */
-int vapic_redirect_find(struct vapic_redirect *redirect, const char *module);
+int vapic_redirect_find(struct vapic_redirect *redirect);
 
 /* Redirect; may sleep.  Logs the reason for an error, after which nothing changed. */
 int vapic_redirect_install(struct vapic_redirect *redirect);

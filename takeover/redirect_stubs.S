@@ -39,6 +39,8 @@ SYM_FUNC_END(vapic_stub_\name)
 #define VAPIC_REDIRECT(name, ret, args) vapic_redirect_stub name
 #define VAPIC_OP(op)
 #define VAPIC_WRAP(op)
+#define VAPIC_CALL(op)
 
 #include "svm_table.def"
 #include "vmx_table.def"
+#include "lapic_table.def"

@@ -85,7 +85,7 @@ static void write_op(struct seq_buf *s, const struct vapic_op *op)
 		       state(op->swapped));
 }
 
-/* One line per entry of the vendor's table: how, what, whose code runs. */
+/* One line per entry of the tables: how, what, whose code runs. */
 static void write_takeover(struct seq_buf *s)
 {
 	const struct vapic_vendor *vendor = vapic_vendor;
@@ -93,9 +93,12 @@ static void write_takeover(struct seq_buf *s)
 
 	if (!vendor)
 		return;
-	for (i = 0; i < vendor->redirect_count; i++)
-		seq_buf_printf(s, "redirect %s:%s %s\n", vendor->module, vendor->redirects[i].name,
-			       state(vendor->redirects[i].active));
+	for (i = 0; i < vapic_redirect_count(); i++) {
+		const struct vapic_redirect *redirect = vapic_redirect(i);
+
+		seq_buf_printf(s, "redirect %s:%s %s\n", redirect->module, redirect->name,
+			       state(redirect->active));
+	}
 	for (i = 0; i < vendor->op_count; i++)
 		write_op(s, &vendor->ops[i]);
 	write_op(s, &vapic_gate_op);

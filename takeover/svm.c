@@ -12,6 +12,7 @@
 #include "vendor.h"
 
 #define VAPIC_TABLE "svm_table.def"
+#define VAPIC_MODULE "kvm_amd"
 #define VAPIC_OURS(op) vapic_svm_##op
 #define VAPIC_STOCK(op) vapic_svm_stock_##op
 #include "vendor_tables.h"
@@ -72,8 +73,7 @@ const struct vapic_vendor vapic_svm = {
 	.build_id = VAPIC_BUILD_ID_kvm_amd,
 	.what = "AVIC",
 	.off = "avic=0",
-	.redirects = redirects,
-	.redirect_count = ARRAY_SIZE(redirects),
+	.redirects = {redirects, ARRAY_SIZE(redirects)},
 	.ops = ops,
 	.op_count = ARRAY_SIZE(ops),
 	.present = present,

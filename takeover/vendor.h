@@ -12,13 +12,12 @@
 #include "redirect.h"
 
 struct vapic_vendor {
-	const char *module;   /* "kvm_amd": its functions are redirected */
+	const char *module;   /* "kvm_amd" */
 	const char *build_id; /* of the build of it that vapic was made for */
 	const char *what;     /* is taken over: "AVIC" */
 	const char *off;      /* the parameter that says to take over nothing: "avic=0" */
 
-	struct vapic_redirect *redirects;
-	unsigned int redirect_count;
+	struct vapic_redirects redirects;
 	struct vapic_op *ops;
 	unsigned int op_count;
 
@@ -52,5 +51,18 @@ extern const struct vapic_vendor vapic_svm, vapic_vmx;
 
 /* The one that is taken over; NULL if nothing is.  Set once, at load. */
 extern const struct vapic_vendor *vapic_vendor;
+
+/* What is taken from kvm itself, for whichever vendor; lapic.c. */
+extern const struct vapic_redirects vapic_lapic_redirects;
+
+/*
+ * Bring the ops that those functions call in line with kvm_x86_ops, once that is as it
+ * stays while vapic is loaded.
+ */
+void vapic_lapic_follow_ops(void);
+
+/* All functions that are redirected, by numbers from 0, in the order of load. */
+unsigned int vapic_redirect_count(void);
+struct vapic_redirect *vapic_redirect(unsigned int number);
 
 #endif

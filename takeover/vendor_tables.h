@@ -5,6 +5,7 @@
  * file, which says before
  *
  *   VAPIC_TABLE      the table, in quotes
+ *   VAPIC_MODULE     the module that its functions are of, in quotes
  *   VAPIC_OURS(op)   our implementation of an op
  *   VAPIC_STOCK(op)  the static call of the stock one
  */
@@ -18,11 +19,7 @@
 #undef VAPIC_OP
 #undef VAPIC_WRAP
 
-#define VAPIC_REDIRECT(name_, ret, args)                                                           \
-	{                                                                                          \
-		.name = #name_,                                                                    \
-		.stub = (unsigned long)vapic_stub_##name_,                                         \
-	},
+#define VAPIC_REDIRECT(name, ret, args) VAPIC_REDIRECT_ROW(VAPIC_MODULE, name),
 #define VAPIC_OP(op)
 #define VAPIC_WRAP(op)
 static struct vapic_redirect redirects[] = {

@@ -14,6 +14,7 @@
 #include "vmx_hooks.h"
 
 #define VAPIC_TABLE "vmx_table.def"
+#define VAPIC_MODULE "kvm_intel"
 #define VAPIC_OURS(op) vapic_vmx_##op
 #define VAPIC_STOCK(op) vapic_vmx_stock_##op
 #include "vendor_tables.h"
@@ -105,8 +106,7 @@ const struct vapic_vendor vapic_vmx = {
 	.build_id = VAPIC_BUILD_ID_kvm_intel,
 	.what = "APICv",
 	.off = "enable_apicv=0",
-	.redirects = redirects,
-	.redirect_count = ARRAY_SIZE(redirects),
+	.redirects = {redirects, ARRAY_SIZE(redirects)},
 	.ops = ops,
 	.op_count = ARRAY_SIZE(ops),
 	.present = present,

@@ -294,6 +294,8 @@ def refuses_missing_symbol():
             (b"kvm_vcpu_wake_up", b"kvm_vcpu_wake_uq", r"symbol kvm_vcpu_wake_uq is missing in kvm"),
             (vendor.load.encode(), vendor.load[:-1].encode() + b"x",
              rf"function {vendor.load[:-1]}x is missing in {vendor.module}"),
+            (b"kvm_apic_set_state", b"kvm_apic_set_stats",
+             r"function kvm_apic_set_stats is missing in kvm:"),
             (b"__SCK__kvm_x86_%s", b"__SCK__kvm_y86_%s", r"static call of op \w+ is missing in kvm"),
     ):
         check_refused(errno.ENOENT, pattern,
@@ -317,16 +319,18 @@ def keeps_ftrace_on_while_loaded():
 
 
 def refuses_other_direct_user():
-    link = bpf_fentry.attach(vendor.module, vendor.put)
-    try:
-        check_refused(errno.EBUSY, rf"function {vendor.put} is taken by another direct user")
-    finally:
-        os.close(link)
-    # The program goes away in the background.
-    for _ in range(100):
-        if kernel_state.read(f"/sys/module/{vendor.module}/refcnt").strip() == "0":
-            break
-        time.sleep(0.1)
+    for module, function in ((vendor.module, vendor.put), ("kvm", "kvm_apic_set_state")):
+        references = kernel_state.read(f"/sys/module/{module}/refcnt")
+        link = bpf_fentry.attach(module, function)
+        try:
+            check_refused(errno.EBUSY, rf"function {function} is taken by another direct user")
+        finally:
+            os.close(link)
+        # The program goes away in the background.
+        for _ in range(100):
+            if kernel_state.read(f"/sys/module/{module}/refcnt") == references:
+                break
+            time.sleep(0.1)
 
 
 def refuses_while_a_vm_is_alive():

@@ -23,13 +23,17 @@ def has_apicv():
     return bool(found) and {"vid", "posted_intr"} <= set(found.group(1).split())
 
 
+# Functions of kvm that are redirected, on either vendor's processors.
+COMMON_FUNCTIONS = 6
+
+
 @dataclasses.dataclass
 class Vendor:
     module: str
     what: str                   # is taken over, in vapic's words
     switch: str                 # the parameter that asks for it
     foreign: tuple              # parameters of the other vendor
-    functions: int              # redirected
+    functions: int              # redirected, those of kvm included
     ops: int                    # swapped or wrapped
     parameters: tuple           # of the stock module, that tests change
     settings: tuple             # of them, each to be loaded over
@@ -44,14 +48,14 @@ class Vendor:
 
 AMD = Vendor(
     module="kvm_amd", what="AVIC", switch="avic", foreign=("enable_apicv", "enable_ipiv"),
-    functions=12, ops=12, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
+    functions=12 + COMMON_FUNCTIONS, ops=12, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
     unfit=("npt=0", r"nested paging is off.*npt=1"),
     loader="svm_vcpu_load", load="avic_vcpu_load", put="avic_vcpu_put",
     variables=("enable_apicv",), kernel_variables=(), has_hardware=has_avic)
 
 INTEL = Vendor(
     module="kvm_intel", what="APICv", switch="enable_apicv", foreign=("avic",),
-    functions=7, ops=17, parameters=("enable_apicv", "enable_ipiv"),
+    functions=7 + COMMON_FUNCTIONS, ops=17, parameters=("enable_apicv", "enable_ipiv"),
     settings=(["enable_apicv=0"], ["enable_apicv=1", "enable_ipiv=0"], ["enable_ipiv=1"]),
     unfit=("flexpriority=0", r"TPR shadow is off.*flexpriority=1"),
     loader="vmx_vcpu_load", load="vmx_vcpu_pi_load", put="vmx_vcpu_pi_put",

@@ -17,6 +17,7 @@ enum class ApicRegister : std::uint32_t {
 	kId = 0x020,
 	kVersion = 0x030,
 	kTpr = 0x080,
+	kPpr = 0x0a0,
 	kEoi = 0x0b0,
 	kRemoteRead = 0x0c0,
 	kLdr = 0x0d0,
@@ -26,6 +27,7 @@ enum class ApicRegister : std::uint32_t {
 	kTmr = 0x180,
 	kIrr = 0x200,
 	kEsr = 0x280,
+	kLvtCmci = 0x2f0,
 	kIcrLow = 0x300,
 	kIcrHigh = 0x310,
 	kLvtTimer = 0x320,
@@ -35,6 +37,7 @@ enum class ApicRegister : std::uint32_t {
 	kLvtLint1 = 0x360,
 	kLvtError = 0x370,
 	kTimerInitial = 0x380,
+	kTimerCurrent = 0x390,
 	kTimerDivide = 0x3e0,
 };
 
@@ -87,5 +90,57 @@ public:
 };
 
 static_assert(Dfr::kModel.kMask == 0xf0000000u);
+
+// Task and processor priority: the class of a vector is its upper half.
+class Priority : public Word<Priority, std::uint32_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<std::uint32_t, 0, 8> kPriority{};
+	static constexpr At<std::uint32_t, 4, 4> kClass{};
+};
+
+static_assert(Priority::kPriority.kMask == 0xff);
+static_assert(Priority::kClass.kMask == 0xf0);
+
+class Lvt : public Word<Lvt, std::uint32_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<std::uint32_t, 8, 3> kDeliveryMode{};
+	static constexpr At<bool, 16, 1> kMasked{};
+
+	static constexpr std::uint32_t kExtInt = 7;
+};
+
+static_assert(Lvt::kDeliveryMode.kMask == 0x700);
+static_assert(Lvt::kMasked.kMask == 0x10000);
+
+// 111b, of bits 3, 1 and 0, divides by 1, and n by 2 to the power of n + 1.
+class TimerDivide : public Word<TimerDivide, std::uint32_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<std::uint32_t, 0, 2> kLow{};
+	static constexpr At<std::uint32_t, 3, 1> kHigh{};
+
+	[[nodiscard]] constexpr std::uint32_t divisor() const
+	{
+		return std::uint32_t{1} << ((get(kHigh) << 2 | get(kLow)) + 1) % 8;
+	}
+};
+
+static_assert(TimerDivide::kLow.kMask == 0x3);
+static_assert(TimerDivide::kHigh.kMask == 0x8);
+static_assert(TimerDivide{0x0}.divisor() == 2 && TimerDivide{0xa}.divisor() == 128 &&
+	      TimerDivide{0xb}.divisor() == 1);
+
+// LDR of x2APIC mode, which follows from the ID: the cluster of 16 and the bit in it.
+constexpr std::uint32_t x2apic_ldr(std::uint32_t id)
+{
+	return id >> 4 << 16 | std::uint32_t{1} << id % 16;
+}
+
+static_assert(x2apic_ldr(0x0) == 0x1 && x2apic_ldr(0x1f) == 0x18000);
 
 } // namespace vapic::hw

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What is asked of the register page before each sleep, and what is done with all of it, in
+ * source that C and C++ share, for the reason that hot.h gives.
+ */
+#ifndef VAPIC_LAPIC_HOT_H
+#define VAPIC_LAPIC_HOT_H
+
+#include <vapic/lapic.h>
+
+#define VAPIC_HOT_TPR 0x080
+#define VAPIC_HOT_ISR 0x100
+
+/* NOLINTBEGIN(cppcoreguidelines-pro-type-cstyle-cast): C reads this too */
+
+/* Bits of the n-th of a bank's eight registers. */
+static inline u32 vapic_hot_bits(const u32 *bank, u32 n)
+{
+	return __atomic_load_n(&bank[(u64)4 * n], __ATOMIC_RELAXED);
+}
+
+/*
+ * Highest vector of the bank at @offset of the page, or VAPIC_NO_VECTOR. Nearly always
+ * there is none, so two registers go into one test.
+ */
+static inline u32 vapic_hot_highest(const void *regs, u32 offset)
+{
+	const u32 *bank = (const u32 *)((const u8 *)regs + offset);
+	u32 n = 0;
+
+#pragma GCC unroll 4
+	for (n = 8; n; n -= 2) {
+		const u32 high = vapic_hot_bits(bank, n - 1);
+		const u32 low = vapic_hot_bits(bank, n - 2);
+
+		if (!(high | low))
+			continue;
+		/* 31 ^ clz() is one instruction, the number of the highest bit. */
+		return high ? 32 * (n - 1) + (31 ^ (u32)__builtin_clz(high)) :
+			      32 * (n - 2) + (31 ^ (u32)__builtin_clz(low));
+	}
+	return VAPIC_NO_VECTOR;
+}
+
+/* How many vectors the bank at @offset of the page holds. Nearly always none, as above. */
+static inline u32 vapic_hot_count(const void *regs, u32 offset)
+{
+	const u32 *bank = (const u32 *)((const u8 *)regs + offset);
+	u32 bits = 0, vectors = 0, n = 0;
+
+#pragma GCC unroll 8
+	for (n = 0; n < 8; n++)
+		bits |= vapic_hot_bits(bank, n);
+	if (!bits)
+		return 0;
+
+	for (n = 0; n < 8; n++)
+		for (bits = vapic_hot_bits(bank, n); bits; bits &= bits - 1)
+			vectors++;
+	return vectors;
+}
+
+/*
+ * Processor priority: that of the task or of the interrupt in service, @vector, whichever class
+ * is higher; the task's whole if they are the same.
+ */
+static inline u32 vapic_hot_ppr(const void *regs, u32 vector)
+{
+	const u32 task = vapic_hot_bits((const u32 *)((const u8 *)regs + VAPIC_HOT_TPR), 0) & 0xff;
+
+	if (vector == VAPIC_NO_VECTOR || (task & 0xf0) >= (vector & 0xf0))
+		return task;
+	return vector & 0xf0;
+}
+
+static inline u32 vapic_hot_priority(const void *regs)
+{
+	return vapic_hot_ppr(regs, vapic_hot_highest(regs, VAPIC_HOT_ISR));
+}
+
+/* Copy all registers, between a page and an image: aligned words of 64 bits, each whole. */
+static inline void vapic_hot_copy(void *to, const void *from)
+{
+	u64 words = VAPIC_LAPIC_IMAGE / 8;
+
+	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
+}
+
+/* True if @vector is of a higher class than @than, a vector or a priority. */
+static inline bool vapic_hot_above(u32 vector, u32 than)
+{
+	return (vector & 0xf0) > (than & 0xf0);
+}
+
+/* NOLINTEND(cppcoreguidelines-pro-type-cstyle-cast) */
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * How the glue of the local APIC's state gets from KVM's structures to what it needs.
+ *
+ * On 6.12 KVM owns struct kvm_lapic whole; functions that stay stock read and write its
+ * fields too, so ours keep what they mean.
+ */
+#ifndef VAPIC_LAPIC_GLUE_H
+#define VAPIC_LAPIC_GLUE_H
+
+#include <linux/hrtimer.h>
+#include <linux/kvm_host.h>
+
+#include <vapic/lapic.h>
+
+#include "../takeover/lapic_hooks.h"
+#include "../takeover/layout.h"
+#include "../takeover/symbols.h"
+
+/*
+ * A kernel with such APICs (TDX) has more to tell apart than this code does: its registers
+ * are not to be touched.
+ */
+#ifdef VAPIC_HAS_kvm_lapic__guest_apic_protected
+#error struct kvm_lapic has guest_apic_protected: vapic does not know protected APICs
+#endif
+
+struct kvm_timer;
+
+#define vapic_apic(apic, field, type) vapic_field(apic, kvm_lapic, field, type)
+
+#define vapic_apic_timer(apic, field, type)                                                        \
+	vapic_field(vapic_member(apic, kvm_lapic, lapic_timer, struct kvm_timer), kvm_timer,       \
+		    field, type)
+
+static inline void *vapic_apic_regs(struct kvm_lapic *apic)
+{
+	return vapic_apic(apic, regs, void *);
+}
+
+/* A register that no other task or hardware writes while the vCPU does not run. */
+static inline u32 vapic_apic_read(struct kvm_lapic *apic, unsigned int offset)
+{
+	return READ_ONCE(*(u32 *)(vapic_apic_regs(apic) + offset));
+}
+
+static inline void vapic_apic_write(struct kvm_lapic *apic, unsigned int offset, u32 value)
+{
+	WRITE_ONCE(*(u32 *)(vapic_apic_regs(apic) + offset), value);
+}
+
+/* Other tasks read it to decide how to deliver. */
+static inline bool vapic_apic_active(struct kvm_lapic *apic)
+{
+	return READ_ONCE(vapic_apic(apic, apicv_active, bool));
+}
+
+/* Core says that there is none by all ones, which KVM takes for -1. */
+static inline int vapic_kvm_vector(u32 vector)
+{
+	return vector;
+}
+
+#endif

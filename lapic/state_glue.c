@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The state of a local APIC changes hands: user space reads or writes it as a whole, and
+ * acceleration goes on or off.
+ *
+ * Hardware's owner-side copies are RVI and SVI (Intel) and the table entries (AMD), KVM's
+ * are irr_pending, isr_count, highest_isr_cache and sw_enabled. Who writes the page makes
+ * those of the present owner follow; who changes the owner, those of the new one.
+ */
+#include <linux/jump_label_ratelimit.h>
+#include <linux/preempt.h>
+#include <linux/rwsem.h>
+
+#include <asm/apicdef.h>
+
+#include <vapic/lapic_hot.h>
+
+#include "glue.h"
+
+/* Of kvm.arch.apic_map_dirty. */
+#define APIC_MAP_DIRTY 2
+
+static bool x2apic_mode_of(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.apic_base & X2APIC_ENABLE;
+}
+
+static struct vapic_lapic_form form_of(struct kvm_vcpu *vcpu)
+{
+	return (struct vapic_lapic_form){
+		.x2apic = x2apic_mode_of(vcpu),
+		.icr_split = vapic_data(kvm_x86_ops).x2apic_icr_is_split,
+		.x2apic_ids = vcpu->kvm->arch.x2apic_format,
+		.id = vcpu->vcpu_id,
+	};
+}
+
+/* Others find the vCPU by its registers through a map, which is to be made anew. */
+static void map_changed(struct kvm *kvm)
+{
+	/* After the registers; pairs with kvm_recalculate_apic_map(). */
+	atomic_set_release(&kvm->arch.apic_map_dirty, APIC_MAP_DIRTY);
+}
+
+/* An upcall of a Xen guest may have waited for its APIC. */
+static void xen_enabled(struct kvm_vcpu *vcpu)
+{
+#ifdef CONFIG_KVM_XEN
+	if (vcpu->arch.xen.vcpu_info_cache.active && vcpu->arch.xen.upcall_vector &&
+	    static_key_count(&vapic_data(kvm_xen_enabled).key.key) > 0 &&
+	    vapic_call(__kvm_xen_has_interrupt)(vcpu))
+		vapic_call(kvm_xen_inject_vcpu_vector)(vcpu);
+#endif
+}
+
+/* The spurious-interrupt vector register, whose bit 8 enables the APIC by software. */
+static void set_spiv(struct kvm_vcpu *vcpu, u32 value)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	struct static_key_false_deferred *disabled = &vapic_data(apic_sw_disabled);
+	bool enable = value & APIC_SPIV_APIC_ENABLED;
+
+	vapic_apic_write(apic, APIC_SPIV, value);
+
+	/* KVM tests for disabled APICs only while the key counts one. */
+	if (enable != vapic_apic(apic, sw_enabled, bool)) {
+		vapic_apic(apic, sw_enabled, bool) = enable;
+		if (enable)
+			static_branch_slow_dec_deferred(disabled);
+		else
+			static_branch_inc(&disabled->key);
+		map_changed(vcpu->kvm);
+	}
+
+	if (enable) {
+		/* Page-ready events wait for the APIC too. */
+		kvm_make_request(KVM_REQ_APF_READY, vcpu);
+		xen_enabled(vcpu);
+	}
+}
+
+/*
+ * KVM's copies of what the page says. With acceleration the page is all that counts: then
+ * irr_pending is true, isr_count 1 and the cache empty for good.
+ *
+ * Without, irr_pending may be too high but never too low, and it stays so from here: IPI
+ * hardware and the IOMMU may not know yet that acceleration is off, and set a bit of the IRR
+ * without setting the flag.
+ */
+static void refresh_copies(struct kvm_lapic *apic)
+{
+	vapic_apic(apic, irr_pending, bool) = true;
+	vapic_apic(apic, isr_count, s16) =
+		vapic_apic_active(apic) ? 1 : vapic_hot_count(vapic_apic_regs(apic), APIC_ISR);
+	vapic_apic(apic, highest_isr_cache, int) = -1;
+}
+
+/* Hardware's, while acceleration is on. */
+static void refresh_hardware(struct kvm_vcpu *vcpu)
+{
+	void *regs = vapic_apic_regs(vcpu->arch.apic);
+
+	vapic_op(apicv_post_state_restore)(vcpu);
+	vapic_op(hwapic_irr_update)(vcpu, vapic_kvm_vector(vapic_hot_highest(regs, APIC_IRR)));
+	vapic_op(hwapic_isr_update)(vcpu, vapic_kvm_vector(vapic_hot_highest(regs, APIC_ISR)));
+}
+
+void vapic_hook_kvm_apic_update_apicv(struct kvm_vcpu *vcpu)
+{
+	refresh_copies(vcpu->arch.apic);
+}
+
+static u64 tick_of(struct kvm_lapic *apic, struct kvm *kvm)
+{
+	return kvm->arch.apic_bus_cycle_ns * vapic_apic(apic, divide_count, u32);
+}
+
+static u32 timer_current(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	struct vapic_lapic_timer timer;
+	s64 remaining;
+
+	/* A deadline is not counted, and an initial count of 0 stops the timer. */
+	if (vapic_apic_timer(apic, timer_mode, u32) == APIC_LVT_TIMER_TSCDEADLINE ||
+	    !vapic_apic_read(apic, APIC_TMICT))
+		return 0;
+
+	remaining = ktime_sub(vapic_apic_timer(apic, target_expiration, ktime_t), ktime_get());
+	timer.period = vapic_apic_timer(apic, period, s64);
+	timer.remaining = max(remaining, 0ll);
+	timer.tick = tick_of(apic, vcpu->kvm);
+	return vapic_lapic_timer_current(&timer);
+}
+
+/* An x2APIC's image is not its page; or a timer runs. */
+static noinline int save_other(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
+{
+	struct vapic_lapic_form form = form_of(vcpu);
+
+	vapic_lapic_save(vapic_apic_regs(vcpu->arch.apic), &form, timer_current(vcpu), s->regs);
+	return 0;
+}
+
+int vapic_hook_kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	BUILD_BUG_ON(sizeof(s->regs) != VAPIC_LAPIC_IMAGE);
+	if (x2apic_mode_of(vcpu) || vapic_apic_read(apic, APIC_TMICT))
+		return save_other(vcpu, s);
+	/* As vapic_lapic_save(). With acceleration, hardware keeps PPR. */
+	vapic_hot_copy(s->regs, vapic_apic_regs(apic));
+	if (!vapic_apic_active(apic))
+		*(u32 *)(s->regs + APIC_PROCPRI) = vapic_hot_priority(vapic_apic_regs(apic));
+	*(u32 *)(s->regs + APIC_TMCCT) = 0;
+	return 0;
+}
+
+static void stop_timer(struct kvm_lapic *apic)
+{
+	hrtimer_cancel(&vapic_apic_timer(apic, timer, struct hrtimer));
+
+	preempt_disable();
+	if (vapic_apic_timer(apic, hv_timer_in_use, bool))
+		vapic_call(cancel_hv_timer)(apic);
+	preempt_enable();
+
+	atomic_set(&vapic_apic_timer(apic, pending, atomic_t), 0);
+}
+
+/* From the registers, the current count among them. */
+static void restart_timer(struct kvm_lapic *apic)
+{
+	u32 mode;
+
+	stop_timer(apic);
+	vapic_apic_timer(apic, expired_tscdeadline, u64) = 0;
+	vapic_call(apic_update_lvtt)(apic);
+	vapic_call(apic_manage_nmi_watchdog)(apic, vapic_apic_read(apic, APIC_LVT0));
+	vapic_apic(apic, divide_count, u32) = vapic_lapic_timer_divisor(vapic_apic_regs(apic));
+
+	mode = vapic_apic_timer(apic, timer_mode, u32);
+	if ((mode != APIC_LVT_TIMER_ONESHOT && mode != APIC_LVT_TIMER_PERIODIC) ||
+	    vapic_call(set_target_expiration)(apic, APIC_TMCCT))
+		vapic_call(restart_apic_timer)(apic);
+
+	/* From here it follows from the expiration. */
+	vapic_apic_write(apic, APIC_TMCCT, 0);
+}
+
+int vapic_hook_kvm_apic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
+{
+	struct vapic_lapic_form form = form_of(vcpu);
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	struct kvm *kvm = vcpu->kvm;
+
+	/* Stock finds out when it has discarded posted interrupts and changed SPIV. */
+	if (!vapic_lapic_image_fits(s->regs, &form))
+		return -EINVAL;
+
+	/* What was posted before must not get into the new state. */
+	vapic_op(apicv_pre_state_restore)(vcpu);
+
+	set_spiv(vcpu, *(u32 *)(s->regs + APIC_SPIV));
+	vapic_lapic_restore(vapic_apic_regs(apic), &form, s->regs);
+	vapic_call(kvm_apic_set_version)(vcpu);
+	refresh_copies(apic);
+	/* PPR is right; what else KVM derives from it. */
+	vapic_call(apic_update_ppr)(apic);
+
+	map_changed(kvm);
+	vapic_call(kvm_recalculate_apic_map)(kvm);
+	restart_timer(apic);
+
+	if (vapic_apic_active(apic))
+		refresh_hardware(vcpu);
+
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	if (smp_load_acquire(&kvm->arch.irqchip_mode) == KVM_IRQCHIP_KERNEL)
+		vapic_call(kvm_rtc_eoi_tracking_restore_one)(vcpu);
+	vcpu->arch.apic_arb_prio = 0;
+	return 0;
+}
+
+/*
+ * RESET: enabled, in xAPIC mode, where all APICs are. It comes once, when the vCPU is made: its
+ * APIC is enabled by then and nobody has seen it, so what a change of mode takes is not due.
+ */
+static void reset_base(struct kvm_vcpu *vcpu, bool bsp)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	vcpu->arch.apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
+			       (bsp ? MSR_IA32_APICBASE_BSP : 0);
+	if (apic)
+		vapic_apic(apic, base_address, unsigned long) = APIC_DEFAULT_PHYS_BASE;
+}
+
+/* Stock leaves the preemption timer running, and the period of a timer that has stopped. */
+static void reset_timer(struct kvm_lapic *apic)
+{
+	vapic_apic_timer(apic, period, s64) = 0;
+	vapic_apic_timer(apic, target_expiration, ktime_t) = 0;
+	vapic_apic_timer(apic, tscdeadline, u64) = 0;
+	vapic_apic_timer(apic, expired_tscdeadline, u64) = 0;
+	vapic_apic(apic, divide_count, u32) = vapic_lapic_timer_divisor(vapic_apic_regs(apic));
+	vapic_call(apic_update_lvtt)(apic);
+}
+
+/* INIT, or else RESET, which comes when the vCPU is made. KVM requests an event after it. */
+void vapic_hook_kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init_event)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	struct kvm *kvm = vcpu->kvm;
+	bool bsp = vcpu->vcpu_id == kvm->arch.bsp_vcpu_id;
+	struct vapic_lapic_initial how;
+
+	vapic_op(apicv_pre_state_restore)(vcpu);
+	if (!init_event)
+		reset_base(vcpu, bsp);
+	if (!apic)
+		return;
+
+	/* While it runs, an interrupt of it may still get into the registers. */
+	stop_timer(apic);
+	how = (struct vapic_lapic_initial){
+		.x2apic = x2apic_mode_of(vcpu),
+		.reset = !init_event,
+		.lint0_pic = bsp && !(kvm->arch.disabled_quirks & KVM_X86_QUIRK_LINT0_REENABLED),
+		.id = vcpu->vcpu_id,
+		.lvts = vapic_apic(apic, nr_lvt_entries, int),
+	};
+	vapic_lapic_reset(vapic_apic_regs(apic), &how);
+	set_spiv(vcpu, vapic_apic_read(apic, APIC_SPIV));
+	vapic_call(kvm_apic_set_version)(vcpu);
+	vapic_call(apic_manage_nmi_watchdog)(apic, vapic_apic_read(apic, APIC_LVT0));
+	reset_timer(apic);
+	refresh_copies(apic);
+	vapic_call(apic_update_ppr)(apic);
+	if (vapic_apic_active(apic))
+		refresh_hardware(vcpu);
+
+	vcpu->arch.pv_eoi.msr_val = 0;
+	vcpu->arch.apic_arb_prio = 0;
+	vcpu->arch.apic_attention = 0;
+
+	map_changed(kvm);
+	vapic_call(kvm_recalculate_apic_map)(kvm);
+}
+
+/* Whether INIT has to wait and SIPI is lost. */
+static bool init_blocked(struct kvm_vcpu *vcpu)
+{
+	return (vcpu->arch.hflags & HF_SMM_MASK) || vapic_op(apic_init_signal_blocked)(vcpu);
+}
+
+/* INIT and SIPI, in the vCPU's task. An error is for user space, from a nested guest's exit. */
+int vapic_hook_kvm_apic_accept_events(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	unsigned long *pending;
+	bool blocked;
+	int steps, err;
+
+	if (!apic || !READ_ONCE(vapic_apic(apic, pending_events, unsigned long)))
+		return 0;
+	pending = &vapic_apic(apic, pending_events, unsigned long);
+
+	/* INIT may make the nested guest exit, to a hypervisor that blocks it from then on. */
+	if (vcpu->arch.hflags & HF_GUEST_MASK) {
+		err = vapic_call(kvm_check_nested_events)(vcpu);
+		if (err < 0)
+			return err == -EBUSY ? 0 : err;
+	}
+	blocked = init_blocked(vcpu);
+
+	/* INIT and the SIPI behind it; who sends more of them has to wait for the next time. */
+	for (steps = 0; steps < 2; steps++) {
+		switch (vapic_lapic_next_event(READ_ONCE(*pending), blocked,
+					       vcpu->arch.mp_state == KVM_MP_STATE_INIT_RECEIVED)) {
+		case VAPIC_EVENT_NONE:
+			return 0;
+		case VAPIC_EVENT_DROP:
+			clear_bit(VAPIC_LAPIC_SIPI, pending);
+			return 0;
+		case VAPIC_EVENT_RESET:
+			clear_bit(VAPIC_LAPIC_INIT, pending);
+			vapic_call(kvm_vcpu_reset)(vcpu, true);
+			vcpu->arch.mp_state = vcpu->arch.apic_base & MSR_IA32_APICBASE_BSP ?
+						      KVM_MP_STATE_RUNNABLE :
+						      KVM_MP_STATE_INIT_RECEIVED;
+			break;
+		case VAPIC_EVENT_START:
+			/*
+			 * The bit, then the vector, which the sender writes in the other
+			 * order: a locked operation, and so a barrier.
+			 */
+			if (test_and_clear_bit(VAPIC_LAPIC_SIPI, pending)) {
+				vapic_op(vcpu_deliver_sipi_vector)(
+					vcpu, vapic_apic(apic, sipi_vector, unsigned int));
+				vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
+			}
+			return 0;
+		}
+	}
+	return 0;
+}
+
+/* Whether the vCPU is to be accelerated, by the VM, the vendor and the APIC's mode. */
+static bool may_be_active(struct kvm_vcpu *vcpu)
+{
+	return !READ_ONCE(vcpu->kvm->arch.apicv_inhibit_reasons) &&
+	       !vapic_op(vcpu_get_apicv_inhibit_reasons)(vcpu) &&
+	       (vcpu->arch.apic_base & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE));
+}
+
+/* The page changes hands; in the vCPU's task, between two of its entries to the guest. */
+static void set_active(struct kvm_vcpu *vcpu, bool active)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	u32 vector;
+
+	WRITE_ONCE(vapic_apic(apic, apicv_active, bool), active);
+	refresh_copies(apic);
+	vapic_op(refresh_apicv_exec_ctrl)(vcpu);
+
+	/*
+	 * An EOI ends what SVI says, which did not follow the ISR while acceleration was
+	 * off; nor did PPR follow a TPR that the guest has set without an exit. Interrupts
+	 * that hardware had accepted are KVM's to inject from now on, and nobody has told it
+	 * of them.
+	 */
+	if (active) {
+		vector = vapic_hot_highest(vapic_apic_regs(apic), APIC_ISR);
+		vapic_apic_write(apic, APIC_PROCPRI, vapic_hot_ppr(vapic_apic_regs(apic), vector));
+		vapic_op(hwapic_isr_update)(vcpu, vapic_kvm_vector(vector));
+	} else {
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+	}
+}
+
+void vapic_hook___kvm_vcpu_update_apicv(struct kvm_vcpu *vcpu)
+{
+	struct rw_semaphore *lock = &vcpu->kvm->arch.apicv_update_lock;
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	bool active;
+
+	if (!apic)
+		return;
+
+	/* Nobody changes the inhibits meanwhile, and the vCPU stays on its CPU. */
+	down_read(lock);
+	preempt_disable();
+	active = may_be_active(vcpu);
+	if (active != vapic_apic_active(apic))
+		set_active(vcpu, active);
+	preempt_enable();
+	up_read(lock);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The contract between takeover/ and the glue of the local APIC's state (lapic/
+ * *_glue.c): for every function of lapic_table.def the glue implements
+ * vapic_hook_<function>, with the stock prototype.
+ */
+#ifndef VAPIC_TAKEOVER_LAPIC_HOOKS_H
+#define VAPIC_TAKEOVER_LAPIC_HOOKS_H
+
+#include <linux/kvm_host.h>
+#include <linux/linkage.h>
+#include <linux/static_call.h>
+
+#define VAPIC_REDIRECT(name, ret, args) ret vapic_hook_##name args;
+#define VAPIC_CALL(op)                                                                             \
+	DECLARE_STATIC_CALL(vapic_lapic_call_##op, *((struct kvm_x86_ops *)NULL)->op);
+
+#include "lapic_table.def"
+
+#undef VAPIC_REDIRECT
+#undef VAPIC_CALL
+
+/* Ours or stock's; one that the vendor leaves out does nothing and returns 0. */
+#define vapic_op(op) static_call(vapic_lapic_call_##op)
+
+#endif
