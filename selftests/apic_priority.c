@@ -5,6 +5,7 @@
  */
 #include "lib/test.h"
 
+#include "lib/hyperv.h"
 #include "lib/roles.h"
 
 #define LOW		0x45
@@ -88,6 +89,25 @@ static void tpr_guest(uint64_t count)
 		write_cr8(0);
 		open_window_for(LOW, i);
 		GUEST_ASSERT_EQ(self->irqs[LOW], i);
+	}
+}
+
+/*
+ * TPR by CR8 alone, which hardware may take without an exit, KVM finding out later: what was
+ * held back must come as soon as the priority falls.
+ */
+static void cr8_guest(uint64_t count)
+{
+	struct guest_cpu *self = guest_self();
+
+	irq_enable();
+	for (uint32_t i = 1; i <= count; i++) {
+		write_cr8(5);
+		send_self(MIDDLE);
+		guest_delay(1000);
+		GUEST_ASSERT_EQ(self->irqs[MIDDLE], i - 1);
+		write_cr8(0);
+		guest_wait(self->irqs[MIDDLE] == i);
 	}
 }
 
@@ -220,6 +240,23 @@ TEST(tpr_masks_lower_classes_until_lowered)
 	run_alone(tpr_guest, rounds);
 	EXPECT_EQ(rounds, guest_cpus[0].irqs[LOW]);
 	EXPECT_EQ(rounds, guest_cpus[0].irqs[HIGH]);
+}
+
+/* With the hardware's help and, while that is inhibited, without. */
+TEST(interrupt_held_by_cr8_comes_when_it_falls)
+{
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	run_alone(cr8_guest, rounds);
+	vm = begin();
+	vm_add_vcpu(vm, 0, cr8_guest, rounds);
+	if (hyperv_add(&vm->vcpus[0]))
+		hyperv_set_auto_eoi(&vm->vcpus[0], true);
+	vm_start(vm);
+	vm_join(vm);
+	vm_destroy(vm);
+	EXPECT_EQ(rounds, guest_cpus[0].irqs[MIDDLE]);
 }
 
 TEST(higher_class_nests_and_lower_class_waits_for_eoi)

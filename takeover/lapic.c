@@ -24,6 +24,8 @@ static struct vapic_redirect redirects[] = {
 
 const struct vapic_redirects vapic_lapic_redirects = {redirects, ARRAY_SIZE(redirects)};
 
+bool vapic_lapic_posted;
+
 /* An op of KVM, and the static call by which ours reach it. */
 struct call {
 	size_t offset; /* of the pointer in kvm_x86_ops */
@@ -49,6 +51,7 @@ void vapic_lapic_follow_ops(void)
 	const struct call *call;
 	void *func;
 
+	vapic_lapic_posted = vapic_data(kvm_x86_ops).sync_pir_to_irr;
 	for (call = calls; call < calls + ARRAY_SIZE(calls); call++) {
 		func = *(void **)((char *)&vapic_data(kvm_x86_ops) + call->offset);
 		__static_call_update(call->key, call->tramp, func ?: __static_call_return0);

@@ -20,6 +20,9 @@
 #undef VAPIC_REDIRECT
 #undef VAPIC_CALL
 
+/* The vendor has an op sync_pir_to_irr: interrupts may be posted beside the IRR. */
+extern bool vapic_lapic_posted;
+
 /* Ours or stock's; one that the vendor leaves out does nothing and returns 0. */
 #define vapic_op(op) static_call(vapic_lapic_call_##op)
 

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Is an interrupt pending? Asked before each sleep, and before each entry to the guest for
+ * which KVM has an event; in the vCPU's task.
+ *
+ * Stock computes the processor's priority first, from a scan of the ISR, then scans the IRR,
+ * though that is nearly always empty. Here the IRR comes first, and the priority is computed
+ * only if it holds something.
+ */
+#include <asm/apicdef.h>
+
+#include <vapic/lapic_hot.h>
+
+#include "glue.h"
+
+static __always_inline bool enabled(struct kvm_vcpu *vcpu)
+{
+	return vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE;
+}
+
+/* An interrupt that comes past the APIC, which must be enabled: from a PIC, or for Xen. */
+static __always_inline bool has_extint(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
+{
+	u32 lint0 = vapic_apic_read(apic, APIC_LVT0);
+
+#ifdef CONFIG_KVM_XEN
+	if (unlikely(vcpu->arch.xen.vcpu_info_cache.active))
+		return vapic_call(kvm_cpu_has_extint)(vcpu);
+#endif
+	if (likely((lint0 & (APIC_LVT_MASKED | APIC_MODE_MASK)) != APIC_DM_EXTINT))
+		return false;
+	return vapic_call(kvm_cpu_has_extint)(vcpu);
+}
+
+/*
+ * A pending interrupt waits for the priority to fall. KVM notices that by comparing with the
+ * PPR in the page, which therefore says now what is in the way: without acceleration hardware
+ * may still have written TPR, and PPR does not follow from that by itself. While nothing
+ * waits the page may be behind: who makes something pending has KVM ask again.
+ */
+static noinline int hold(struct kvm_lapic *apic)
+{
+	vapic_lapic_update_ppr(vapic_apic_regs(apic));
+	return -1;
+}
+
+/* Of an interrupt in service, or 0. */
+static __always_inline u32 priority_of_service(struct kvm_lapic *apic)
+{
+	u32 vector;
+
+	/* Both copies mean nothing with acceleration, and say so: count 1, cache empty. */
+	if (!vapic_apic(apic, isr_count, s16))
+		return 0;
+	vector = vapic_apic(apic, highest_isr_cache, int);
+	if (vector == VAPIC_NO_VECTOR)
+		vector = vapic_hot_highest(vapic_apic_regs(apic), APIC_ISR);
+	return vector == VAPIC_NO_VECTOR ? 0 : vector;
+}
+
+static __always_inline int highest_irr(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
+{
+	if (vapic_lapic_posted)
+		return vapic_op(sync_pir_to_irr)(vcpu);
+	if (!vapic_apic(apic, irr_pending, bool))
+		return -1;
+	return vapic_kvm_vector(vapic_hot_highest(vapic_apic_regs(apic), APIC_IRR));
+}
+
+/* As vapic_lapic_deliverable(), with posted interrupts and by KVM's copies. */
+static __always_inline int deliverable(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
+{
+	int vector = highest_irr(vcpu, apic);
+
+	if (likely(vector < 0))
+		return -1;
+	if (!vapic_hot_above(vector, vapic_apic_read(apic, APIC_TASKPRI)) ||
+	    !vapic_hot_above(vector, priority_of_service(apic)))
+		return hold(apic);
+	return vector;
+}
+
+/* The APIC is not KVM's, or is disabled: all that is left is what comes past it. */
+static noinline bool has_only_extint(struct kvm_vcpu *vcpu)
+{
+	return vapic_call(kvm_cpu_has_extint)(vcpu);
+}
+
+int vapic_hook_kvm_apic_has_interrupt(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	if (unlikely(!apic) || unlikely(!enabled(vcpu)))
+		return -1;
+	return deliverable(vcpu, apic);
+}
+
+int vapic_hook_kvm_cpu_has_interrupt(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	if (unlikely(!apic) || unlikely(!enabled(vcpu)))
+		return has_only_extint(vcpu);
+	return has_extint(vcpu, apic) || deliverable(vcpu, apic) >= 0;
+}
+
+/*
+ * Posted interrupts of a nested guest, whose hypervisor has the page and the PIR. True if
+ * the highest was posted.
+ */
+bool vapic_hook___kvm_apic_update_irr(u32 *pir, void *regs, int *max_irr)
+{
+	struct vapic_lapic_irr irr = vapic_lapic_take_posted(pir, regs);
+
+	*max_irr = vapic_kvm_vector(irr.highest);
+	return irr.newest != VAPIC_NO_VECTOR && irr.newest == irr.highest;
+}
+
+bool vapic_hook_kvm_apic_update_irr(struct kvm_vcpu *vcpu, u32 *pir, int *max_irr)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	struct vapic_lapic_irr irr = vapic_lapic_take_posted(pir, vapic_apic_regs(apic));
+
+	/* After the bits: KVM clears the flag, looks at the IRR, and sets it again. */
+	if (irr.newest != VAPIC_NO_VECTOR && !vapic_apic_active(apic))
+		vapic_apic(apic, irr_pending, bool) = true;
+	*max_irr = vapic_kvm_vector(irr.highest);
+	return irr.newest != VAPIC_NO_VECTOR && irr.newest == irr.highest;
+}
