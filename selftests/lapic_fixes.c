@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Where stock KVM does not leave a local APIC as the manuals or its own interface say, with
- * acceleration or without: reported there as an expected failure.
+ * acceleration or without: reported there as an expected failure. And what guests do to their
+ * APIC in memory of their own, by the flag for EOI and by KVM_SET_VAPIC_ADDR.
  */
 #include "lib/test.h"
 
+#include "lib/hyperv.h"
 #include "lib/lapic.h"
 #include "lib/roles.h"
 
 #define VECTOR		0x57
 #define TIMER_VECTOR	0x67
+#define MSR_PV_EOI	0x4b564d04
 
 static void set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
 {
@@ -136,6 +139,177 @@ TEST(timer_that_an_init_stopped_stays_silent)
 	if (fired && !vapic_takes_over("kvm_lapic_reset"))
 		EXPECTED_FAILURE(return, "stock KVM: INIT leaves the preemption timer running");
 	EXPECT_FALSE(fired);
+}
+
+/* ---- the guest's own memory ---- */
+
+/* Where KVM finds the page; the guest has it in the program's image as well, for good. */
+#define PAGE_ADDRESS	0x20000
+
+static volatile uint8_t page[4096] __attribute__((aligned(4096)));
+static volatile uint32_t in_service, may_leave, left;
+
+static void map_page(struct vm *vm, bool on)
+{
+	struct kvm_userspace_memory_region memory = {
+		.slot = 2, .guest_phys_addr = PAGE_ADDRESS,
+		.memory_size = on ? sizeof(page) : 0,
+		.userspace_addr = (uint64_t)page,
+	};
+
+	vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION, &memory);
+}
+
+/* What is here is about what KVM does, so it does all: hardware's acceleration is inhibited. */
+static struct vm *begin_inhibited(void (*guest)(uint64_t), uint64_t arg)
+{
+	struct vm *vm = vm_create(0);
+
+	roles_begin();
+	memset((void *)page, 0, sizeof(page));
+	in_service = may_leave = left = 0;
+	vm_add_vcpu(vm, 0, guest, arg);
+	if (hyperv_add(&vm->vcpus[0]))
+		hyperv_set_auto_eoi(&vm->vcpus[0], true);
+	map_page(vm, true);
+	return vm;
+}
+
+static volatile uint32_t flags_taken;
+
+/* As Linux does it: EOI by clearing the flag, if KVM has set it. */
+static void flag_handler(struct guest_frame *frame)
+{
+	(void)frame;
+	in_service++;
+	if (__atomic_exchange_n(page, 0, __ATOMIC_SEQ_CST) & 1)
+		flags_taken++;
+	else
+		apic_eoi();
+}
+
+/* The class is free for the next one only if the EOI was taken. */
+static void flag_guest(uint64_t count)
+{
+	irq_enable();
+	for (uint32_t i = 1; i <= count; i++) {
+		apic_send(0, ICR_FIXED | ICR_ASSERT | ICR_TO_SELF | VECTOR);
+		guest_wait(in_service == i);
+	}
+	role_set_ready();
+	role_wait_finished();
+}
+
+TEST(eoi_by_a_flag_in_memory_ends_the_interrupt)
+{
+	struct kvm_lapic_state lapic;
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	guest_set_handler(VECTOR, flag_handler);
+	flags_taken = 0;
+	vm = begin_inhibited(flag_guest, rounds);
+	set_msr(&vm->vcpus[0], MSR_PV_EOI, PAGE_ADDRESS | 1);
+	vm_start(vm);
+	vm_wait(vm, role_is_ready(&vm->vcpus[0]), "every interrupt is taken");
+	vcpu_pause(&vm->vcpus[0]);
+	vcpu_ioctl(&vm->vcpus[0], KVM_GET_LAPIC, &lapic);
+	EXPECT_EQ(-1, lapic_highest(&lapic, APIC_ISR));
+	vcpu_resume(&vm->vcpus[0]);
+	roles_finish(vm);
+	EXPECT_LT(0, flags_taken);
+	NOTE("%u of %u by the flag\n", flags_taken, rounds);
+}
+
+/* Without a pause: that may exit, and each exit settles the flag. */
+static void staying_handler(struct guest_frame *frame)
+{
+	(void)frame;
+	in_service++;
+	while (may_leave < in_service)
+		barrier();
+	apic_eoi();
+	left++;
+}
+
+/*
+ * The guest is in its handler, the flag is set, and its page goes away: nobody can tell
+ * whether the flag was cleared, and the guest did not.
+ */
+TEST(interrupt_goes_on_when_the_memory_of_its_flag_is_gone)
+{
+	uint32_t seen = 0, ended = 0;
+	struct vcpu *vcpu;
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	guest_set_handler(VECTOR, staying_handler);
+	vm = begin_inhibited(role_spinner, 0);
+	vcpu = &vm->vcpus[0];
+	set_msr(vcpu, MSR_PV_EOI, PAGE_ADDRESS | 1);
+	vm_start(vm);
+	roles_wait_ready(vm, 0);
+	for (uint32_t i = 2; i <= 2 * rounds; i += 2) {
+		struct kvm_lapic_state lapic;
+		bool set;
+
+		/* Once through, or the handler exits for memory that KVM has not mapped yet. */
+		may_leave = i - 1;
+		vm_send_msi(vm, 0, VECTOR);
+		vm_wait(vm, left == i - 1, "the guest has been in its handler");
+		vm_send_msi(vm, 0, VECTOR);
+		vm_wait(vm, in_service == i, "the guest is in its handler");
+		map_page(vm, false);
+		/* If not, the guest has exited before, and KVM took the flag back. */
+		set = page[0] & 1;
+		vcpu_pause(vcpu);
+		vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
+		seen += set;
+		ended += !lapic_bit(&lapic, APIC_ISR, VECTOR);
+		map_page(vm, true);
+		may_leave = i;
+		vcpu_resume(vcpu);
+		vm_wait(vm, left == i, "the guest has left its handler");
+	}
+	roles_finish(vm);
+	NOTE("the flag was set %u times of %u\n", seen, rounds);
+	if (ended && !vapic_takes_over("kvm_lapic_sync_from_vapic"))
+		EXPECTED_FAILURE(return, "stock KVM: a flag that it cannot read is an EOI");
+	EXPECT_EQ(0, ended);
+}
+
+#define WORD_OFFSET	0x100
+
+/* The task priority as a byte in memory, which KVM makes the APIC's at the next exit. */
+static void word_guest(uint64_t arg)
+{
+	(void)arg;
+	*(volatile uint32_t *)(page + WORD_OFFSET) = 0x50;
+	role_set_ready();
+	role_wait_finished();
+}
+
+TEST(task_priority_in_memory_becomes_that_of_the_apic)
+{
+	struct kvm_vapic_addr address = { .vapic_addr = PAGE_ADDRESS + WORD_OFFSET };
+	struct kvm_lapic_state lapic;
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = begin_inhibited(word_guest, 0);
+	vcpu_ioctl(&vm->vcpus[0], KVM_SET_VAPIC_ADDR, &address);
+	vm_start(vm);
+	vm_wait(vm, role_is_ready(&vm->vcpus[0]), "the guest has set its priority");
+	vcpu_pause(&vm->vcpus[0]);
+	vcpu_ioctl(&vm->vcpus[0], KVM_GET_LAPIC, &lapic);
+	EXPECT_EQ(0x50, lapic_read(&lapic, APIC_TPR));
+	EXPECT_EQ(0x50, lapic_read(&lapic, APIC_PPR));
+	/* And out again. */
+	lapic_write(&lapic, APIC_TPR, 0x20);
+	vcpu_ioctl(&vm->vcpus[0], KVM_SET_LAPIC, &lapic);
+	vcpu_resume(&vm->vcpus[0]);
+	vm_wait(vm, page[WORD_OFFSET] == 0x20, "the guest sees its new priority");
+	roles_finish(vm);
 }
 
 TEST_MAIN(20)

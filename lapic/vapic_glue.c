@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a guest has done to its APIC in its own memory since the last entry: an EOI by a
+ * flag (KVM's paravirtual EOI), or a new task priority (KVM_SET_VAPIC_ADDR). After each exit
+ * for which KVM_APIC_PV_EOI_PENDING or KVM_APIC_CHECK_VAPIC is set, in the vCPU's task.
+ */
+#include <linux/uaccess.h>
+
+#include <asm/apicdef.h>
+#include <asm/kvm_para.h>
+
+#include "glue.h"
+
+/*
+ * Where the cached place is in user space, which may still fault; NULL if KVM has to look
+ * for it, as after a change of the memory slots.
+ */
+static __always_inline void __user *place_of(struct kvm *kvm, const struct gfn_to_hva_cache *cache)
+{
+	if (unlikely(kvm_memslots(kvm)->generation != cache->generation) ||
+	    unlikely(!cache->memslot) || unlikely(kvm_is_error_hva(cache->hva)))
+		return NULL;
+	return (void __user *)cache->hva;
+}
+
+/* Read a value in one access; false if the guest's memory is not there. */
+#define read_guest(kvm, cache, value)                                                              \
+	({                                                                                         \
+		typeof(value) __user *__place = place_of(kvm, cache);                              \
+                                                                                                   \
+		likely(__place) ?                                                                  \
+			!__get_user(value, __place) :                                              \
+			!vapic_call(kvm_read_guest_cached)(kvm, cache, &(value), sizeof(value));   \
+	})
+
+/*
+ * KVM has set the flag for the one interrupt in service; a guest that finds it set clears
+ * it, instead of writing to EOI. What cannot be read or taken back stays as it is until the
+ * next exit: stock ends the interrupt then, and another one at each further exit.
+ */
+static void take_pv_eoi(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
+{
+	struct gfn_to_hva_cache *cache = &vcpu->arch.pv_eoi.data;
+	static const u8 none;
+	u8 flag;
+	int vector;
+
+	if (vcpu->arch.pv_eoi.msr_val & KVM_MSR_ENABLED) {
+		if (!read_guest(vcpu->kvm, cache, flag))
+			return;
+		/* Not ended yet. From here the guest has to write to EOI, until the next entry. */
+		if ((flag & 1) && vapic_call(kvm_write_guest_cached)(vcpu->kvm, cache, &none, 1))
+			return;
+	} else {
+		flag = 1;
+	}
+
+	__clear_bit(KVM_APIC_PV_EOI_PENDING, &vcpu->arch.apic_attention);
+	if (flag & 1)
+		return;
+	vector = vapic_call(apic_set_eoi)(apic);
+	vapic_trace_kvm_pv_eoi(apic, vector);
+}
+
+void vapic_hook_kvm_lapic_sync_from_vapic(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+	u32 priority;
+
+	if (test_bit(KVM_APIC_PV_EOI_PENDING, &vcpu->arch.apic_attention))
+		take_pv_eoi(vcpu, apic);
+
+	if (!test_bit(KVM_APIC_CHECK_VAPIC, &vcpu->arch.apic_attention))
+		return;
+	if (!read_guest(vcpu->kvm, &vapic_apic(apic, vapic_cache, struct gfn_to_hva_cache),
+			priority))
+		return;
+	vapic_apic_write(apic, APIC_TASKPRI, priority & 0xff);
+	vapic_call(apic_update_ppr)(apic);
+}
