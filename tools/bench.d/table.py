@@ -9,6 +9,7 @@ COLUMNS = {
 }
 HEADINGS = {
     "step": "single steps of KVM",
+    "apic": "what KVM asks of an APIC and does with its state, least",
     "wake": "single steps of KVM that wake a thread",
     "pair": "single steps of KVM between two CPUs, mean",
     "operation": "whole operations that hold them",

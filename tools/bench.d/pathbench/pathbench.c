@@ -34,11 +34,14 @@ typedef void (*deliver_op)(struct kvm_lapic *apic, int delivery_mode, int trig_m
 typedef int (*sync_op)(struct kvm_vcpu *vcpu);
 typedef void (*bitmap_op)(struct kvm_vcpu *vcpu, u64 *bitmap);
 typedef void (*wakeup_handler)(void);
+typedef int (*state_function)(struct kvm_vcpu *vcpu, struct kvm_lapic_state *state);
 
 static struct static_call_key *key_blocking, *key_unblocking, *key_deliver;
 /* What only VMX has; the last is where the kernel keeps KVM's handler. */
 static struct static_call_key *key_sync, *key_bitmap;
 static wakeup_handler *handler_place;
+
+static state_function get_state, set_state;
 
 /* The function that a static call goes to now; NULL if to none. */
 static void *target_of(const struct static_call_key *key)
@@ -125,6 +128,51 @@ static u64 sleep_wake(struct kvm_vcpu *vcpu)
 	finish_rcuwait(wait);
 	vcpu_put(vcpu);
 	return end - start;
+}
+
+static u64 ask(struct kvm_vcpu *vcpu, int (*question)(struct kvm_vcpu *vcpu))
+{
+	u64 start, end;
+
+	vcpu_load(vcpu);
+	start = rdtsc_ordered();
+	question(vcpu);
+	end = rdtsc_ordered();
+	vcpu_put(vcpu);
+	return end - start;
+}
+
+/* The two may sleep; one user at a time. */
+static u64 save_or_restore(struct kvm_vcpu *vcpu, bool restore)
+{
+	static struct kvm_lapic_state state;
+	u64 start, end;
+
+	vcpu_load(vcpu);
+	if (restore)
+		get_state(vcpu, &state);
+	start = rdtsc_ordered();
+	(restore ? set_state : get_state)(vcpu, &state);
+	end = rdtsc_ordered();
+	vcpu_put(vcpu);
+	return end - start;
+}
+
+/* As KVM_REQ_APICV_UPDATE does, when somebody has changed the inhibits. May sleep. */
+static u64 toggle(struct kvm_vcpu *vcpu)
+{
+	u64 start, ticks = 0;
+	int off;
+
+	vcpu_load(vcpu);
+	for (off = 1; off >= 0; off--) {
+		kvm_set_or_clear_apicv_inhibit(vcpu->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, off);
+		start = rdtsc_ordered();
+		__kvm_vcpu_update_apicv(vcpu);
+		ticks += rdtsc_ordered() - start;
+	}
+	vcpu_put(vcpu);
+	return ticks;
 }
 
 static u64 sync(struct kvm_vcpu *vcpu)
@@ -287,6 +335,12 @@ static u64 measure(struct kvm_vcpu *vcpu, const struct pathbench_request *reques
 	case PATHBENCH_DELIVER:
 		ticks = deliver(vcpu, request->vector);
 		break;
+	case PATHBENCH_HAS_INTERRUPT:
+		ticks = ask(vcpu, kvm_cpu_has_interrupt);
+		break;
+	case PATHBENCH_INJECTABLE:
+		ticks = ask(vcpu, kvm_cpu_has_injectable_intr);
+		break;
 	case PATHBENCH_SLEEP:
 		ticks = sleep_wake(vcpu);
 		break;
@@ -313,10 +367,21 @@ static int measure_all(struct kvm_vcpu *vcpu, const struct pathbench_request *re
 	if (alone && mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
 	for (i = 0; i < request->samples && !ret; i++) {
-		if (is_wake(request))
+		if (is_wake(request)) {
 			ret = wake(vcpu, request, &ticks[i]);
-		else
+			continue;
+		}
+		switch (request->path) {
+		case PATHBENCH_SAVE:
+		case PATHBENCH_RESTORE:
+			ticks[i] = save_or_restore(vcpu, request->path == PATHBENCH_RESTORE);
+			break;
+		case PATHBENCH_TOGGLE:
+			ticks[i] = toggle(vcpu);
+			break;
+		default:
 			ticks[i] = measure(vcpu, request);
+		}
 	}
 	if (alone)
 		mutex_unlock(&vcpu->mutex);
@@ -392,8 +457,12 @@ static int find_keys(void)
 	key_sync = (void *)lookup("__SCK__kvm_x86_sync_pir_to_irr");
 	key_bitmap = (void *)lookup("__SCK__kvm_x86_load_eoi_exitmap");
 	handler_place = (void *)lookup("kvm_posted_intr_wakeup_handler");
-	return key_blocking && key_unblocking && key_deliver && key_sync && key_bitmap ? 0 :
-											 -ENOENT;
+	get_state = (void *)lookup("kvm_apic_get_state");
+	set_state = (void *)lookup("kvm_apic_set_state");
+	if (!key_blocking || !key_unblocking || !key_deliver || !key_sync || !key_bitmap ||
+	    !get_state || !set_state)
+		return -ENOENT;
+	return 0;
 }
 
 static int __init pathbench_init(void)

@@ -22,6 +22,12 @@ enum pathbench_path {
 	PATHBENCH_SWITCH,   /* the vCPU's thread is switched out and back in */
 	PATHBENCH_BLOCK,    /* a halted vCPU is about to sleep, and woke up */
 	PATHBENCH_DELIVER,  /* an interrupt for the vCPU, whatever it does */
+	/* The state of the vCPU's APIC: */
+	PATHBENCH_HAS_INTERRUPT, /* is an interrupt pending, before a sleep? */
+	PATHBENCH_INJECTABLE,	 /* is one for KVM to inject, before an entry? */
+	PATHBENCH_SAVE,		 /* KVM_GET_LAPIC, without what is copied for it */
+	PATHBENCH_RESTORE,	 /* KVM_SET_LAPIC, likewise, of the same state */
+	PATHBENCH_TOGGLE,	 /* acceleration goes off and on */
 	/* On Intel only, with IPI virtualization; -EOPNOTSUPP elsewhere. */
 	PATHBENCH_SLEEP,	  /* the thread is switched out to sleep and back in */
 	PATHBENCH_SYNC,		  /* before an entry: look at what was posted */
