@@ -14,27 +14,31 @@
 #include "vmcs_glue.h"
 
 /*
+ * On this CPU the vCPU cannot be in the guest any more, and looks before it is again, even if
+ * this task has only now come here. If it moves meanwhile, the interrupt does nothing where it
+ * arrives.
+ */
+static noinline void interrupt(struct kvm_vcpu *vcpu, int vector)
+{
+	int cpu = READ_ONCE(vcpu->cpu);
+
+	if (cpu == raw_smp_processor_id())
+		return;
+	vapic_call(__SCT__apic_call_send_IPI)(cpu, vector);
+	atomic64_inc(&vapic_vcpu_of(to_vmx(vcpu))->notifications);
+}
+
+/*
  * Something was posted, with a full barrier behind it. A vCPU that is neither in the guest
  * nor asleep looks before it becomes either: after it has written its mode, or that it
  * waits.
  */
-static __always_inline void notify(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours, int vector)
+static __always_inline void notify(struct kvm_vcpu *vcpu, int vector)
 {
-	if (READ_ONCE(vcpu->mode) == IN_GUEST_MODE) {
-		/*
-		 * On this CPU it cannot be in the guest any more, and looks before it is
-		 * again, even if this task has only now come here. If it moves meanwhile,
-		 * the interrupt does nothing where it arrives.
-		 */
-		int cpu = READ_ONCE(vcpu->cpu);
-
-		if (cpu != raw_smp_processor_id()) {
-			vapic_call(__SCT__apic_call_send_IPI)(cpu, vector);
-			atomic64_inc(&ours->notifications);
-		}
-	} else if (kvm_vcpu_is_blocking(vcpu)) {
+	if (READ_ONCE(vcpu->mode) == IN_GUEST_MODE)
+		interrupt(vcpu, vector);
+	else if (kvm_vcpu_is_blocking(vcpu))
 		vapic_call(kvm_vcpu_wake_up)(vcpu);
-	}
 }
 
 /*
@@ -51,19 +55,18 @@ static noinline bool deliver_nested(struct kvm_vcpu *vcpu, struct vcpu_vmx *vmx,
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	/* The request, then the look at vcpu->mode. */
 	smp_mb__after_atomic();
-	notify(vcpu, vapic_vcpu_of(vmx), POSTED_INTR_NESTED_VECTOR);
+	notify(vcpu, POSTED_INTR_NESTED_VECTOR);
 	return true;
 }
 
 /* KVM delivers to a vCPU that is not accelerated; make it look. */
-static noinline void deliver_inactive(struct kvm_vcpu *vcpu, struct kvm_lapic *apic,
-				      struct vapic_vcpu *ours, int vector)
+static noinline void deliver_inactive(struct kvm_vcpu *vcpu, struct kvm_lapic *apic, int vector)
 {
 	vapic_hot_set_irr(vapic_field(apic, kvm_lapic, regs, void *), vector);
 	/* After the bit: KVM clears the flag, looks at the IRR, and sets it again. */
 	vapic_field(apic, kvm_lapic, irr_pending, bool) = true;
 	/* It may be accelerated again by now. */
-	vapic_pi_vcpu_unsettle(vapic_core(ours));
+	vapic_pi_vcpu_unsettle(vapic_core(vapic_vcpu_of(to_vmx(vcpu))));
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	vapic_call(kvm_vcpu_kick)(vcpu);
 }
@@ -71,24 +74,20 @@ static noinline void deliver_inactive(struct kvm_vcpu *vcpu, struct kvm_lapic *a
 /* False if the vCPU is not accelerated. */
 static __always_inline bool deliver(struct kvm_vcpu *vcpu, struct kvm_lapic *apic, int vector)
 {
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
-
-	if (unlikely(vapic_guest_mode(vcpu)) && deliver_nested(vcpu, vmx, vector))
-		return true;
 	if (unlikely(!READ_ONCE(vapic_apicv_active(apic)))) {
-		deliver_inactive(vcpu, apic, ours, vector);
+		deliver_inactive(vcpu, apic, vector);
 		return false;
 	}
-	if (vapic_hot_pi_post(vapic_descriptor(vmx), vector))
-		notify(vcpu, ours, POSTED_INTR_VECTOR);
+	if (vapic_hot_pi_post(vapic_descriptor(to_vmx(vcpu)), vector))
+		notify(vcpu, POSTED_INTR_VECTOR);
 	return true;
 }
 
-static noinline void deliver_traced(struct kvm_vcpu *vcpu, struct kvm_lapic *apic,
-				    int delivery_mode, int trig_mode, int vector)
+static noinline void deliver_rare(struct kvm_vcpu *vcpu, struct kvm_lapic *apic, int delivery_mode,
+				  int trig_mode, int vector)
 {
-	if (deliver(vcpu, apic, vector))
+	if ((vapic_guest_mode(vcpu) && deliver_nested(vcpu, to_vmx(vcpu), vector)) ||
+	    deliver(vcpu, apic, vector))
 		vapic_trace_kvm_apicv_accept_irq(vcpu->vcpu_id, delivery_mode, trig_mode, vector);
 }
 
@@ -97,9 +96,9 @@ void vapic_vmx_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int 
 {
 	struct kvm_vcpu *vcpu = vapic_field(apic, kvm_lapic, vcpu, struct kvm_vcpu *);
 
-	/* Of its own: else everybody would keep the arguments for it. */
-	if (unlikely(vapic_traced_kvm_apicv_accept_irq()))
-		deliver_traced(vcpu, apic, delivery_mode, trig_mode, vector);
+	/* Apart, as all that is not a jump at the end: else everybody would save registers. */
+	if (unlikely(vapic_traced_kvm_apicv_accept_irq()) || unlikely(vapic_guest_mode(vcpu)))
+		deliver_rare(vcpu, apic, delivery_mode, trig_mode, vector);
 	else
 		deliver(vcpu, apic, vector);
 }
