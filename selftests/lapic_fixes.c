@@ -141,6 +141,80 @@ TEST(timer_that_an_init_stopped_stays_silent)
 	EXPECT_FALSE(fired);
 }
 
+/* ---- an inhibit while the APIC is disabled ---- */
+
+static volatile bool accelerated, apic_disabled, inhibited, went_on, entry_failed;
+
+/*
+ * While inhibited it has an interrupt wait for its task priority; Intel's processors then have
+ * a threshold to compare that with. It goes down while they do not.
+ */
+static void disabling_guest(uint64_t arg)
+{
+	(void)arg;
+	irq_enable();
+	apic_write(APIC_TPR, 0x60);
+	apic_send(0, ICR_FIXED | ICR_ASSERT | ICR_TO_SELF | VECTOR);
+	role_set_ready();
+	guest_wait(accelerated);
+	apic_write(APIC_TPR, 0);
+	guest_wait(guest_self()->irqs[VECTOR] == 1);
+	apic_write(APIC_SPIV, 0xff);
+	apic_disabled = true;
+	guest_wait(inhibited);
+	went_on = true;
+	role_wait_finished();
+}
+
+static bool note_failed_entry(struct vcpu *vcpu)
+{
+	if (vcpu->run->exit_reason != KVM_EXIT_FAIL_ENTRY)
+		return false;
+	entry_failed = true;
+	/* It will fail again. */
+	sleep_us(1000);
+	return true;
+}
+
+static void set_inhibit(struct vcpu *vcpu, bool on)
+{
+	vcpu_pause(vcpu);
+	hyperv_set_auto_eoi(vcpu, on);
+	vcpu_resume(vcpu);
+}
+
+TEST(guest_with_a_disabled_apic_goes_on_when_inhibited)
+{
+	struct vcpu *vcpu;
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	roles_begin();
+	accelerated = apic_disabled = inhibited = went_on = entry_failed = false;
+	guest_set_handler(VECTOR, guest_count_irq);
+	vm = vm_create(VM_X2APIC);
+	vm->on_exit = note_failed_entry;
+	vcpu = vm_add_vcpu(vm, 0, disabling_guest, 0);
+	hyperv_require(vcpu);
+	hyperv_set_auto_eoi(vcpu, true);
+	vm_start(vm);
+	roles_wait_ready(vm, 0);
+	set_inhibit(vcpu, false);
+	accelerated = true;
+	vm_wait(vm, apic_disabled, "the guest has disabled its APIC");
+	set_inhibit(vcpu, true);
+	inhibited = true;
+	vm_wait(vm, went_on || entry_failed, "the guest goes on");
+	if (entry_failed) {
+		vm_destroy(vm);
+		if (!vapic_takes_over("vmx_refresh_apicv_exec_ctrl"))
+			EXPECTED_FAILURE(return, "stock KVM: an old threshold of TPR fails the entry");
+	} else {
+		roles_finish(vm);
+	}
+	EXPECT_FALSE(entry_failed);
+}
+
 /* ---- the guest's own memory ---- */
 
 /* Where KVM finds the page; the guest has it in the program's image as well, for good. */

@@ -100,6 +100,16 @@ void vapic_hook_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
 	vapic_apicv_activate(&controls, vapic_apicv_active(vcpu->arch.apic), ours->vm->pid_table);
 	controls_set(vmx, &controls);
 	update_msr_bitmap(vcpu, vmx, &controls);
+
+	/*
+	 * From now on the processor compares TPR with a threshold, which KVM did not keep while
+	 * acceleration was on; in x2APIC mode a TPR below it fails the entry. The event makes
+	 * KVM compute it; with an APIC that is disabled, KVM does not.
+	 */
+	if (!vapic_apicv_active(vcpu->arch.apic)) {
+		vapic_vmcs_write(TPR_THRESHOLD, 0);
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
+	}
 }
 
 void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
