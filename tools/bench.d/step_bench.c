@@ -100,7 +100,7 @@ static void own_steps(uint32_t count)
 }
 
 /* One at a time: each must be handled before the next finds the same state. */
-static void deliver(const char *name, bool blocked, uint32_t count)
+static void deliver(const char *name, enum pathbench_path path, bool blocked, uint32_t count)
 {
 	struct vm *vm = vm_create(0);
 	struct guest_cpu *guest;
@@ -117,7 +117,7 @@ static void deliver(const char *name, bool blocked, uint32_t count)
 
 		if (blocked)
 			vm_wait(vm, vcpu_is_blocked(vcpu), "the target blocks");
-		measure(vcpu, PATHBENCH_DELIVER, 1, &ticks);
+		measure(vcpu, path, 1, &ticks);
 		vm_wait(vm, guest->irqs[VECTOR] > i, "the interrupt is handled");
 		if (i >= WARM_UP)
 			samples[i - WARM_UP] = ticks;
@@ -128,12 +128,13 @@ static void deliver(const char *name, bool blocked, uint32_t count)
 
 static void deliver_running(uint32_t count)
 {
-	deliver("deliver_running", false, count);
+	deliver("deliver_running", PATHBENCH_DELIVER, false, count);
 }
 
 static void deliver_blocked(uint32_t count)
 {
-	deliver("deliver_blocked", true, count);
+	deliver("deliver_blocked", PATHBENCH_DELIVER, true, count);
+	deliver("deliver_blocked_again", PATHBENCH_DELIVER_AGAIN, true, count);
 }
 
 /* Where vCPUs sleep: @target is woken, 0 for none. */

@@ -332,6 +332,9 @@ static u64 measure(struct kvm_vcpu *vcpu, const struct pathbench_request *reques
 	case PATHBENCH_BLOCK:
 		ticks = block_unblock(vcpu);
 		break;
+	case PATHBENCH_DELIVER_AGAIN:
+		kvm_vcpu_wake_up(vcpu);
+		fallthrough;
 	case PATHBENCH_DELIVER:
 		ticks = deliver(vcpu, request->vector);
 		break;
@@ -360,7 +363,8 @@ static u64 measure(struct kvm_vcpu *vcpu, const struct pathbench_request *reques
 
 static int measure_all(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *ticks)
 {
-	bool alone = request->path != PATHBENCH_DELIVER;
+	bool alone = request->path != PATHBENCH_DELIVER &&
+		     request->path != PATHBENCH_DELIVER_AGAIN;
 	int ret = 0;
 	u32 i;
 

@@ -9,7 +9,7 @@
 struct pathbench_request {
 	__s32 vcpu_fd;
 	__u32 path;   /* enum pathbench_path */
-	__u32 vector; /* of PATHBENCH_DELIVER and the three WAKE */
+	__u32 vector; /* of the two DELIVER and the three WAKE */
 	__u32 samples;
 	__u64 ticks;	/* address of that many __u64 for the result */
 	__u32 sleepers; /* of the three WAKE: vCPUs 1 to this must sleep on this CPU */
@@ -22,6 +22,7 @@ enum pathbench_path {
 	PATHBENCH_SWITCH,   /* the vCPU's thread is switched out and back in */
 	PATHBENCH_BLOCK,    /* a halted vCPU is about to sleep, and woke up */
 	PATHBENCH_DELIVER,  /* an interrupt for the vCPU, whatever it does */
+	PATHBENCH_DELIVER_AGAIN, /* the same when its thread has been woken before */
 	/* The state of the vCPU's APIC: */
 	PATHBENCH_HAS_INTERRUPT, /* is an interrupt pending, before a sleep? */
 	PATHBENCH_INJECTABLE,	 /* is one for KVM to inject, before an entry? */
@@ -39,7 +40,7 @@ enum pathbench_path {
 	PATHBENCH_PATHS,
 };
 
-/* All but PATHBENCH_DELIVER wait until the vCPU is in no other ioctl. */
+/* All but the two DELIVER wait until the vCPU is in no other ioctl. */
 #define PATHBENCH_MEASURE _IOW('~', 0x5a, struct pathbench_request)
 
 #endif
