@@ -160,7 +160,7 @@ int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)
 		return 0;
 
 	if (kvm_vcpu->vcpu_id > vapic_avic_max_id()) {
-		vapic_apicv_active(apic) = false;
+		vapic_apicv_set_active(apic, false);
 		vcpu_beyond_tables(kvm_vcpu);
 		return 0;
 	}
@@ -184,7 +184,7 @@ int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)
 	if (!vapic_avic_vcpu_init(vapic_core(vcpu), vm->core, kvm_vcpu, kvm_vcpu->vcpu_id, regs,
 				  __sme_set(virt_to_phys(regs)))) {
 		/* A second vCPU of this ID, which KVM refuses in a moment. */
-		vapic_apicv_active(apic) = false;
+		vapic_apicv_set_active(apic, false);
 		vcpu_free(vcpu);
 		return 0;
 	}

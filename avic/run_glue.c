@@ -91,7 +91,7 @@ static __always_inline void announce(struct kvm_vcpu *vcpu, struct kvm_lapic *ap
 	/* Before apicv_active, which KVM writes before it enters guest mode. */
 	bool in_guest = smp_load_acquire(&vcpu->mode) == IN_GUEST_MODE;
 
-	if (!READ_ONCE(vapic_apicv_active(apic)))
+	if (!vapic_apicv_active(apic))
 		return kick(vcpu);
 
 	/* From here ours is there: without it, the vCPU is inhibited for good. */
@@ -104,7 +104,7 @@ static __always_inline void announce(struct kvm_vcpu *vcpu, struct kvm_lapic *ap
 static noinline void trace_accepted(struct kvm_vcpu *vcpu, int delivery_mode, int trig_mode,
 				    int vector)
 {
-	if (READ_ONCE(vapic_apicv_active(vcpu->arch.apic)))
+	if (vapic_apicv_active(vcpu->arch.apic))
 		vapic_trace_kvm_apicv_accept_irq(vcpu->vcpu_id, delivery_mode, trig_mode, vector);
 }
 

@@ -16,6 +16,7 @@
 #include "../takeover/lapic_hooks.h"
 #include "../takeover/layout.h"
 #include "../takeover/symbols.h"
+#include "objects_glue.h"
 
 /*
  * A kernel with such APICs (TDX) has more to tell apart than this code does: its registers
@@ -47,12 +48,6 @@ static inline u32 vapic_apic_read(struct kvm_lapic *apic, unsigned int offset)
 static inline void vapic_apic_write(struct kvm_lapic *apic, unsigned int offset, u32 value)
 {
 	WRITE_ONCE(*(u32 *)(vapic_apic_regs(apic) + offset), value);
-}
-
-/* Other tasks read it to decide how to deliver. */
-static inline bool vapic_apic_active(struct kvm_lapic *apic)
-{
-	return READ_ONCE(vapic_apic(apic, apicv_active, bool));
 }
 
 /* Core says that there is none by all ones, which KVM takes for -1. */

@@ -49,7 +49,16 @@ void vapic_vcpu_leave(struct vapic_vcpu_common *ours);
  */
 void vapic_vm_wait_for_ipis(struct kvm *kvm);
 
-#define vapic_apicv_active(apic) vapic_field(apic, kvm_lapic, apicv_active, bool)
+/* Written in the vCPU's task; others read it to decide how to deliver. */
+static inline bool vapic_apicv_active(struct kvm_lapic *apic)
+{
+	return READ_ONCE(vapic_field(apic, kvm_lapic, apicv_active, bool));
+}
+
+static inline void vapic_apicv_set_active(struct kvm_lapic *apic, bool active)
+{
+	WRITE_ONCE(vapic_field(apic, kvm_lapic, apicv_active, bool), active);
+}
 
 static inline bool vapic_irqchip_in_kernel(struct kvm *kvm)
 {

@@ -122,7 +122,7 @@ bool vapic_hook_kvm_apic_update_irr(struct kvm_vcpu *vcpu, u32 *pir, int *max_ir
 	struct vapic_lapic_irr irr = vapic_lapic_take_posted(pir, vapic_apic_regs(apic));
 
 	/* After the bits: KVM clears the flag, looks at the IRR, and sets it again. */
-	if (irr.newest != VAPIC_NO_VECTOR && !vapic_apic_active(apic))
+	if (irr.newest != VAPIC_NO_VECTOR && !vapic_apicv_active(apic))
 		vapic_apic(apic, irr_pending, bool) = true;
 	*max_irr = vapic_kvm_vector(irr.highest);
 	return irr.newest != VAPIC_NO_VECTOR && irr.newest == irr.highest;

@@ -91,7 +91,7 @@ static void refresh_copies(struct kvm_lapic *apic)
 {
 	vapic_apic(apic, irr_pending, bool) = true;
 	vapic_apic(apic, isr_count, s16) =
-		vapic_apic_active(apic) ? 1 : vapic_hot_count(vapic_apic_regs(apic), APIC_ISR);
+		vapic_apicv_active(apic) ? 1 : vapic_hot_count(vapic_apic_regs(apic), APIC_ISR);
 	vapic_apic(apic, highest_isr_cache, int) = -1;
 }
 
@@ -151,7 +151,7 @@ int vapic_hook_kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state 
 		return save_other(vcpu, s);
 	/* As vapic_lapic_save(). With acceleration, hardware keeps PPR. */
 	vapic_hot_copy(s->regs, vapic_apic_regs(apic));
-	if (!vapic_apic_active(apic))
+	if (!vapic_apicv_active(apic))
 		*(u32 *)(s->regs + APIC_PROCPRI) = vapic_hot_priority(vapic_apic_regs(apic));
 	*(u32 *)(s->regs + APIC_TMCCT) = 0;
 	return 0;
@@ -213,7 +213,7 @@ int vapic_hook_kvm_apic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state 
 	vapic_call(kvm_recalculate_apic_map)(kvm);
 	restart_timer(apic);
 
-	if (vapic_apic_active(apic))
+	if (vapic_apicv_active(apic))
 		refresh_hardware(vcpu);
 
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
@@ -278,7 +278,7 @@ void vapic_hook_kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init_event)
 	reset_timer(apic);
 	refresh_copies(apic);
 	vapic_call(apic_update_ppr)(apic);
-	if (vapic_apic_active(apic))
+	if (vapic_apicv_active(apic))
 		refresh_hardware(vcpu);
 
 	vcpu->arch.pv_eoi.msr_val = 0;
@@ -361,7 +361,7 @@ static void set_active(struct kvm_vcpu *vcpu, bool active)
 	struct kvm_lapic *apic = vcpu->arch.apic;
 	u32 vector;
 
-	WRITE_ONCE(vapic_apic(apic, apicv_active, bool), active);
+	vapic_apicv_set_active(apic, active);
 	refresh_copies(apic);
 	vapic_op(refresh_apicv_exec_ctrl)(vcpu);
 
@@ -393,7 +393,7 @@ void vapic_hook___kvm_vcpu_update_apicv(struct kvm_vcpu *vcpu)
 	down_read(lock);
 	preempt_disable();
 	active = may_be_active(vcpu);
-	if (active != vapic_apic_active(apic))
+	if (active != vapic_apicv_active(apic))
 		set_active(vcpu, active);
 	preempt_enable();
 	up_read(lock);

@@ -29,7 +29,7 @@ static void print_vcpu(struct seq_buf *s, pid_t pid, struct vapic_vcpu_common *o
 	struct kvm_vcpu *vcpu = ours->vcpu;
 
 	seq_buf_printf(s, "pid=%d vcpu=%d active=%d", pid, vcpu->vcpu_id,
-		       READ_ONCE(vapic_apicv_active(vcpu->arch.apic)));
+		       vapic_apicv_active(vcpu->arch.apic));
 	print_inhibits(s, reasons | (ops->inhibits ? ops->inhibits(ours) : 0));
 	ops->print_counts(s, ours);
 	seq_buf_putc(s, '\n');

@@ -74,7 +74,7 @@ static noinline void deliver_inactive(struct kvm_vcpu *vcpu, struct kvm_lapic *a
 /* False if the vCPU is not accelerated. */
 static __always_inline bool deliver(struct kvm_vcpu *vcpu, struct kvm_lapic *apic, int vector)
 {
-	if (unlikely(!READ_ONCE(vapic_apicv_active(apic)))) {
+	if (unlikely(!vapic_apicv_active(apic))) {
 		deliver_inactive(vcpu, apic, vector);
 		return false;
 	}
