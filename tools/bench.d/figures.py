@@ -75,7 +75,7 @@ WAKE_NOISE = 0.25
 # before the waker is done; then the one's time holds the other's, and the way to the handler is
 # shorter by a fifth. Which figure counts for such operations, and its noise.
 TURNS = {
-    ("deliver_blocked", "ticks"): ("min", OPERATION_NOISE),
+    ("deliver_blocked", "ticks"): ("min", 0.05),
     ("deliver_blocked", "end_to_end"): ("median", 0.25),
     ("ipi_blocked_round_trip", "end_to_end"): ("median", 0.25),
 }
