@@ -1006,6 +1006,69 @@ TEST(restored_ldr_decides_who_gets_logical_ipis)
 	end_receiver(vm);
 }
 
+#define RTC_GSI		8
+
+/* The RTC's line goes up and down; false if KVM says that the tick before is not over. */
+static bool tick_rtc(struct vm *vm)
+{
+	struct kvm_irq_level up = { .irq = RTC_GSI, .level = 1 };
+	struct kvm_irq_level down = { .irq = RTC_GSI };
+
+	vm_ioctl(vm, KVM_IRQ_LINE_STATUS, &up);
+	vm_ioctl(vm, KVM_IRQ_LINE, &down);
+	return up.status > 0;
+}
+
+/* To the IOAPIC alone: the PIC would have a say in what becomes of a tick. */
+static void route_rtc(struct vm *vm, uint8_t vector)
+{
+	struct {
+		struct kvm_irq_routing header;
+		struct kvm_irq_routing_entry entry;
+	} routing = {
+		.header = { .nr = 1 },
+		.entry = {
+			.gsi = RTC_GSI, .type = KVM_IRQ_ROUTING_IRQCHIP,
+			.u.irqchip = { .irqchip = KVM_IRQCHIP_IOAPIC, .pin = RTC_GSI },
+		},
+	};
+	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
+
+	vm_ioctl(vm, KVM_SET_GSI_ROUTING, &routing);
+	vm_ioctl(vm, KVM_GET_IRQCHIP, &chip);
+	chip.chip.ioapic.redirtbl[RTC_GSI].bits = vector;
+	vm_ioctl(vm, KVM_SET_IRQCHIP, &chip);
+}
+
+TEST(image_decides_whether_a_tick_of_the_rtc_is_outstanding)
+{
+	struct kvm_lapic_state with, without;
+	struct vcpu *vcpu;
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = begin_receiver(false);
+	vcpu = &vm->vcpus[0];
+	route_rtc(vm, OURS_VECTOR);
+	vcpu_pause(vcpu);
+	EXPECT_TRUE(tick_rtc(vm));
+	EXPECT_FALSE(tick_rtc(vm));
+	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &with);
+	EXPECT_TRUE(lapic_bit(&with, APIC_IRR, OURS_VECTOR));
+	without = with;
+	lapic_set(&without, APIC_IRR, OURS_VECTOR, false);
+	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &without);
+	EXPECT_TRUE(tick_rtc(vm));
+	/* An IOAPIC that is restored before the APICs finds nothing outstanding. */
+	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &without);
+	route_rtc(vm, OURS_VECTOR);
+	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &with);
+	EXPECT_FALSE(tick_rtc(vm));
+	may_enable = true;
+	vcpu_resume(vcpu);
+	end_receiver(vm);
+}
+
 /* Its own handling starts with the image: nothing else makes KVM look at the IRR. */
 TEST(image_alone_delivers_what_it_holds_while_inhibited)
 {
