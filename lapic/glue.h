@@ -11,7 +11,7 @@
 #include <linux/hrtimer.h>
 #include <linux/kvm_host.h>
 
-#include <vapic/lapic.h>
+#include <vapic/lapic_hot.h>
 
 #include "../takeover/lapic_hooks.h"
 #include "../takeover/layout.h"
@@ -48,6 +48,20 @@ static inline u32 vapic_apic_read(struct kvm_lapic *apic, unsigned int offset)
 static inline void vapic_apic_write(struct kvm_lapic *apic, unsigned int offset, u32 value)
 {
 	WRITE_ONCE(*(u32 *)(vapic_apic_regs(apic) + offset), value);
+}
+
+/* An interrupt in service, of the highest class, or 0. */
+static __always_inline u32 vapic_apic_in_service(struct kvm_lapic *apic)
+{
+	u32 vector;
+
+	/* Both copies mean nothing with acceleration, and say so: count 1, cache empty. */
+	if (!vapic_apic(apic, isr_count, s16))
+		return 0;
+	vector = vapic_apic(apic, highest_isr_cache, int);
+	if (vector == VAPIC_NO_VECTOR)
+		vector = vapic_hot_highest(vapic_apic_regs(apic), APIC_ISR);
+	return vector == VAPIC_NO_VECTOR ? 0 : vector;
 }
 
 /* Core says that there is none by all ones, which KVM takes for -1. */

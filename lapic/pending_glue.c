@@ -27,8 +27,11 @@ static __always_inline bool has_extint(struct kvm_vcpu *vcpu, struct kvm_lapic *
 	if (unlikely(vcpu->arch.xen.vcpu_info_cache.active))
 		return vapic_call(kvm_cpu_has_extint)(vcpu);
 #endif
-	if (likely((lint0 & (APIC_LVT_MASKED | APIC_MODE_MASK)) != APIC_DM_EXTINT))
+	if ((lint0 & (APIC_LVT_MASKED | APIC_MODE_MASK)) != APIC_DM_EXTINT)
 		return false;
+	/* As RESET leaves it, so that of a guest which does not use the APIC for its devices. */
+	if (likely(READ_ONCE(vcpu->kvm->arch.irqchip_mode) == KVM_IRQCHIP_KERNEL))
+		return READ_ONCE(vapic_field(vcpu->kvm->arch.vpic, kvm_pic, output, int));
 	return vapic_call(kvm_cpu_has_extint)(vcpu);
 }
 
@@ -42,20 +45,6 @@ static noinline int hold(struct kvm_lapic *apic)
 {
 	vapic_lapic_update_ppr(vapic_apic_regs(apic));
 	return -1;
-}
-
-/* Of an interrupt in service, or 0. */
-static __always_inline u32 priority_of_service(struct kvm_lapic *apic)
-{
-	u32 vector;
-
-	/* Both copies mean nothing with acceleration, and say so: count 1, cache empty. */
-	if (!vapic_apic(apic, isr_count, s16))
-		return 0;
-	vector = vapic_apic(apic, highest_isr_cache, int);
-	if (vector == VAPIC_NO_VECTOR)
-		vector = vapic_hot_highest(vapic_apic_regs(apic), APIC_ISR);
-	return vector == VAPIC_NO_VECTOR ? 0 : vector;
 }
 
 static __always_inline int highest_irr(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
@@ -75,7 +64,7 @@ static __always_inline int deliverable(struct kvm_vcpu *vcpu, struct kvm_lapic *
 	if (likely(vector < 0))
 		return -1;
 	if (!vapic_hot_above(vector, vapic_apic_read(apic, APIC_TASKPRI)) ||
-	    !vapic_hot_above(vector, priority_of_service(apic)))
+	    !vapic_hot_above(vector, vapic_apic_in_service(apic)))
 		return hold(apic);
 	return vector;
 }
@@ -102,6 +91,26 @@ int vapic_hook_kvm_cpu_has_interrupt(struct kvm_vcpu *vcpu)
 	if (unlikely(!apic) || unlikely(!enabled(vcpu)))
 		return has_only_extint(vcpu);
 	return has_extint(vcpu, apic) || deliverable(vcpu, apic) >= 0;
+}
+
+/* Apart, or the accelerated would save registers for it. */
+static noinline int has_deliverable(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
+{
+	return deliverable(vcpu, apic) >= 0;
+}
+
+/* While the vCPU is accelerated, hardware delivers what is in the IRR. */
+int vapic_hook_kvm_cpu_has_injectable_intr(struct kvm_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	if (unlikely(!apic) || unlikely(!enabled(vcpu)))
+		return has_only_extint(vcpu);
+	if (has_extint(vcpu, apic))
+		return true;
+	if (vapic_apicv_active(apic) && likely(!vapic_guest_mode(vcpu)))
+		return false;
+	return has_deliverable(vcpu, apic);
 }
 
 /*

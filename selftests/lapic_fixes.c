@@ -366,6 +366,7 @@ static void word_guest(uint64_t arg)
 TEST(task_priority_in_memory_becomes_that_of_the_apic)
 {
 	struct kvm_vapic_addr address = { .vapic_addr = PAGE_ADDRESS + WORD_OFFSET };
+	const volatile uint32_t *word = (const volatile uint32_t *)(page + WORD_OFFSET);
 	struct kvm_lapic_state lapic;
 	struct vm *vm;
 
@@ -378,11 +379,14 @@ TEST(task_priority_in_memory_becomes_that_of_the_apic)
 	vcpu_ioctl(&vm->vcpus[0], KVM_GET_LAPIC, &lapic);
 	EXPECT_EQ(0x50, lapic_read(&lapic, APIC_TPR));
 	EXPECT_EQ(0x50, lapic_read(&lapic, APIC_PPR));
-	/* And out again. */
-	lapic_write(&lapic, APIC_TPR, 0x20);
+	/* And out again, with what is in service and what waits. */
+	lapic_write(&lapic, APIC_TPR, 0x61);
+	lapic_set(&lapic, APIC_ISR, 0x35, true);
+	lapic_set(&lapic, APIC_IRR, 0x46, true);
+	lapic_set(&lapic, APIC_IRR, VECTOR, true);
 	vcpu_ioctl(&vm->vcpus[0], KVM_SET_LAPIC, &lapic);
 	vcpu_resume(&vm->vcpus[0]);
-	vm_wait(vm, page[WORD_OFFSET] == 0x20, "the guest sees its new priority");
+	vm_wait(vm, *word == (VECTOR << 24 | 0x3061), "the guest sees the priorities");
 	roles_finish(vm);
 }
 

@@ -24,7 +24,7 @@ def has_apicv():
 
 
 # Functions of kvm that are redirected, on either vendor's processors.
-COMMON_FUNCTIONS = 11
+COMMON_FUNCTIONS = 13
 
 
 @dataclasses.dataclass

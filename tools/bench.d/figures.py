@@ -17,6 +17,7 @@ import json
 APIC_STEPS = {
     "has_interrupt": "is an interrupt pending? (none is)",
     "injectable": "is one for KVM to inject? (none is)",
+    "sync_to_vapic": "is the guest's memory to be told? (no)",
     "save": "APIC state saved",
     "restore": "APIC state restored",
     "toggle": "acceleration off + on",

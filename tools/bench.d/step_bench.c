@@ -69,6 +69,7 @@ static void own_steps(uint32_t count)
 		{"block", PATHBENCH_BLOCK, true, false},
 		{"has_interrupt", PATHBENCH_HAS_INTERRUPT, true, true},
 		{"injectable", PATHBENCH_INJECTABLE, true, true},
+		{"sync_to_vapic", PATHBENCH_SYNC_TO_VAPIC, true, true},
 		{"save", PATHBENCH_SAVE, true, true},
 		{"restore", PATHBENCH_RESTORE, true, true},
 		{"toggle", PATHBENCH_TOGGLE, true, true},

@@ -42,6 +42,7 @@ static struct static_call_key *key_sync, *key_bitmap;
 static wakeup_handler *handler_place;
 
 static state_function get_state, set_state;
+static vcpu_op sync_to_vapic;
 
 /* The function that a static call goes to now; NULL if to none. */
 static void *target_of(const struct static_call_key *key)
@@ -137,6 +138,18 @@ static u64 ask(struct kvm_vcpu *vcpu, int (*question)(struct kvm_vcpu *vcpu))
 	vcpu_load(vcpu);
 	start = rdtsc_ordered();
 	question(vcpu);
+	end = rdtsc_ordered();
+	vcpu_put(vcpu);
+	return end - start;
+}
+
+static u64 sync_guest(struct kvm_vcpu *vcpu)
+{
+	u64 start, end;
+
+	vcpu_load(vcpu);
+	start = rdtsc_ordered();
+	sync_to_vapic(vcpu);
 	end = rdtsc_ordered();
 	vcpu_put(vcpu);
 	return end - start;
@@ -344,6 +357,9 @@ static u64 measure(struct kvm_vcpu *vcpu, const struct pathbench_request *reques
 	case PATHBENCH_INJECTABLE:
 		ticks = ask(vcpu, kvm_cpu_has_injectable_intr);
 		break;
+	case PATHBENCH_SYNC_TO_VAPIC:
+		ticks = sync_guest(vcpu);
+		break;
 	case PATHBENCH_SLEEP:
 		ticks = sleep_wake(vcpu);
 		break;
@@ -463,8 +479,9 @@ static int find_keys(void)
 	handler_place = (void *)lookup("kvm_posted_intr_wakeup_handler");
 	get_state = (void *)lookup("kvm_apic_get_state");
 	set_state = (void *)lookup("kvm_apic_set_state");
+	sync_to_vapic = (void *)lookup("kvm_lapic_sync_to_vapic");
 	if (!key_blocking || !key_unblocking || !key_deliver || !key_sync || !key_bitmap ||
-	    !get_state || !set_state)
+	    !get_state || !set_state || !sync_to_vapic)
 		return -ENOENT;
 	return 0;
 }

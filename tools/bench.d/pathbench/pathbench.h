@@ -26,6 +26,7 @@ enum pathbench_path {
 	/* The state of the vCPU's APIC: */
 	PATHBENCH_HAS_INTERRUPT, /* is an interrupt pending, before a sleep? */
 	PATHBENCH_INJECTABLE,	 /* is one for KVM to inject, before an entry? */
+	PATHBENCH_SYNC_TO_VAPIC, /* tell the guest in its memory; nothing is to be told */
 	PATHBENCH_SAVE,		 /* KVM_GET_LAPIC, without what is copied for it */
 	PATHBENCH_RESTORE,	 /* KVM_SET_LAPIC, likewise, of the same state */
 	PATHBENCH_TOGGLE,	 /* acceleration goes off and on */
