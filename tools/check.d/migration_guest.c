@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What the Linux guest of `migration` does, round after round, and says on standard output:
- * hackbench, and with a higher priority a thread on each CPU that makes the other flush its
- * TLB, for which Linux sends an IPI and waits until it was handled, and naps in between.
+ * hackbench, and with a higher priority a thread on each CPU. They make each other's CPU
+ * flush its TLB, for which Linux sends an IPI and waits until it was handled. In every second
+ * round both nap in between, so that the CPUs become idle; in the others one CPU flushes and the
+ * other spins.
  *
- * A lost IPI of these stops the sender, unless the other CPU becomes idle meanwhile, and a lost
- * tick stops that CPU's nap. What Linux mends by itself cannot be seen here: an IPI that only
- * says that a task woke up. lapic_restore of the selftests accounts for every interrupt.
+ * One of these IPIs that is lost stops the sender for ever if the other CPU spins; if it becomes
+ * idle, Linux may notice then. A lost tick stops the next nap on that CPU. What Linux mends by
+ * itself cannot be seen here: an IPI that only says that a task woke up. lapic_restore of the
+ * selftests accounts for every interrupt.
  *
  *   round N          the Nth is over
  *   kernel: TEXT     what the kernel complained of meanwhile
@@ -37,6 +40,12 @@
 #define NS_PER_S	1000000000
 /* Priorities of kernel messages below this one are complaints; KERN_NOTICE and on are not. */
 #define COMPLAINTS	5
+
+/* What a thread does on its CPU. */
+struct role {
+	size_t cpu;
+	bool flushes, naps;
+};
 
 static atomic_bool over;
 
@@ -69,27 +78,37 @@ static void nap(int64_t ns)
 	nanosleep(&time, NULL);
 }
 
-static void *flusher(void *arg)
+static void take_place(size_t number)
 {
-	int64_t begun;
 	cpu_set_t cpu;
-	char *page;
 
 	CPU_ZERO(&cpu);
-	CPU_SET((size_t)arg, &cpu);
+	CPU_SET(number, &cpu);
 	if (sched_setaffinity(0, sizeof(cpu), &cpu))
 		fail("sched_setaffinity");
 	if (setpriority(PRIO_PROCESS, 0, PRIORITY))
 		fail("setpriority");
+}
+
+static void *play(void *arg)
+{
+	const struct role *role = arg;
+	int64_t begun;
+	char *page;
+
+	take_place(role->cpu);
 	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		fail("mmap");
 	while (!over) {
+		if (!role->flushes)
+			continue;
 		begun = now_ns();
 		for (unsigned int i = 0; i < FLUSHES_PER_NAP; i++)
 			flush_all_tlbs(page);
 		/* However long an IPI takes here, half of the time is hackbench's. */
-		nap(now_ns() - begun);
+		if (role->naps)
+			nap(now_ns() - begun);
 	}
 	munmap(page, PAGE);
 	return NULL;
@@ -125,16 +144,20 @@ static void show_complaints(int log)
 	}
 }
 
-static void do_round(char **hackbench)
+static void do_round(unsigned int round, char **hackbench)
 {
+	bool naps = round % 2 == 0;
+	struct role roles[CPUS];
 	pthread_t threads[CPUS];
 	pid_t pid = start(hackbench);
 	int status;
 
 	over = false;
-	for (size_t i = 0; i < CPUS; i++)
-		if (pthread_create(&threads[i], NULL, flusher, (void *)i))
+	for (size_t i = 0; i < CPUS; i++) {
+		roles[i] = (struct role){ i, naps || round / 2 % CPUS == i, naps };
+		if (pthread_create(&threads[i], NULL, play, &roles[i]))
 			fail("pthread_create");
+	}
 	if (waitpid(pid, &status, 0) != pid || status)
 		fail("hackbench");
 	over = true;
@@ -152,7 +175,7 @@ int main(int argc, char **argv)
 	if (log < 0 || lseek(log, 0, SEEK_END))
 		fail("/dev/kmsg");
 	for (unsigned int round = 1;; round++) {
-		do_round(argv + 1);
+		do_round(round, argv + 1);
 		show_complaints(log);
 		printf("round %u\n", round);
 	}
