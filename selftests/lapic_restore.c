@@ -1052,9 +1052,10 @@ TEST(image_decides_whether_a_tick_of_the_rtc_is_outstanding)
 	route_rtc(vm, OURS_VECTOR);
 	vcpu_pause(vcpu);
 	EXPECT_TRUE(tick_rtc(vm));
-	EXPECT_FALSE(tick_rtc(vm));
+	/* Gets it into the IRR; KVM takes one that is only posted for one that is over. */
 	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &with);
 	EXPECT_TRUE(lapic_bit(&with, APIC_IRR, OURS_VECTOR));
+	EXPECT_FALSE(tick_rtc(vm));
 	without = with;
 	lapic_set(&without, APIC_IRR, OURS_VECTOR, false);
 	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &without);
