@@ -29,22 +29,21 @@ kernel_check_series()
 }
 
 # Name of the image package of SERIES that Debian ships today. ABI numbers come
-# and go, so ask the package that points at the current one: that of
-# backports, else the one Debian's security archive keeps for the series.
+# and go, so ask the packages that point at the current one, in backports and in
+# the security archive, and take the newest: either may be behind the other.
 kernel_image_package()
 {
-	local series=$1 meta image
-	for meta in linux-image-amd64/bookworm-backports "linux-image-$series-amd64"; do
-		image=$(debian_apt apt-cache show --no-all-versions "$meta" 2>/dev/null |
-			sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' | head -n 1)
-		case $image in
-		linux-image-"$series".*)
-			echo "$image"
-			return
-			;;
-		esac
-	done
-	die "Debian 12 offers no kernel $series today (looked in backports and security)"
+	local series=$1 meta newest
+	newest=$(
+		for meta in linux-image-amd64/bookworm-backports "linux-image-$series-amd64"; do
+			debian_apt apt-cache show --no-all-versions "$meta" 2>/dev/null |
+				sed -n "s/^Depends: \\(linux-image-${series//./\\.}\\.[^ ,]*\\).*/\\1/p" |
+				head -n 1
+		done | sort -V | tail -n 1
+	)
+	[ -n "$newest" ] ||
+		die "Debian 12 offers no kernel $series today (looked in backports and security)"
+	echo "$newest"
 }
 
 kernel_unpack()
