@@ -60,16 +60,40 @@ private:
 		}
 	}
 
-	void visit_logical(std::uint32_t first, std::uint32_t bits)
+	void visit_logical(std::uint32_t first, std::uint8_t bits)
 	{
-		for (; bits; bits &= bits - 1) {
+		GuestApicId named[8];
+		unsigned count = 0;
+
+		for (std::uint32_t left = bits; left; left &= left - 1) {
 			const std::uint32_t index =
-				first + static_cast<std::uint32_t>(__builtin_ctz(bits));
-			const LogicalIdEntry entry = vm_.logical->entries[index].load();
+				first + static_cast<std::uint32_t>(__builtin_ctz(left));
+			const LogicalIdEntry entry = vm_.logical->entries[index].load_first();
 
 			if (entry.get(LogicalIdEntry::kValid))
-				visit(entry.get(LogicalIdEntry::kGuestApicId));
+				named[count++] = entry.get(LogicalIdEntry::kGuestApicId);
 		}
+		// Hardware may have read the table before a change, and set the IRR of somebody
+		// who is in it no more. To visit a vCPU without need costs it a little time.
+		if (logical_table_changed())
+			return visit_everybody(true);
+		for (unsigned i = 0; i < count; ++i)
+			visit(named[i]);
+	}
+
+	// Whether the table changed since the sender last asked, or is changing. With "no",
+	// nobody has begun to change it from then until now, and all who had were done.
+	// Ordering: LogicalChange in tables.cpp.
+	bool logical_table_changed()
+	{
+		const std::uint32_t done = __atomic_load_n(&vm_.logical_done, __ATOMIC_ACQUIRE);
+		const std::uint32_t begun = __atomic_load_n(&vm_.logical_begun, __ATOMIC_RELAXED);
+
+		if (begun == done && begun == sender_.logical_seen)
+			return false;
+		if (begun == done)
+			sender_.logical_seen = begun;
+		return true;
 	}
 
 	void visit(GuestApicId id)

@@ -200,7 +200,7 @@ void vapic_svm_set_virtual_apic_mode(struct kvm_vcpu *vcpu)
 
 	if (!ours)
 		return;
-	/* LDR and DFR may have changed unseen while AVIC was off. */
+	/* Acceleration or the mode decides too, and LDR and DFR may have changed unseen. */
 	vapic_avic_vcpu_sync_logical(vapic_core(ours), vapic_x2apic_mode(vcpu));
 	vapic_hook_avic_init_vmcb(svm, vapic_vmcb01(svm));
 }
@@ -213,12 +213,13 @@ void vapic_svm_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
 	if (!ours)
 		return;
 	lockdep_assert_preemption_disabled();
-	vapic_svm_set_virtual_apic_mode(vcpu);
 	if (vapic_apicv_active(vcpu->arch.apic)) {
 		vapic_avic_vcpu_activate(vapic_core(ours));
+		vapic_svm_set_virtual_apic_mode(vcpu);
 		vapic_avic_vcpu_load(vapic_core(ours), kvm_cpu_get_apicid(vcpu->cpu));
 	} else {
 		vapic_avic_vcpu_deactivate(vapic_core(ours));
+		vapic_svm_set_virtual_apic_mode(vcpu);
 	}
 }
 

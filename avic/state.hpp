@@ -64,6 +64,10 @@ struct alignas(VAPIC_CORE_ALIGN) vapic_avic_vm {
 	// that did not exist when the IPI was sent.
 	std::uint32_t id_end;
 
+	// Changes of the logical table, begun and done so far: equal while nobody is at it.
+	std::uint32_t logical_begun;
+	std::uint32_t logical_done;
+
 	// By guest APIC ID; each byte has the vCPU's own task as only writer.
 	alignas(VAPIC_CORE_ALIGN)
 		vapic::hw::Slot<vapic::avic::Attention> attention[vapic::avic::kIds];
@@ -88,6 +92,10 @@ struct alignas(VAPIC_CORE_ALIGN) vapic_avic_vcpu {
 	// Written with the vCPU's mutex held.
 	std::uint32_t logical_index;
 	bool retired;
+
+	// The VM's logical_begun when this vCPU last looked for whom its hardware had meant.
+	// Only the vCPU's own task uses it.
+	std::uint32_t logical_seen;
 
 	vapic::avic::Counter ipi_exits[5];
 	vapic::avic::Counter ipi_woken;

@@ -24,6 +24,29 @@ LogicalIdEntry logical_entry(const vapic_avic_vcpu &vcpu)
 		.with(LogicalIdEntry::kValid, true);
 }
 
+// ORDERING logical-change
+//   writers:  every vCPU of the VM, around each change of the logical table
+//   order:    begun is counted before the table changes, done after it, all locked
+//   pairs:    Round::visit_logical(), which reads the table, then done, then begun
+//   barrier:  here
+//   if lost:  an IPI that hardware delivered by the table as it was wakes the vCPUs that
+//             are in the table now, and the one with the interrupt sleeps on
+//   checked:  ipi_test (a table that changed meanwhile)
+class LogicalChange {
+public:
+	explicit LogicalChange(vapic_avic_vm &vm) : vm_(vm)
+	{
+		__atomic_fetch_add(&vm_.logical_begun, 1, __ATOMIC_SEQ_CST);
+	}
+	~LogicalChange() { __atomic_fetch_add(&vm_.logical_done, 1, __ATOMIC_SEQ_CST); }
+
+	LogicalChange(const LogicalChange &) = delete;
+	LogicalChange &operator=(const LogicalChange &) = delete;
+
+private:
+	vapic_avic_vm &vm_;
+};
+
 // ORDERING logical-entry
 //   writers:  every vCPU of the VM, for the entry its LDR names: two of them when a
 //             guest gives two vCPUs one logical ID
@@ -37,6 +60,8 @@ void withdraw(vapic_avic_vcpu &vcpu)
 {
 	if (vcpu.logical_index == lapic::kNoLogicalIndex)
 		return;
+
+	const LogicalChange change(*vcpu.vm);
 
 	// Failure: another vCPU has taken the index over, and the entry is its own now.
 	static_cast<void>(vcpu.vm->logical->entries[vcpu.logical_index].try_replace(
@@ -133,16 +158,26 @@ void vapic_avic_vcpu_sync_logical(vapic_avic_vcpu *vcpu, bool x2apic)
 {
 	const Ldr ldr{vcpu->regs->read(ApicRegister::kLdr)};
 	const Dfr dfr{vcpu->regs->read(ApicRegister::kDfr)};
-	const std::uint32_t index = x2apic ? lapic::kNoLogicalIndex :
-					     lapic::logical_index(ldr, dfr);
+	// A guest that moves an inactive vCPU's logical ID has KVM do it, unseen here: the entry
+	// would name the wrong vCPU to a sender that becomes active before this one does.
+	const bool inactive = vcpu->attention->load().get(Attention::kInactive);
+	const std::uint32_t index = x2apic || inactive ? lapic::kNoLogicalIndex :
+							 lapic::logical_index(ldr, dfr);
 
 	if (index != vcpu->logical_index)
 		withdraw(*vcpu);
 	if (index == lapic::kNoLogicalIndex)
 		return;
 
-	// Written even if the index is the same: another vCPU may have had it meanwhile
-	// and moved on, which left the entry empty.
-	vcpu->vm->logical->entries[index].publish(logical_entry(*vcpu));
+	Slot<LogicalIdEntry> &slot = vcpu->vm->logical->entries[index];
+
 	vcpu->logical_index = index;
+	// With the same index too: another vCPU may have had it meanwhile and moved on, which
+	// left the entry empty.
+	if (slot.load() == logical_entry(*vcpu))
+		return;
+
+	const LogicalChange change(*vcpu->vm);
+
+	slot.publish(logical_entry(*vcpu));
 }

@@ -98,9 +98,10 @@ void vapic_avic_vcpu_deactivate(struct vapic_avic_vcpu *vcpu);
 bool vapic_avic_vcpu_must_wake(const struct vapic_avic_vcpu *vcpu);
 
 /*
- * Bring the logical table in line with the LDR and DFR of the register page. In
- * x2APIC mode (@x2apic) the vCPU has no entry. By the vCPU's own task, or with its
- * mutex held.
+ * Bring the logical table in line with the LDR and DFR of the register page, after
+ * either changes and after activate and deactivate. In x2APIC mode (@x2apic) and
+ * while it is inactive the vCPU has no entry. By the vCPU's own task, or with its mutex
+ * held.
  */
 void vapic_avic_vcpu_sync_logical(struct vapic_avic_vcpu *vcpu, bool x2apic);
 

@@ -111,6 +111,11 @@ protected:
 	bool hidden() const { return std::get<0>(GetParam()); }
 	bool visit_all() const { return std::get<1>(GetParam()); }
 
+	bool active(unsigned i) const
+	{
+		return states[i] == State::kAwake || states[i] == State::kAsleep;
+	}
+
 	// What the host must hear of vCPU `i` if it is a destination; nothing if absent.
 	std::optional<vapic_ipi_target> told(unsigned i) const
 	{
@@ -156,6 +161,9 @@ protected:
 		ASSERT_EQ(after.ipi_woken - before.ipi_woken, asleep);
 		ASSERT_EQ(after.ipi_inactive - before.ipi_inactive, inactive);
 	}
+
+	// The table has changed: hardware may have meant anybody. After that it is as it was.
+	void table_settles() { expect(icr(0x01, 0x41 | kLogicalMode), everybody()); }
 
 	static std::set<unsigned> everybody() { return {0, 1, 2, 3, 4, 5, 6, 7}; }
 
@@ -207,11 +215,12 @@ TEST_P(Destinations, FlatLogicalReachesWhoHasABitInCommon)
 		vcpus[i]->set_ldr(1u << i);
 		vapic_avic_vcpu_sync_logical(vcpus[i]->core(), false);
 	}
+	table_settles();
 	for (u32 dest = 0; dest < 255; ++dest) {
 		std::set<unsigned> to;
 
 		for (unsigned i = 0; i < 8; ++i)
-			if (dest >> i & 1)
+			if (dest >> i & 1 && active(i))
 				to.insert(i);
 		expect(icr(dest, 0x41 | kLogicalMode), to);
 	}
@@ -226,17 +235,54 @@ TEST_P(Destinations, ClusterLogicalReachesItsClusterAlone)
 		vcpus[i]->set_ldr(ldrs[i]);
 		vapic_avic_vcpu_sync_logical(vcpus[i]->core(), false);
 	}
+	table_settles();
 	for (u32 dest = 0; dest < 0xf0; ++dest) {
 		std::set<unsigned> to;
 
 		for (unsigned i = 0; i < 8; ++i)
-			if (ldrs[i] / 16 == dest / 16 && (ldrs[i] & dest & 15))
+			if (ldrs[i] / 16 == dest / 16 && (ldrs[i] & dest & 15) && active(i))
 				to.insert(i);
 		expect(icr(dest, 0x41 | kLogicalMode), to);
 	}
 	// Members of every cluster: everybody is looked at, which wakes too many at worst.
 	for (u32 dest = 0xf0; dest <= 0xff; ++dest)
 		expect(icr(dest, 0x41 | kLogicalMode), everybody());
+}
+
+// Hardware set the IRR of a vCPU that left the table before the sender's exit was handled.
+TEST_P(Destinations, VcpuThatLeftTheLogicalTableMeanwhileIsNotMissed)
+{
+	const u32 bit = 0x10;
+	const u64 sent = icr(bit, 0x41 | kLogicalMode);
+	Vcpu &leaves = *vcpus[4], &comes = *vcpus[5];
+
+	ASSERT_TRUE(active(4) && active(5));
+	leaves.set_ldr(bit);
+	vapic_avic_vcpu_sync_logical(leaves.core(), false);
+	table_settles();
+	expect(sent, {4});
+
+	// By a new ID.
+	leaves.set_ldr(0);
+	vapic_avic_vcpu_sync_logical(leaves.core(), false);
+	expect(sent, everybody());
+	expect(sent, {});
+
+	// Because another has it now.
+	leaves.set_ldr(bit);
+	vapic_avic_vcpu_sync_logical(leaves.core(), false);
+	table_settles();
+	comes.set_ldr(bit);
+	vapic_avic_vcpu_sync_logical(comes.core(), false);
+	expect(sent, everybody());
+	expect(sent, {5});
+
+	// Because it is inactive.
+	vapic_avic_vcpu_deactivate(comes.core());
+	vapic_avic_vcpu_sync_logical(comes.core(), false);
+	states[5] = State::kAsleepInactive;
+	expect(sent, everybody());
+	expect(sent, {});
 }
 
 TEST_P(Destinations, RetiredVcpuIsNotNamed)

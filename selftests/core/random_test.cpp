@@ -24,8 +24,10 @@ struct ModelVcpu {
 	std::optional<u32> host; // IsRunning and where
 	u32 ldr = 0;
 	bool flat = true;
+	bool x2apic = false;
 	bool has_index = false; // it claimed `index` when last synchronised
 	u32 index = 0;
+	u32 logical_seen = 0; // changes of the table at its last exit of a logical IPI
 	vapic_avic_counts counts = {};
 };
 
@@ -49,6 +51,7 @@ private:
 	void create();
 	void retire(ModelVcpu &v);
 	void load(ModelVcpu &v, u32 host);
+	void rename(ModelVcpu &v);
 	void synchronise(ModelVcpu &v);
 	void withdraw(ModelVcpu &v);
 	void send(ModelVcpu &v);
@@ -59,6 +62,7 @@ private:
 	Machine machine;
 	std::map<u32, ModelVcpu> alive;
 	std::map<u32, u32> logical; // index to ID
+	u32 logical_changes = 0;
 	std::vector<Vcpu *> retired;
 };
 
@@ -75,9 +79,12 @@ void Model::create()
 
 void Model::withdraw(ModelVcpu &v)
 {
-	if (v.has_index && logical.contains(v.index) && logical[v.index] == v.vcpu->id())
+	if (!v.has_index)
+		return;
+	if (logical.contains(v.index) && logical[v.index] == v.vcpu->id())
 		logical.erase(v.index);
 	v.has_index = false;
+	++logical_changes;
 }
 
 void Model::retire(ModelVcpu &v)
@@ -94,30 +101,39 @@ void Model::load(ModelVcpu &v, u32 host)
 		v.host = host;
 }
 
-void Model::synchronise(ModelVcpu &v)
+// LDR and DFR are written, and the mode is chosen.
+void Model::rename(ModelVcpu &v)
 {
 	static constexpr u32 kLdrs[] = {0, 0x01, 0x02, 0x04, 0x08, 0x10, 0x80, 0x03, 0x11, 0x12, 0xe4, 0xf1};
 
 	v.ldr = kLdrs[pick(12)];
 	v.flat = pick(2);
-
-	const bool x2apic = pick(6) == 0;
-
+	v.x2apic = pick(6) == 0;
 	v.vcpu->set_ldr(v.ldr);
 	v.vcpu->set_dfr(v.flat ? Machine::kFlat : Machine::kCluster);
-	vapic_avic_vcpu_sync_logical(v.vcpu->core(), x2apic);
-	withdraw(v);
-	if (x2apic)
-		return;
+}
+
+void Model::synchronise(ModelVcpu &v)
+{
+	std::optional<u32> index;
+
+	vapic_avic_vcpu_sync_logical(v.vcpu->core(), v.x2apic);
 	for (u32 i = 0; i < (v.flat ? 8u : 60u); ++i) {
 		const u32 id = v.flat ? 1u << i : i / 4 << 4 | 1u << i % 4;
 
-		if (id == v.ldr) {
-			v.has_index = true;
-			v.index = i;
-			logical[i] = v.vcpu->id();
-		}
+		if (id == v.ldr && v.active && !v.x2apic)
+			index = i;
 	}
+	if (v.has_index && index != v.index)
+		withdraw(v);
+	if (!index)
+		return;
+	v.has_index = true;
+	v.index = *index;
+	if (logical.contains(*index) && logical[*index] == v.vcpu->id())
+		return;
+	logical[*index] = v.vcpu->id();
+	++logical_changes;
 }
 
 void Model::send(ModelVcpu &v)
@@ -163,6 +179,11 @@ void Model::send(ModelVcpu &v)
 			if (v.flat ? as_id & dest : as_id / 16 == dest / 16 && (as_id & dest & 15))
 				to.insert(id);
 		}
+		// The table has changed since this sender's last such exit: everybody counts.
+		if (v.logical_seen != logical_changes)
+			for (const auto &[id, other] : alive)
+				to.insert(id);
+		v.logical_seen = logical_changes;
 	}
 
 	std::vector<fake_host::Target> expected;
@@ -249,15 +270,16 @@ void Model::step()
 	case 10:
 		vapic_avic_vcpu_activate(core);
 		v.active = true;
-		return;
+		return synchronise(v);
 	case 11:
 		if (pick(2))
 			return;
 		vapic_avic_vcpu_deactivate(core);
 		v.active = false;
 		v.host.reset();
-		return;
+		return synchronise(v);
 	case 12:
+		rename(v);
 		return synchronise(v);
 	case 13:
 		return access(v);

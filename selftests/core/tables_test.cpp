@@ -260,6 +260,23 @@ TEST_F(Logical, X2apicModeHasNoEntry)
 	EXPECT_THAT(entries(), testing::ElementsAre(testing::Pair(0, logical_entry(vcpu))));
 }
 
+TEST_F(Logical, InactiveVcpuHasNoEntry)
+{
+	Vcpu &vcpu = machine.add_active(3);
+
+	set(vcpu, 0x01, Machine::kFlat);
+	ASSERT_EQ(entries().size(), 1u);
+	vapic_avic_vcpu_deactivate(vcpu.core());
+	vapic_avic_vcpu_sync_logical(vcpu.core(), false);
+	EXPECT_TRUE(entries().empty());
+	// KVM's emulation moves the ID; a state that user space restores is looked at.
+	set(vcpu, 0x04, Machine::kFlat);
+	EXPECT_TRUE(entries().empty());
+	vapic_avic_vcpu_activate(vcpu.core());
+	vapic_avic_vcpu_sync_logical(vcpu.core(), false);
+	EXPECT_THAT(entries(), testing::ElementsAre(testing::Pair(2, logical_entry(vcpu))));
+}
+
 TEST_F(Logical, ClusterFifteenAndSeveralBitsHaveNoEntry)
 {
 	Vcpu &vcpu = machine.add_active(3);

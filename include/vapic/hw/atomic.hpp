@@ -22,6 +22,9 @@ public:
 	// No order. For a word this CPU owns, or a snapshot for try_replace().
 	[[nodiscard]] W load() const { return W{__atomic_load_n(&raw_, __ATOMIC_RELAXED)}; }
 
+	// No later read is earlier than this one.
+	[[nodiscard]] W load_first() const { return W{__atomic_load_n(&raw_, __ATOMIC_ACQUIRE)}; }
+
 	// All earlier writes are visible before the new word is.
 	void publish(W word) { __atomic_store_n(&raw_, word.raw(), __ATOMIC_RELEASE); }
 
