@@ -254,7 +254,7 @@ static void print_where_it_is(struct vm *vm)
 
 static void print_lost(struct vm *vm)
 {
-	print_progress("an IPI is lost");
+	print_progress("lost");
 	print_status();
 	print_where_it_is(vm);
 }
@@ -279,7 +279,7 @@ static unsigned int watch(struct vm *vm)
 			since = now;
 			reported = false;
 		} else if (!reported && now - since > LATE_US) {
-			print_progress("an IPI is late");
+			print_progress("late");
 			print_status();
 			late++;
 			reported = true;
