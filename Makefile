@@ -38,12 +38,17 @@ endif
 
 KVER = $(shell cat $(KDIR)/include/config/kernel.release)
 KMODDIR ?= /lib/modules/$(KVER)/kernel/arch/x86/kvm
-VMLINUX ?= $(firstword $(wildcard $(KDIR)/vmlinux /sys/kernel/btf/vmlinux))
+
+# BTF of the kernel built for: the headers', or the running kernel's if it is that one.
+running-btf = $(if $(filter $(shell uname -r),$(KVER)),/sys/kernel/btf/vmlinux)
+VMLINUX ?= $(firstword $(wildcard $(KDIR)/vmlinux $(running-btf)))
+btf = $(or $(wildcard $(VMLINUX)),$(error no BTF of $(KVER): $(KDIR)/vmlinux is missing, and that \
+	kernel does not run; say VMLINUX=))
 
 all: module
 
 module: $(addprefix $(BUILD)/kvm/,kvm.ko kvm-amd.ko kvm-intel.ko)
-	+@tools/build-module $(KDIR) $(CURDIR) VMLINUX=$(VMLINUX) KMODDIR=$(CURDIR)/$(BUILD)/kvm
+	+@tools/build-module $(KDIR) $(CURDIR) VMLINUX=$(btf) KMODDIR=$(CURDIR)/$(BUILD)/kvm
 	@tools/gate vapic.ko vapic.o
 
 # The KVM modules as the build wants them: plain, whatever the distribution ships.
