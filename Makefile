@@ -38,13 +38,20 @@ endif
 
 KVER = $(shell cat $(KDIR)/include/config/kernel.release)
 KMODDIR ?= /lib/modules/$(KVER)/kernel/arch/x86/kvm
-VMLINUX ?= $(firstword $(wildcard $(KDIR)/vmlinux /sys/kernel/btf/vmlinux))
+
+# BTF of the kernel built for: the headers', or the running kernel's if it is that one.
+running-btf = $(if $(filter $(shell uname -r),$(KVER)),/sys/kernel/btf/vmlinux)
+VMLINUX ?= $(firstword $(wildcard $(KDIR)/vmlinux $(running-btf)))
+btf = $(or $(wildcard $(VMLINUX)),$(error no BTF of $(KVER): $(KDIR)/vmlinux is missing, and that \
+	kernel does not run; say VMLINUX=))
 
 all: module
 
 module: $(addprefix $(BUILD)/kvm/,kvm.ko kvm-amd.ko kvm-intel.ko)
-	+@tools/build-module $(KDIR) $(CURDIR) VMLINUX=$(VMLINUX) KMODDIR=$(CURDIR)/$(BUILD)/kvm
+	@[ -x /usr/bin/python3 ] || { echo 'no /usr/bin/python3: apt install python3-pyelftools' >&2; exit 1; }
+	+@tools/build-module $(KDIR) $(CURDIR) VMLINUX=$(btf) KMODDIR=$(CURDIR)/$(BUILD)/kvm
 	@tools/gate vapic.ko vapic.o
+	@cat takeover/generated/audit.txt >&2
 
 # The KVM modules as the build wants them: plain, whatever the distribution ships.
 $(BUILD)/kvm/%.ko: FORCE

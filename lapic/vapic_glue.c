@@ -42,7 +42,7 @@ static __always_inline void __user *place_of(struct kvm *kvm, const struct gfn_t
 static void take_pv_eoi(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
 {
 	struct gfn_to_hva_cache *cache = &vcpu->arch.pv_eoi.data;
-	static const u8 none;
+	static u8 none;
 	u8 flag;
 	int vector;
 
@@ -86,7 +86,7 @@ void vapic_hook_kvm_lapic_sync_from_vapic(struct kvm_vcpu *vcpu)
  */
 static void offer_pv_eoi(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
 {
-	static const u8 offered = KVM_PV_EOI_ENABLED;
+	static u8 offered = KVM_PV_EOI_ENABLED;
 	int vector = vapic_apic(apic, highest_isr_cache, int);
 
 	if (vapic_apic(apic, irr_pending, bool) || vector < 0 ||

@@ -210,6 +210,8 @@ def loads_and_restores_exactly():
     changed = kernel_state.differences(before, picture())
     for what in ("kvm: code", f"{vendor.module}: code", "kvm: kvm_x86_ops", "ftrace"):
         check(any(line.startswith(what) for line in changed), f"{what} did not change")
+    check_equal(kernel_state.read("/sys/kernel/vapic/audit"),
+                f"audited for {os.uname().release}\n", "audit")
     states = kernel_state.read("/sys/kernel/vapic/takeover").splitlines()
     check_equal(len(states), vendor.functions + vendor.ops, "entries in takeover")
     check(all(line.endswith(" ours") for line in states), str(states))
