@@ -264,9 +264,10 @@ def refuses_unknown_value():
 
 def refuses_parameters_of_the_other_vendor():
     for name in vendor.foreign:
-        check_refused(errno.EINVAL,
-                      rf"{name} is not for this vendor's processors: use {vendor.switch}",
-                      f"{name}=1")
+        for value in ("=1", "=0", "=n", ""):
+            check_refused(errno.EINVAL,
+                          rf"{name} is not for this vendor's processors: use {vendor.switch}",
+                          name + value)
 
 
 def refuses_without_stock_module():
