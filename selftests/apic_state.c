@@ -216,6 +216,36 @@ TEST(x2apic_guest_gets_every_ipi)
 	run_x2apic(_metadata, 1);
 }
 
+/* Writes where the xAPIC's registers would be, which is a device of the host's, or memory. */
+static void xapic_writer(uint64_t arg)
+{
+	(void)arg;
+	apic_write(APIC_TPR, 0x20);
+	mmio_write32(APIC_BASE_ADDR + APIC_TPR, 0xf0);
+	GUEST_ASSERT_EQ(apic_read(APIC_TPR), 0x20);
+	GUEST_ASSERT_EQ(read_cr8(), 2);
+	apic_write(APIC_TPR, 0);
+}
+
+static bool take_mmio(struct vcpu *vcpu)
+{
+	return vcpu->run->exit_reason == KVM_EXIT_MMIO;
+}
+
+TEST(x2apic_guest_has_no_xapic_page)
+{
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	begin();
+	vm = vm_create(VM_X2APIC);
+	vm->on_exit = take_mmio;
+	vm_add_vcpu(vm, 0, xapic_writer, 0);
+	vm_start(vm);
+	vm_join(vm);
+	vm_destroy(vm);
+}
+
 static void switching_sender(uint64_t count)
 {
 	irq_enable();

@@ -50,15 +50,19 @@ static int check_module(void)
 static bool stock_allow_x2apic;
 
 /*
- * Without x2AVIC a guest in x2APIC mode still gets its interrupts by doorbell, which
- * KVM rules out unless told.  Stock says so itself, but only when it enables AVIC.
+ * vapic does not use x2AVIC: a guest in x2APIC mode gets its interrupts by doorbell and KVM
+ * emulates its accesses.  That needs telling, whatever kvm_amd was loaded with: KVM then
+ * takes the xAPIC page out of such a guest's memory, where hardware would redirect accesses
+ * to the registers.  Stock says so only if it was loaded with avic=1 and the processor has no
+ * x2AVIC.  Its x2avic_enabled may stay set meanwhile: all that read it are replaced, or
+ * called only by what is.
  */
 static void switch_on(void)
 {
 	bool *allow = &vapic_data(kvm_x86_ops).allow_apicv_in_x2apic_without_x2apic_virtualization;
 
 	stock_allow_x2apic = *allow;
-	WRITE_ONCE(*allow, !vapic_data(x2avic_enabled));
+	WRITE_ONCE(*allow, true);
 }
 
 static void switch_off(void)
