@@ -5,8 +5,8 @@
 #include <asm/cpufeature.h>
 
 #include "layout.h"
-#include "log.h"
 #include "params.h"
+#include "refuse.h"
 #include "svm_hooks.h"
 #include "symbols.h"
 #include "vendor.h"
@@ -31,20 +31,19 @@ static int wanted(bool *wanted)
 
 static int check_processor(void)
 {
-	if (boot_cpu_has(X86_FEATURE_AVIC))
-		return 0;
+	struct vapic_avic_host host;
 
-	vapic_err("this processor has no AVIC, or the firmware hides it\n");
-	return -ENODEV;
+	vapic_avic_host_facts(&host);
+	return vapic_refuse(vapic_avic_host_decision(&host));
 }
 
 static int check_module(void)
 {
-	if (vapic_data(npt_enabled))
-		return 0;
+	struct vapic_avic_host host;
 
-	vapic_err("nested paging is off, which AVIC needs: load kvm_amd with npt=1\n");
-	return -EOPNOTSUPP;
+	vapic_avic_host_facts(&host);
+	host.nested_paging = vapic_data(npt_enabled);
+	return vapic_refuse(vapic_avic_host_decision(&host));
 }
 
 static bool stock_allow_x2apic;

@@ -11,7 +11,6 @@
 
 #include <asm/irq_vectors.h>
 
-#include "../takeover/log.h"
 #include "../takeover/params.h"
 #include "../takeover/vmx_hooks.h"
 #include "glue.h"
@@ -20,11 +19,7 @@ bool vapic_vmx_ipiv;
 
 static struct kmem_cache *vcpu_cache;
 
-/*
- * What of APICv kvm_intel found at its own load; it leaves all of it out if a part is
- * missing, or if it runs on Hyper-V by an enlightened VMCS, whose fields are no VMCS.
- */
-static bool apicv_usable(void)
+bool vapic_vmx_apicv_usable(void)
 {
 	u32 secondary = SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
 
@@ -37,10 +32,6 @@ int vapic_vmx_load(void)
 {
 	int err;
 
-	if (!apicv_usable()) {
-		vapic_err("kvm_intel found no APICv with posted interrupts on this processor\n");
-		return -EOPNOTSUPP;
-	}
 	vapic_vmx_ipiv = vapic_param_on(VAPIC_ENABLE_IPIV) &&
 			 (vapic_vmcs_config(cpu_based_3rd_exec_ctrl, u64) & TERTIARY_EXEC_IPI_VIRT);
 
@@ -173,7 +164,7 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	struct pi_desc *descriptor;
 	int err;
 
-	if (vapic_irqchip_in_kernel(vcpu->kvm)) {
+	if (vapic_apicv_vcpu_decision(vapic_irqchip_in_kernel(vcpu->kvm)) == VAPIC_ACCELERATED) {
 		ours = vcpu_allocate();
 		if (!ours)
 			return -ENOMEM;
