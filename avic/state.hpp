@@ -23,6 +23,7 @@ public:
 
 	static constexpr At<bool, 0, 1> kAsleep{};   // blocked: wake it
 	static constexpr At<bool, 1, 1> kInactive{}; // not accelerated: kick it
+	static constexpr At<bool, 2, 1> kFar{};	     // no entry can name its CPU: look, kick
 };
 
 constexpr std::uint32_t kIds = hw::kMaxXapicId + 1;
@@ -81,8 +82,8 @@ struct alignas(VAPIC_CORE_ALIGN) vapic_avic_vcpu {
 	vapic::lapic::RegisterPage *regs;
 	void *host_vcpu;
 	vapic::hw::GuestApicId id;
-	vapic::hw::PhysicalIdEntry parked;   // the table entry of a vCPU that does not run
-	vapic::hw::PhysicalIdEntry resident; // of one that does, but for the CPU it is on
+	vapic::hw::PhysicalIdEntry parked;   // the table entry of a vCPU that is on no CPU
+	vapic::hw::PhysicalIdEntry resident; // of one that runs, but for the CPU it is on
 
 	// Index of the logical table entry that names this vCPU, or kNoLogicalIndex.
 	// Written with the vCPU's mutex held.
@@ -100,4 +101,5 @@ static_assert(offsetof(vapic_avic_vcpu, attention) == offsetof(vapic_hot_vcpu, a
 static_assert(offsetof(vapic_avic_vcpu, slot) == offsetof(vapic_hot_vcpu, entry));
 static_assert(vapic::avic::Attention::kAsleep.kMask == VAPIC_HOT_ASLEEP);
 static_assert(vapic::hw::PhysicalIdEntry::kHostApicId.kMask == VAPIC_HOT_HOST_ID);
+static_assert(vapic::hw::kNoHostApicId.raw() == VAPIC_HOT_NO_CPU);
 static_assert(static_cast<unsigned>(vapic::hw::ApicRegister::kIrr) == VAPIC_HOT_IRR);

@@ -83,10 +83,12 @@ bool vapic_avic_vcpu_init(vapic_avic_vcpu *vcpu, vapic_avic_vm *vm, void *host_v
 	vcpu->regs = static_cast<lapic::RegisterPage *>(regs);
 	vcpu->host_vcpu = host_vcpu;
 	vcpu->id = GuestApicId{id};
-	vcpu->parked = PhysicalIdEntry{}
-			       .with(PhysicalIdEntry::kBackingPage, frame(regs_pa))
-			       .with(PhysicalIdEntry::kValid, true);
-	vcpu->resident = vcpu->parked.with(PhysicalIdEntry::kIsRunning, !vm->hide_running);
+	vcpu->resident = PhysicalIdEntry{}
+				 .with(PhysicalIdEntry::kBackingPage, frame(regs_pa))
+				 .with(PhysicalIdEntry::kIsRunning, !vm->hide_running)
+				 .with(PhysicalIdEntry::kValid, true);
+	vcpu->parked = vcpu->resident.with(PhysicalIdEntry::kIsRunning, false)
+			       .with(PhysicalIdEntry::kHostApicId, kNoHostApicId);
 	vcpu->logical_index = lapic::kNoLogicalIndex;
 
 	// KVM looks for a duplicate ID only after it has made the vCPU, so two creations

@@ -77,7 +77,8 @@ void vapic_avic_vcpu_retire(struct vapic_avic_vcpu *vcpu);
  *      longer wake it.
  *
  * While a vCPU blocks, load and put change nothing that hardware sees. While it is
- * inactive, none of the four sets IsRunning.
+ * inactive, or on a CPU whose APIC ID no table entry can hold, none of the four sets
+ * IsRunning.
  */
 void vapic_avic_vcpu_load(struct vapic_avic_vcpu *vcpu, u32 host_id);
 void vapic_avic_vcpu_put(struct vapic_avic_vcpu *vcpu);

@@ -14,7 +14,7 @@ VAPIC_C_BEGIN
 /* How a destination was found. */
 enum vapic_ipi_target {
 	VAPIC_TARGET_AWAKE,    /* running or about to: nothing to do */
-	VAPIC_TARGET_UNSEEN,   /* as AWAKE, but IsRunning is hidden: ring it if in guest mode */
+	VAPIC_TARGET_UNSEEN,   /* as AWAKE, but IsRunning never shows: tell it if in guest mode */
 	VAPIC_TARGET_ASLEEP,   /* blocked: wake it */
 	VAPIC_TARGET_INACTIVE, /* not accelerated: make it look for interrupts, kick it */
 };

@@ -25,13 +25,13 @@ TEST(Decision, HasANameAndAReasonOfItsOwn)
 	std::set<std::string> reasons;
 
 	for (int i = 0; i < VAPIC_DECISIONS; ++i) {
-		const std::string name = vapic_decision_name(vapic_decision{i});
+		const std::string name = vapic_decision_name(static_cast<vapic_decision>(i));
 
 		// A value in a line of key=value.
 		EXPECT_EQ(name.find_first_of(" =,\n"), std::string::npos) << name;
 		EXPECT_FALSE(name.empty());
 		names.insert(name);
-		reasons.insert(vapic_decision_reason(vapic_decision{i}));
+		reasons.insert(vapic_decision_reason(static_cast<vapic_decision>(i)));
 	}
 	EXPECT_EQ(names.size(), std::size_t{VAPIC_DECISIONS});
 	EXPECT_EQ(reasons.size(), std::size_t{VAPIC_DECISIONS});

@@ -84,7 +84,7 @@ public:
 	u32 *logical() const { return static_cast<u32 *>(logical_.get()); }
 	u64 physical(u32 id) const { return physical()[id]; }
 	u32 logical(u32 index) const { return logical()[index]; }
-	// Attention byte: bit 0 asleep, bit 1 inactive.
+	// Attention byte: bit 0 asleep, bit 1 inactive, bit 2 far.
 	std::uint8_t *attention() const;
 
 private:
@@ -95,14 +95,16 @@ private:
 	std::vector<std::unique_ptr<Vcpu>> vcpus_;
 };
 
-// The entry of `vcpu` in the physical table, from the manual: valid, and not running
-// unless there is a host CPU.
+// The entry of `vcpu` in the physical table, from the manual: valid, and running on a host CPU
+// or not, in which case it says where the vCPU was last, or that it was nowhere.
 constexpr u64 kEntryValid = 0x8000000000000000ull;
 constexpr u64 kEntryRunning = 0x4000000000000000ull;
 
-inline u64 parked(const Vcpu &vcpu)
+constexpr u32 kNowhere = 0xfff;
+
+inline u64 parked(const Vcpu &vcpu, u32 host_id = kNowhere)
 {
-	return kEntryValid | vcpu.regs_pa();
+	return kEntryValid | vcpu.regs_pa() | host_id;
 }
 
 inline u64 running(const Vcpu &vcpu, u32 host_id)

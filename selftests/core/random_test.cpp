@@ -21,7 +21,9 @@ struct ModelVcpu {
 	Vcpu *vcpu;
 	bool active = false;
 	bool asleep = false;
-	std::optional<u32> host; // IsRunning and where
+	std::optional<u32> host;  // IsRunning and where
+	u32 last = kNowhere;      // where it was, if an entry can say so
+	bool far = false;	  // where it is no entry can say
 	u32 ldr = 0;
 	bool flat = true;
 	bool has_index = false; // it claimed `index` when last synchronised
@@ -90,7 +92,12 @@ void Model::retire(ModelVcpu &v)
 
 void Model::load(ModelVcpu &v, u32 host)
 {
-	if (v.active && !v.asleep)
+	if (!v.active || v.asleep)
+		return;
+	v.far = host >= kNowhere;
+	v.last = std::min(host, kNowhere);
+	v.host.reset();
+	if (!v.far)
 		v.host = host;
 }
 
@@ -174,7 +181,7 @@ void Model::send(ModelVcpu &v)
 			expected.push_back({t.vcpu->host(), low, VAPIC_TARGET_INACTIVE});
 		else if (t.asleep)
 			expected.push_back({t.vcpu->host(), low, VAPIC_TARGET_ASLEEP});
-		else if (machine.hide_running())
+		else if (machine.hide_running() || t.far)
 			expected.push_back({t.vcpu->host(), low, VAPIC_TARGET_UNSEEN});
 		else if (visit_all)
 			expected.push_back({t.vcpu->host(), low, VAPIC_TARGET_AWAKE});
@@ -224,7 +231,7 @@ void Model::step()
 
 	ModelVcpu &v = *any();
 	vapic_avic_vcpu *core = v.vcpu->core();
-	const u32 host = pick(0x1000);
+	const u32 host = pick(4) ? pick(0x1000) : 0xffe + pick(4);
 
 	switch (what) {
 	case 3:
@@ -277,10 +284,10 @@ void Model::check()
 		if (alive.contains(id)) {
 			const ModelVcpu &v = alive.at(id);
 
-			entry = v.host ? running(*v.vcpu, *v.host) : parked(*v.vcpu);
+			entry = v.host ? running(*v.vcpu, *v.host) : parked(*v.vcpu, v.last);
 			if (machine.hide_running())
 				entry &= ~kEntryRunning;
-			ASSERT_EQ(machine.attention()[id], v.asleep + 2 * !v.active) << id;
+			ASSERT_EQ(machine.attention()[id], v.asleep + 2 * !v.active + 4 * v.far) << id;
 			ASSERT_EQ(vapic_avic_vcpu_must_wake(v.vcpu->core()), v.asleep) << id;
 		}
 		ASSERT_EQ(machine.physical(id), entry) << id;

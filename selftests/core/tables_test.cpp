@@ -98,7 +98,7 @@ TEST(Creation, MisalignedRegisterPageIsReported)
 	EXPECT_TRUE(vapic_avic_vcpu_init(static_cast<vapic_avic_vcpu *>(object.get()),
 					 machine.core(), nullptr, 3, regs.get(), 0x12345010));
 	EXPECT_THAT(broken.take(), testing::ElementsAre(vapic::Broken::kMisalignedTable));
-	EXPECT_EQ(machine.physical(3), 0x8000000012345000ull);
+	EXPECT_EQ(machine.physical(3), 0x8000000012345fffull);
 }
 
 TEST(Retirement, ClearsBothEntriesOnce)

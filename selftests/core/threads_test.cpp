@@ -351,7 +351,7 @@ TEST(Creation, OfOneIdAtATimeHasOneWinner)
 				});
 		}
 		ASSERT_NE(made[0], made[1]);
-		EXPECT_EQ(machine.physical(7), kEntryValid | 0x100000u * (made[0] ? 1 : 2));
+		EXPECT_EQ(machine.physical(7), kEntryValid | kNowhere | 0x100000u * (made[0] ? 1 : 2));
 	}
 }
 
