@@ -45,7 +45,7 @@ struct vapic_vcpu {
 	struct vapic_vcpu_common common;
 	struct vapic_vm *vm;
 	enum vapic_decision never; /* why not, or VAPIC_ACCELERATED */
-	bool irq_window; /* counted in irq_windows; irq_window_lock */
+	bool irq_window;	   /* counted in irq_windows; irq_window_lock */
 } __aligned(VAPIC_CORE_ALIGN);
 
 /* Core's part of the object, right behind ours. */
@@ -73,8 +73,7 @@ static inline struct kvm_svm *to_kvm_svm(struct kvm *kvm)
 	vapic_field(to_kvm_svm(kvm), kvm_svm, avic_physical_id_table_page, struct vapic_vm *)
 
 /* NULL for a vCPU without a local APIC of KVM's. */
-#define vapic_listed_vcpu_of(svm)                                                                  \
-	vapic_field(svm, vcpu_svm, avic_backing_page, struct vapic_vcpu *)
+#define vapic_listed_vcpu_of(svm) vapic_field(svm, vcpu_svm, avic_backing_page, struct vapic_vcpu *)
 
 /* NULL for a vCPU that has no entry in the tables, which is never accelerated. */
 #define vapic_vcpu_of(svm) vapic_field(svm, vcpu_svm, avic_physical_id_cache, struct vapic_vcpu *)

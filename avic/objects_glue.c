@@ -12,6 +12,7 @@
 #include <asm/cpufeature.h>
 
 #include <vapic/eligibility.h>
+#include <vapic/host.h>
 
 #include "../takeover/svm_hooks.h"
 #include "../takeover/ops.h"
@@ -194,27 +195,37 @@ static void never_accelerate(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
 	 * not tell anybody about a broadcast that should have reached it.
 	 */
 	if (ours->never == VAPIC_ID_BEYOND_TABLE) {
-		pr_info_once(
-			"vapic: vCPU ID %d is beyond the AVIC table (%u): the VM runs without AVIC\n",
-			vcpu->vcpu_id, vapic_avic_max_id());
+		pr_info_once("vapic: vCPU ID %d is beyond the AVIC table (%u): the VM runs without "
+			     "AVIC\n",
+			     vcpu->vcpu_id, vapic_avic_max_id());
 		vapic_call(kvm_set_or_clear_apicv_inhibit)(vcpu->kvm, APICV_INHIBIT_REASON_DISABLED,
 							   true);
 	}
 }
 
-/* Enter the tables. False if another vCPU of this ID is there, which KVM finds in a moment. */
-static bool accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
+/*
+ * KVM looks for a vCPU of the same ID when this one is made, and then lets the world have it:
+ * all that is done with it from there on is done under its mutex, and nothing before.
+ */
+bool vapic_host_vcpu_stays(void *host_vcpu)
+{
+	struct kvm_vcpu *vcpu = host_vcpu;
+
+	return mutex_is_locked(&vcpu->mutex);
+}
+
+/* The vCPU enters the tables when it is loaded once KVM has accepted it. */
+static void accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 	void *regs = vapic_field(apic, kvm_lapic, regs, void *);
 
-	if (!vapic_avic_vcpu_init(vapic_core(vcpu), vcpu->vm->core, kvm_vcpu, kvm_vcpu->vcpu_id,
-				  regs, __sme_set(virt_to_phys(regs))))
-		return false;
+	/* The ID fits: that was decided. */
+	WARN_ON_ONCE(!vapic_avic_vcpu_init(vapic_core(vcpu), vcpu->vm->core, kvm_vcpu,
+					   kvm_vcpu->vcpu_id, regs, __sme_set(virt_to_phys(regs))));
 	if (vapic_apicv_active(apic))
 		vapic_avic_vcpu_activate(vapic_core(vcpu));
 	vapic_vcpu_of(to_svm(kvm_vcpu)) = vcpu;
-	return true;
 }
 
 int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)
@@ -247,13 +258,10 @@ int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)
 	vcpu->vm = vapic_vm_of(kvm);
 	vcpu->never = decision;
 
-	if (decision != VAPIC_ACCELERATED) {
+	if (decision == VAPIC_ACCELERATED)
+		accelerate(kvm_vcpu, vcpu);
+	else
 		never_accelerate(kvm_vcpu, vcpu);
-	} else if (!accelerate(kvm_vcpu, vcpu)) {
-		vapic_apicv_set_active(kvm_vcpu->arch.apic, false);
-		vcpu_free(vcpu);
-		return 0;
-	}
 
 	vapic_listed_vcpu_of(svm) = vcpu;
 	vapic_vcpu_enter(&vcpu->common, kvm_vcpu, &vcpu->vm->common);
@@ -274,9 +282,9 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 	vapic_listed_vcpu_of(svm) = NULL;
 	if (vapic_vcpu_of(svm)) {
 		vapic_irq_window_close(vcpu);
-		vapic_avic_vcpu_retire(vapic_core(vcpu));
+		if (vapic_avic_vcpu_retire(vapic_core(vcpu)))
+			vapic_vm_wait_for_ipis(kvm_vcpu->kvm);
 		vapic_vcpu_of(svm) = NULL;
-		vapic_vm_wait_for_ipis(kvm_vcpu->kvm);
 	}
 	vcpu_free(vcpu);
 	kref_put(&vm->common.refs, vm_release);

@@ -2,6 +2,8 @@
 //
 // Residency: telling IPI hardware on which CPU a vCPU is, and senders when they must
 // wake it. The argument that no interrupt is lost is in Documentation/ordering.rst.
+#include <vapic/host.h>
+
 #include "state.hpp"
 
 using namespace vapic;
@@ -75,10 +77,17 @@ void run_far(vapic_avic_vcpu &vcpu, OnCpu)
 // Something speaks against showing where the vCPU is, or did so on the CPU it was on before.
 [[gnu::noinline]] void load_rarely(vapic_avic_vcpu &vcpu, std::uint32_t host_id, OnCpu token)
 {
+	if (vcpu.attention->load().get(Attention::kOutside)) {
+		if (!vapic_host_vcpu_stays(vcpu.host_vcpu))
+			return;
+		enter_tables(vcpu);
+	}
+
 	const Attention attention = vcpu.attention->load();
 
 	// Asleep: unblock() will say where it runs. Inactive: activate() comes first.
-	if (attention.get(Attention::kAsleep) || attention.get(Attention::kInactive))
+	if (attention.get(Attention::kAsleep) || attention.get(Attention::kInactive) ||
+	    attention.get(Attention::kOutside))
 		return;
 	if (host_id > kMaxHostApicId)
 		return run_far(vcpu, token);

@@ -24,7 +24,11 @@ public:
 	static constexpr At<bool, 0, 1> kAsleep{};   // blocked: wake it
 	static constexpr At<bool, 1, 1> kInactive{}; // not accelerated: kick it
 	static constexpr At<bool, 2, 1> kFar{};	     // no entry can name its CPU: look, kick
+	static constexpr At<bool, 3, 1> kOutside{};  // in its own byte: no table knows it
 };
+
+// A vCPU that stays enters the tables.
+void enter_tables(vapic_avic_vcpu &vcpu);
 
 constexpr std::uint32_t kIds = hw::kMaxXapicId + 1;
 
@@ -69,15 +73,18 @@ struct alignas(VAPIC_CORE_ALIGN) vapic_avic_vm {
 	alignas(VAPIC_CORE_ALIGN)
 		vapic::hw::Slot<vapic::avic::Attention> attention[vapic::avic::kIds];
 
-	// By guest APIC ID; set by vapic_avic_vcpu_init(), cleared by _retire(). A reader
+	// By guest APIC ID; set by enter_tables(), cleared by vapic_avic_vcpu_retire(). A reader
 	// keeps the vCPU alive by the caller's means (vapic_avic_vcpu_ipi()).
 	vapic_avic_vcpu *vcpus[vapic::avic::kIds];
 };
 
 struct alignas(VAPIC_CORE_ALIGN) vapic_avic_vcpu {
-	// Constant after vapic_avic_vcpu_init(). The first two are as hot.h says.
+	// The first two are as hot.h says: the vCPU's own, below, until enter_tables() makes
+	// them the VM's.
 	vapic::hw::Slot<vapic::avic::Attention> *attention;
 	vapic::hw::Slot<vapic::hw::PhysicalIdEntry> *slot;
+
+	// Constant after vapic_avic_vcpu_init().
 	vapic_avic_vm *vm;
 	vapic::lapic::RegisterPage *regs;
 	void *host_vcpu;
@@ -89,6 +96,9 @@ struct alignas(VAPIC_CORE_ALIGN) vapic_avic_vcpu {
 	// Written with the vCPU's mutex held.
 	std::uint32_t logical_index;
 	bool retired;
+
+	vapic::hw::Slot<vapic::avic::Attention> own_attention;
+	vapic::hw::Slot<vapic::hw::PhysicalIdEntry> own_slot;
 
 	vapic::avic::Counter ipi_exits[5];
 	vapic::avic::Counter ipi_woken;

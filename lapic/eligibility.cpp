@@ -16,8 +16,7 @@ struct Words {
 constexpr Words kWords[] = {
 	{"accelerated", "nothing speaks against acceleration"},
 	{"no-avic", "this processor has no AVIC, or the firmware hides it"},
-	{"no-nested-paging",
-	 "nested paging is off, which AVIC needs: load kvm_amd with npt=1"},
+	{"no-nested-paging", "nested paging is off, which AVIC needs: load kvm_amd with npt=1"},
 	{"snp-host", "SEV-SNP is on and this processor lacks HvInUseWrAllowed, without which AVIC "
 		     "cannot be used then: boot with sev=nosnp to do without SNP"},
 	{"no-apicv",

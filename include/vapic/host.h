@@ -25,6 +25,12 @@ enum vapic_ipi_target {
  */
 void vapic_host_ipi_target(void *host_vcpu, u32 icr_low, enum vapic_ipi_target target);
 
+/*
+ * True if KVM has accepted the vCPU, so that it lives until its VM ends and no other has its
+ * ID; false while it is being made. Asked by vapic_avic_vcpu_load(), in its context.
+ */
+bool vapic_host_vcpu_stays(void *host_vcpu);
+
 VAPIC_C_END
 
 #endif

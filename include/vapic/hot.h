@@ -41,7 +41,9 @@ static inline bool vapic_hot_must_wake(const struct vapic_avic_vcpu *vcpu)
 {
 	const struct vapic_hot_vcpu *hot = (const struct vapic_hot_vcpu *)vcpu;
 
-	return __atomic_load_n(hot->attention, __ATOMIC_RELAXED) & VAPIC_HOT_ASLEEP;
+	return __atomic_load_n(__atomic_load_n(&hot->attention, __ATOMIC_RELAXED),
+			       __ATOMIC_RELAXED) &
+	       VAPIC_HOT_ASLEEP;
 }
 
 /*
@@ -53,7 +55,8 @@ static inline u32 vapic_hot_host_id(const struct vapic_avic_vcpu *vcpu)
 {
 	const struct vapic_hot_vcpu *hot = (const struct vapic_hot_vcpu *)vcpu;
 
-	return __atomic_load_n(hot->entry, __ATOMIC_RELAXED) & VAPIC_HOT_HOST_ID;
+	return __atomic_load_n(__atomic_load_n(&hot->entry, __ATOMIC_RELAXED), __ATOMIC_RELAXED) &
+	       VAPIC_HOT_HOST_ID;
 }
 
 /* NOLINTEND(cppcoreguidelines-pro-type-cstyle-cast) */

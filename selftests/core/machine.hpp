@@ -34,7 +34,8 @@ class Machine;
 
 class Vcpu {
 public:
-	Vcpu(Machine &machine, u32 id);
+	// One that does not stay is refused by KVM once it is made.
+	Vcpu(Machine &machine, u32 id, bool stays = true);
 
 	bool made() const { return made_; }
 	u32 id() const { return id_; }
@@ -57,7 +58,8 @@ private:
 	Block object_;
 	Block regs_;
 	u64 regs_pa_;
-	// A byte of its own, for an address that is nobody else's.
+	// A byte of its own, for an address that is nobody else's: not zero if the vCPU does
+	// not stay (vapic_host_vcpu_stays()).
 	std::unique_ptr<char> host_ = std::make_unique<char>();
 	bool made_;
 };
@@ -73,8 +75,9 @@ public:
 
 	explicit Machine(bool hide_running = false);
 
-	// A new vCPU, whether core accepts it or not (Vcpu::made()). LDR is 0, DFR flat.
-	Vcpu &add(u32 id);
+	// A new vCPU, whether core accepts it or not (Vcpu::made()), loaded once and so in the
+	// tables if it stays. LDR is 0, DFR flat.
+	Vcpu &add(u32 id, bool stays = true);
 	// The same, active, as after its creation under AVIC.
 	Vcpu &add_active(u32 id);
 

@@ -68,11 +68,17 @@ void Model::create()
 {
 	static constexpr u32 kIds[] = {0, 1, 2, 3, 17, 128, 254, 255, 300};
 	const u32 id = kIds[pick(9)];
-	Vcpu &vcpu = machine.add(id);
+	// KVM refuses a second one of an ID, and now and then one for other reasons.
+	const bool stays = !alive.contains(id) && pick(8);
+	Vcpu &vcpu = machine.add(id, stays);
 
-	ASSERT_EQ(vcpu.made(), id <= 254 && !alive.contains(id));
-	if (vcpu.made())
+	ASSERT_EQ(vcpu.made(), id <= 254);
+	if (!vcpu.made())
+		return;
+	if (stays)
 		alive[id].vcpu = &vcpu;
+	else
+		retired.push_back(&vcpu);
 }
 
 void Model::withdraw(ModelVcpu &v)
@@ -226,8 +232,11 @@ void Model::step()
 		return create();
 	if (what == 1 && pick(4) == 0)
 		return retire(*any());
-	if (what == 2 && !retired.empty())
-		return vapic_avic_vcpu_retire(retired[pick(static_cast<u32>(retired.size()))]->core());
+	if (what == 2 && !retired.empty()) {
+		EXPECT_FALSE(vapic_avic_vcpu_retire(
+			retired[pick(static_cast<u32>(retired.size()))]->core()));
+		return;
+	}
 
 	ModelVcpu &v = *any();
 	vapic_avic_vcpu *core = v.vcpu->core();
