@@ -2,11 +2,12 @@
 /*
  * What the glue keeps for a VM and a vCPU, and how to get from KVM's structures to it.
  *
- * Both objects are found through a field of the stock structure that only the replaced
+ * Both objects are found through fields of the stock structures that only the replaced
  * functions read (takeover.md lists all readers):
  *   kvm_svm.avic_physical_id_table_page   our struct vapic_vm
- *   vcpu_svm.avic_physical_id_cache       our struct vapic_vcpu
- * Stock code that reads them does not run while vapic is loaded, and both are NULL again
+ *   vcpu_svm.avic_backing_page            our struct vapic_vcpu
+ *   vcpu_svm.avic_physical_id_cache       the same, unless the vCPU is never accelerated
+ * Stock code that reads them does not run while vapic is loaded, and all are NULL again
  * before the structures are freed.
  */
 #ifndef VAPIC_AVIC_GLUE_H
@@ -18,6 +19,7 @@
 #include <asm/svm.h>
 
 #include <vapic/core.h>
+#include <vapic/eligibility.h>
 
 #include "../lapic/objects_glue.h"
 #include "../takeover/layout.h"
@@ -36,14 +38,14 @@ struct vapic_vm {
 	struct mutex irq_window_lock;
 	unsigned int irq_windows;
 
-	bool hide_running;
 	struct vapic_avic_vm *core;
 };
 
 struct vapic_vcpu {
 	struct vapic_vcpu_common common;
 	struct vapic_vm *vm;
-	bool irq_window; /* counted in irq_windows; irq_window_lock */
+	enum vapic_decision never; /* why not, or VAPIC_ACCELERATED */
+	bool irq_window;	   /* counted in irq_windows; irq_window_lock */
 } __aligned(VAPIC_CORE_ALIGN);
 
 /* Core's part of the object, right behind ours. */
@@ -69,6 +71,9 @@ static inline struct kvm_svm *to_kvm_svm(struct kvm *kvm)
 
 #define vapic_vm_of(kvm)                                                                           \
 	vapic_field(to_kvm_svm(kvm), kvm_svm, avic_physical_id_table_page, struct vapic_vm *)
+
+/* NULL for a vCPU without a local APIC of KVM's. */
+#define vapic_listed_vcpu_of(svm) vapic_field(svm, vcpu_svm, avic_backing_page, struct vapic_vcpu *)
 
 /* NULL for a vCPU that has no entry in the tables, which is never accelerated. */
 #define vapic_vcpu_of(svm) vapic_field(svm, vcpu_svm, avic_physical_id_cache, struct vapic_vcpu *)

@@ -104,12 +104,11 @@ private:
 		const Attention attention = vm_.attention[id.raw()].load();
 		vapic_ipi_target target = VAPIC_TARGET_AWAKE;
 
-		if (attention == Attention{}) {
-			if (vm_.hide_running)
-				target = VAPIC_TARGET_UNSEEN;
-			else if (!visit_all_)
-				return;
-		}
+		// Running where IsRunning does not show it, or not running.
+		if (attention.get(Attention::kFar) || vm_.hide_running)
+			target = VAPIC_TARGET_UNSEEN;
+		else if (attention == Attention{} && !visit_all_)
+			return;
 
 		vapic_avic_vcpu *vcpu = __atomic_load_n(&vm_.vcpus[id.raw()], __ATOMIC_ACQUIRE);
 

@@ -5,10 +5,14 @@
  * The VM object, and with it the tables, lives until the last vCPU object is gone. A vCPU
  * leaves the tables before KVM frees its register page.
  */
+#include <linux/cc_platform.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
-#include <asm/cpu_device_id.h>
+#include <asm/cpufeature.h>
+
+#include <vapic/eligibility.h>
+#include <vapic/host.h>
 
 #include "../takeover/svm_hooks.h"
 #include "../takeover/ops.h"
@@ -17,13 +21,21 @@
 static struct kmem_cache *vm_core_cache;
 static struct kmem_cache *vcpu_cache;
 
-/*
- * AMD erratum 1235: on families 17h and 18h, IPI hardware may read IsRunning before its
- * write of the IRR is visible, and miss a vCPU that has just gone to sleep.
- */
-static bool cpu_misses_is_running(void)
+void vapic_avic_host_facts(struct vapic_avic_host *host)
 {
-	return boot_cpu_data.x86 == 0x17 || boot_cpu_data.x86 == 0x18;
+	host->family = boot_cpu_data.x86;
+	host->avic = boot_cpu_has(X86_FEATURE_AVIC);
+	host->nested_paging = true;
+	host->snp = cc_platform_has(CC_ATTR_HOST_SEV_SNP);
+	host->in_use_writes = boot_cpu_has(X86_FEATURE_HV_INUSE_WR_ALLOWED);
+}
+
+static bool hides_running(void)
+{
+	struct vapic_avic_host host;
+
+	vapic_avic_host_facts(&host);
+	return vapic_avic_hides_running(&host);
 }
 
 int vapic_avic_load(void)
@@ -49,12 +61,31 @@ void vapic_avic_unload(void)
 
 const char *vapic_avic_mode(void)
 {
-	if (cpu_misses_is_running())
+	if (hides_running())
 		return "xAPIC mode, IsRunning hidden (erratum 1235), x2AVIC off, IOMMU posting off";
 	return "xAPIC mode, x2AVIC off, IOMMU posting off";
 }
 
-/* The four allocations of a VM, each of which a test can make fail. */
+/*
+ * Its type tells what will be encrypted of a guest that is made as such; KVM_SEV_INIT, of an
+ * older user space, encrypts one of the default type, but only before its first vCPU.
+ */
+static enum vapic_encryption encryption(struct kvm *kvm)
+{
+	struct kvm_sev_info *sev =
+		vapic_member(to_kvm_svm(kvm), kvm_svm, sev_info, struct kvm_sev_info);
+	unsigned long type = kvm->arch.vm_type;
+
+	if (type == KVM_X86_SNP_VM)
+		return VAPIC_ENCRYPTED_NESTED;
+	if (type == KVM_X86_SEV_ES_VM || vapic_field(sev, kvm_sev_info, es_active, bool))
+		return VAPIC_ENCRYPTED_STATE;
+	if (type == KVM_X86_SEV_VM || vapic_field(sev, kvm_sev_info, active, bool))
+		return VAPIC_ENCRYPTED;
+	return VAPIC_UNENCRYPTED;
+}
+
+/* Its tables, in three allocations, each of which a test can make fail. */
 static bool vm_allocate(struct vapic_vm *vm)
 {
 	if (!vapic_create_should_fail())
@@ -67,7 +98,14 @@ static bool vm_allocate(struct vapic_vm *vm)
 		return false;
 	if (!vapic_create_should_fail())
 		vm->core = kmem_cache_zalloc(vm_core_cache, GFP_KERNEL_ACCOUNT);
-	return vm->core;
+	if (!vm->core)
+		return false;
+
+	vapic_avic_vm_init(vm->core, page_address(vm->physical_table),
+			   __sme_set(page_to_phys(vm->physical_table)),
+			   page_address(vm->logical_table),
+			   __sme_set(page_to_phys(vm->logical_table)), hides_running());
+	return true;
 }
 
 static void vm_free(struct vapic_vm *vm)
@@ -97,16 +135,11 @@ int vapic_hook_avic_vm_init(struct kvm *kvm)
 	if (!vm)
 		return -ENOMEM;
 	mutex_init(&vm->irq_window_lock);
-	if (!vm_allocate(vm)) {
+	/* Without tables no vCPU may be accelerated, and none will: what is asked is the same. */
+	if (vapic_avic_vm_decision(encryption(kvm)) == VAPIC_ACCELERATED && !vm_allocate(vm)) {
 		vm_free(vm);
 		return -ENOMEM;
 	}
-
-	vm->hide_running = cpu_misses_is_running();
-	vapic_avic_vm_init(vm->core, page_address(vm->physical_table),
-			   __sme_set(page_to_phys(vm->physical_table)),
-			   page_address(vm->logical_table),
-			   __sme_set(page_to_phys(vm->logical_table)), vm->hide_running);
 	vapic_vm_of(kvm) = vm;
 	vapic_vm_enter(&vm->common, kvm);
 	return 0;
@@ -135,42 +168,85 @@ static void vcpu_free(struct vapic_vcpu *vcpu)
 	kmem_cache_free(vcpu_cache, vcpu);
 }
 
-/*
- * The tables cannot name the vCPU. It goes without acceleration, and so must the VM:
- * hardware would not tell anybody about a broadcast that should have reached it.
- */
-static void vcpu_beyond_tables(struct kvm_vcpu *vcpu)
+/* Reasons that KVM sets and never takes back. */
+#define LASTING_INHIBITS                                                                           \
+	(BIT(APICV_INHIBIT_REASON_DISABLED) | BIT(APICV_INHIBIT_REASON_SEV) |                      \
+	 BIT(APICV_INHIBIT_REASON_APIC_BASE_MODIFIED))
+
+static enum vapic_decision decide(struct kvm_vcpu *vcpu)
 {
-	pr_info_once("vapic: vCPU ID %d is beyond the AVIC table (%u): the VM runs without AVIC\n",
-		     vcpu->vcpu_id, vapic_avic_max_id());
-	vapic_call(kvm_set_or_clear_apicv_inhibit)(vcpu->kvm, APICV_INHIBIT_REASON_DISABLED, true);
+	struct vapic_avic_candidate candidate = {
+		.encryption = encryption(vcpu->kvm),
+		.apic_in_kernel = vapic_irqchip_in_kernel(vcpu->kvm),
+		.inhibited = READ_ONCE(vcpu->kvm->arch.apicv_inhibit_reasons) & LASTING_INHIBITS,
+		.id = vcpu->vcpu_id,
+	};
+
+	return vapic_avic_vcpu_decision(&candidate);
+}
+
+/* Whoever is never accelerated is known to status, and to nobody else. */
+static void never_accelerate(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
+{
+	vapic_apicv_set_active(vcpu->arch.apic, false);
+
+	/*
+	 * The tables cannot name the vCPU. So the VM must go without as well: hardware would
+	 * not tell anybody about a broadcast that should have reached it.
+	 */
+	if (ours->never == VAPIC_ID_BEYOND_TABLE) {
+		pr_info_once("vapic: vCPU ID %d is beyond the AVIC table (%u): the VM runs without "
+			     "AVIC\n",
+			     vcpu->vcpu_id, vapic_avic_max_id());
+		vapic_call(kvm_set_or_clear_apicv_inhibit)(vcpu->kvm, APICV_INHIBIT_REASON_DISABLED,
+							   true);
+	}
+}
+
+/*
+ * KVM looks for a vCPU of the same ID when this one is made, and then lets the world have it:
+ * all that is done with it from there on is done under its mutex, and nothing before.
+ */
+bool vapic_host_vcpu_stays(void *host_vcpu)
+{
+	struct kvm_vcpu *vcpu = host_vcpu;
+
+	return mutex_is_locked(&vcpu->mutex);
+}
+
+/* The vCPU enters the tables when it is loaded once KVM has accepted it. */
+static void accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
+{
+	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
+	void *regs = vapic_field(apic, kvm_lapic, regs, void *);
+
+	/* The ID fits: that was decided. */
+	WARN_ON_ONCE(!vapic_avic_vcpu_init(vapic_core(vcpu), vcpu->vm->core, kvm_vcpu,
+					   kvm_vcpu->vcpu_id, regs, __sme_set(virt_to_phys(regs))));
+	if (vapic_apicv_active(apic))
+		vapic_avic_vcpu_activate(vapic_core(vcpu));
+	vapic_vcpu_of(to_svm(kvm_vcpu)) = vcpu;
 }
 
 int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)
 {
 	struct kvm_vcpu *kvm_vcpu = svm_to_vcpu(svm);
 	struct kvm *kvm = kvm_vcpu->kvm;
-	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
-	struct vapic_vm *vm = vapic_vm_of(kvm);
+	enum vapic_decision decision = decide(kvm_vcpu);
 	struct vapic_vcpu *vcpu;
-	void *regs;
 	int err;
 
-	if (!vapic_irqchip_in_kernel(kvm))
+	if (decision == VAPIC_NO_APIC)
 		return 0;
-
-	if (kvm_vcpu->vcpu_id > vapic_avic_max_id()) {
-		vapic_apicv_set_active(apic, false);
-		vcpu_beyond_tables(kvm_vcpu);
-		return 0;
-	}
 
 	/*
 	 * Hardware checks the nested page tables for the APIC page before it redirects the
 	 * access, so something must be mapped there. Stock leaves it out of a VM that is
-	 * inhibited at this moment, which then pays a fault for each access later on.
+	 * inhibited at this moment, which then pays a fault for each access later on. For
+	 * who is never accelerated it must not be there: KVM emulates an access that meets
+	 * it, which it cannot do for a guest with encrypted state.
 	 */
-	if (!(READ_ONCE(kvm->arch.apicv_inhibit_reasons) & BIT(APICV_INHIBIT_REASON_DISABLED))) {
+	if (decision == VAPIC_ACCELERATED) {
 		err = vapic_call(kvm_alloc_apic_access_page)(kvm);
 		if (err)
 			return err;
@@ -179,28 +255,23 @@ int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)
 	vcpu = vcpu_allocate();
 	if (!vcpu)
 		return -ENOMEM;
+	vcpu->vm = vapic_vm_of(kvm);
+	vcpu->never = decision;
 
-	regs = vapic_field(apic, kvm_lapic, regs, void *);
-	if (!vapic_avic_vcpu_init(vapic_core(vcpu), vm->core, kvm_vcpu, kvm_vcpu->vcpu_id, regs,
-				  __sme_set(virt_to_phys(regs)))) {
-		/* A second vCPU of this ID, which KVM refuses in a moment. */
-		vapic_apicv_set_active(apic, false);
-		vcpu_free(vcpu);
-		return 0;
-	}
-	if (vapic_apicv_active(apic))
-		vapic_avic_vcpu_activate(vapic_core(vcpu));
+	if (decision == VAPIC_ACCELERATED)
+		accelerate(kvm_vcpu, vcpu);
+	else
+		never_accelerate(kvm_vcpu, vcpu);
 
-	vcpu->vm = vm;
-	vapic_vcpu_of(svm) = vcpu;
-	vapic_vcpu_enter(&vcpu->common, kvm_vcpu, &vm->common);
+	vapic_listed_vcpu_of(svm) = vcpu;
+	vapic_vcpu_enter(&vcpu->common, kvm_vcpu, &vcpu->vm->common);
 	return 0;
 }
 
 static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vcpu_svm *svm = to_svm(kvm_vcpu);
-	struct vapic_vcpu *vcpu = vapic_vcpu_of(svm);
+	struct vapic_vcpu *vcpu = vapic_listed_vcpu_of(svm);
 	struct vapic_vm *vm;
 
 	if (!vcpu)
@@ -208,11 +279,13 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 	vm = vcpu->vm;
 
 	vapic_vcpu_leave(&vcpu->common);
-	vapic_irq_window_close(vcpu);
-	vapic_avic_vcpu_retire(vapic_core(vcpu));
-	vapic_vcpu_of(svm) = NULL;
-
-	vapic_vm_wait_for_ipis(kvm_vcpu->kvm);
+	vapic_listed_vcpu_of(svm) = NULL;
+	if (vapic_vcpu_of(svm)) {
+		vapic_irq_window_close(vcpu);
+		if (vapic_avic_vcpu_retire(vapic_core(vcpu)))
+			vapic_vm_wait_for_ipis(kvm_vcpu->kvm);
+		vapic_vcpu_of(svm) = NULL;
+	}
 	vcpu_free(vcpu);
 	kref_put(&vm->common.refs, vm_release);
 }

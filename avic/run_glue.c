@@ -58,18 +58,23 @@ void vapic_svm_vcpu_unblocking(struct kvm_vcpu *vcpu)
 
 /*
  * The vCPU may move meanwhile. Then the CPU rung ignores the doorbell, and the VMRUN on the
- * new one finds the interrupt.
+ * new one finds the interrupt. So it does if the vCPU was last on this CPU, where it cannot be
+ * in the guest any more, even if this task has only now come here.
  */
 static void ring(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
 {
 	u32 host_id;
 
-	if (READ_ONCE(vcpu->cpu) != get_cpu()) {
-		host_id = vapic_hot_host_id(vapic_core(ours));
-		wrmsrl(MSR_AMD64_SVM_AVIC_DOORBELL, host_id);
-		vapic_trace_kvm_avic_doorbell(vcpu->vcpu_id, host_id);
+	if (READ_ONCE(vcpu->cpu) == raw_smp_processor_id())
+		return;
+	host_id = vapic_hot_host_id(vapic_core(ours));
+	if (unlikely(host_id == VAPIC_HOT_NO_CPU)) {
+		/* It looks before it enters the guest again. */
+		vapic_call(kvm_vcpu_kick)(vcpu);
+		return;
 	}
-	put_cpu();
+	wrmsrl(MSR_AMD64_SVM_AVIC_DOORBELL, host_id);
+	vapic_trace_kvm_avic_doorbell(vcpu->vcpu_id, host_id);
 }
 
 void vapic_hook_avic_ring_doorbell(struct kvm_vcpu *vcpu)

@@ -23,7 +23,12 @@ public:
 
 	static constexpr At<bool, 0, 1> kAsleep{};   // blocked: wake it
 	static constexpr At<bool, 1, 1> kInactive{}; // not accelerated: kick it
+	static constexpr At<bool, 2, 1> kFar{};	     // no entry can name its CPU: look, kick
+	static constexpr At<bool, 3, 1> kOutside{};  // in its own byte: no table knows it
 };
+
+// A vCPU that stays enters the tables.
+void enter_tables(vapic_avic_vcpu &vcpu);
 
 constexpr std::uint32_t kIds = hw::kMaxXapicId + 1;
 
@@ -72,21 +77,24 @@ struct alignas(VAPIC_CORE_ALIGN) vapic_avic_vm {
 	alignas(VAPIC_CORE_ALIGN)
 		vapic::hw::Slot<vapic::avic::Attention> attention[vapic::avic::kIds];
 
-	// By guest APIC ID; set by vapic_avic_vcpu_init(), cleared by _retire(). A reader
+	// By guest APIC ID; set by enter_tables(), cleared by vapic_avic_vcpu_retire(). A reader
 	// keeps the vCPU alive by the caller's means (vapic_avic_vcpu_ipi()).
 	vapic_avic_vcpu *vcpus[vapic::avic::kIds];
 };
 
 struct alignas(VAPIC_CORE_ALIGN) vapic_avic_vcpu {
-	// Constant after vapic_avic_vcpu_init(). The first two are as hot.h says.
+	// The first two are as hot.h says: the vCPU's own, below, until enter_tables() makes
+	// them the VM's.
 	vapic::hw::Slot<vapic::avic::Attention> *attention;
 	vapic::hw::Slot<vapic::hw::PhysicalIdEntry> *slot;
+
+	// Constant after vapic_avic_vcpu_init().
 	vapic_avic_vm *vm;
 	vapic::lapic::RegisterPage *regs;
 	void *host_vcpu;
 	vapic::hw::GuestApicId id;
-	vapic::hw::PhysicalIdEntry parked;   // the table entry of a vCPU that does not run
-	vapic::hw::PhysicalIdEntry resident; // of one that does, but for the CPU it is on
+	vapic::hw::PhysicalIdEntry parked;   // the table entry of a vCPU that is on no CPU
+	vapic::hw::PhysicalIdEntry resident; // of one that runs, but for the CPU it is on
 
 	// Index of the logical table entry that names this vCPU, or kNoLogicalIndex.
 	// Written with the vCPU's mutex held.
@@ -96,6 +104,8 @@ struct alignas(VAPIC_CORE_ALIGN) vapic_avic_vcpu {
 	// The VM's logical_begun when this vCPU last looked for whom its hardware had meant.
 	// Only the vCPU's own task uses it.
 	std::uint32_t logical_seen;
+	vapic::hw::Slot<vapic::avic::Attention> own_attention;
+	vapic::hw::Slot<vapic::hw::PhysicalIdEntry> own_slot;
 
 	vapic::avic::Counter ipi_exits[5];
 	vapic::avic::Counter ipi_woken;
@@ -108,4 +118,5 @@ static_assert(offsetof(vapic_avic_vcpu, attention) == offsetof(vapic_hot_vcpu, a
 static_assert(offsetof(vapic_avic_vcpu, slot) == offsetof(vapic_hot_vcpu, entry));
 static_assert(vapic::avic::Attention::kAsleep.kMask == VAPIC_HOT_ASLEEP);
 static_assert(vapic::hw::PhysicalIdEntry::kHostApicId.kMask == VAPIC_HOT_HOST_ID);
+static_assert(vapic::hw::kNoHostApicId.raw() == VAPIC_HOT_NO_CPU);
 static_assert(static_cast<unsigned>(vapic::hw::ApicRegister::kIrr) == VAPIC_HOT_IRR);

@@ -26,6 +26,8 @@ static void print_counts(struct seq_buf *s, struct vapic_vcpu_common *common)
 		       counts.ipi_exits[AVIC_IPI_FAILURE_INVALID_TARGET],
 		       counts.ipi_exits[AVIC_IPI_FAILURE_INVALID_IPI_VECTOR], counts.ipi_woken,
 		       counts.ipi_inactive, counts.accesses_trap, counts.accesses_fault);
+	if (ours->never != VAPIC_ACCELERATED)
+		seq_buf_printf(s, " never=%s", vapic_decision_name(ours->never));
 }
 
 void vapic_avic_status(struct seq_buf *s)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The two tables that IPI hardware walks: who has which entry, from a vCPU's creation
-// until before its backing page is freed. IsRunning is residency.cpp's.
+// The two tables that IPI hardware walks: who has which entry, from when KVM has accepted a
+// vCPU until before its backing page is freed. IsRunning is residency.cpp's.
 #include "state.hpp"
 
 using namespace vapic;
@@ -103,44 +103,69 @@ bool vapic_avic_vcpu_init(vapic_avic_vcpu *vcpu, vapic_avic_vm *vm, void *host_v
 		return false;
 
 	vcpu->vm = vm;
-	vcpu->slot = &vm->physical->entries[id];
-	vcpu->attention = &vm->attention[id];
+	vcpu->attention = &vcpu->own_attention;
+	vcpu->slot = &vcpu->own_slot;
 	vcpu->regs = static_cast<lapic::RegisterPage *>(regs);
 	vcpu->host_vcpu = host_vcpu;
 	vcpu->id = GuestApicId{id};
-	vcpu->parked = PhysicalIdEntry{}
-			       .with(PhysicalIdEntry::kBackingPage, frame(regs_pa))
-			       .with(PhysicalIdEntry::kValid, true);
-	vcpu->resident = vcpu->parked.with(PhysicalIdEntry::kIsRunning, !vm->hide_running);
+	vcpu->resident = PhysicalIdEntry{}
+				 .with(PhysicalIdEntry::kBackingPage, frame(regs_pa))
+				 .with(PhysicalIdEntry::kIsRunning, !vm->hide_running)
+				 .with(PhysicalIdEntry::kValid, true);
+	vcpu->parked = vcpu->resident.with(PhysicalIdEntry::kIsRunning, false)
+			       .with(PhysicalIdEntry::kHostApicId, kNoHostApicId);
 	vcpu->logical_index = lapic::kNoLogicalIndex;
-
-	// KVM looks for a duplicate ID only after it has made the vCPU, so two creations
-	// may compete for the entry. Whoever takes the pointer has it. From here a
-	// sender may find the vCPU, so all of it is filled in.
-	vapic_avic_vcpu *none = nullptr;
-
-	if (!__atomic_compare_exchange_n(&vm->vcpus[id], &none, vcpu, false, __ATOMIC_SEQ_CST,
-					 __ATOMIC_RELAXED))
-		return false;
-
-	vcpu->attention->publish(Attention{}.with(Attention::kInactive, true));
-
-	std::uint32_t end = __atomic_load_n(&vm->id_end, __ATOMIC_RELAXED);
-
-	while (end <= id && !__atomic_compare_exchange_n(&vm->id_end, &end, id + 1, false,
-							 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-		;
-
-	// Last: from here hardware writes to the page and names the vCPU in exits.
+	vcpu->attention->publish(
+		Attention{}.with(Attention::kInactive, true).with(Attention::kOutside, true));
 	vcpu->slot->publish(vcpu->parked);
 	return true;
 }
 
-void vapic_avic_vcpu_retire(vapic_avic_vcpu *vcpu)
+// ORDERING enter
+//   writers:  the vCPU's own task, once
+//   order:    the table's attention byte, then the pointer to it, released; the entry last,
+//             since from there on hardware sends to the vCPU and names it in exits
+//   pairs:    a software sender: sets IRR, full barrier, then reads the pointer and the byte.
+//             If it gets the vCPU's own byte, which no longer tells of sleep, then the
+//             pointer was read before it changed, and the vCPU sees the IRR bit before it
+//             sleeps. IPI hardware reads the entry, and its exit then the byte
+//   barrier:  block()'s, between this and the vCPU's look at the IRR
+//   if lost:  a sender leaves the vCPU asleep on an interrupt
+//   checked:  residency history replay (CreationShowsTheEntryLast); threads_test
+void vapic::avic::enter_tables(vapic_avic_vcpu &vcpu)
+{
+	vapic_avic_vm &vm = *vcpu.vm;
+	const std::uint32_t id = vcpu.id.raw();
+	vapic_avic_vcpu *none = nullptr;
+
+	// From here a sender may find the vCPU, so all of it is filled in.
+	if (!__atomic_compare_exchange_n(&vm.vcpus[id], &none, &vcpu, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_RELAXED)) {
+		// No two vCPUs of one ID stay.
+		broken(Broken::kEntryForeign);
+		return;
+	}
+
+	vm.attention[id].publish(vcpu.attention->load().with(Attention::kOutside, false));
+	__atomic_store_n(&vcpu.attention, &vm.attention[id], __ATOMIC_RELEASE);
+
+	std::uint32_t end = __atomic_load_n(&vm.id_end, __ATOMIC_RELAXED);
+
+	while (end <= id && !__atomic_compare_exchange_n(&vm.id_end, &end, id + 1, false,
+							 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
+
+	vm.physical->entries[id].publish(vcpu.parked);
+	__atomic_store_n(&vcpu.slot, &vm.physical->entries[id], __ATOMIC_RELEASE);
+}
+
+bool vapic_avic_vcpu_retire(vapic_avic_vcpu *vcpu)
 {
 	if (vcpu->retired)
-		return;
+		return false;
 	vcpu->retired = true;
+	if (vcpu->attention->load().get(Attention::kOutside))
+		return false;
 
 	withdraw(*vcpu);
 
@@ -152,10 +177,15 @@ void vapic_avic_vcpu_retire(vapic_avic_vcpu *vcpu)
 
 	vcpu->attention->publish(Attention{});
 	__atomic_store_n(&vcpu->vm->vcpus[vcpu->id.raw()], nullptr, __ATOMIC_RELEASE);
+	return true;
 }
 
 void vapic_avic_vcpu_sync_logical(vapic_avic_vcpu *vcpu, bool x2apic)
 {
+	// LDR is as RESET left it, and names nobody: whatever changes it comes after a load.
+	if (vcpu->attention->load().get(Attention::kOutside))
+		return;
+
 	const Ldr ldr{vcpu->regs->read(ApicRegister::kLdr)};
 	const Dfr dfr{vcpu->regs->read(ApicRegister::kDfr)};
 	// A guest that moves an inactive vCPU's logical ID has KVM do it, unseen here: the entry

@@ -95,7 +95,7 @@ bool vapic_param_given(enum vapic_param param)
 
 int vapic_param_refuse(enum vapic_param param, const char *instead)
 {
-	if (!params[param].given || !params[param].value)
+	if (!params[param].given)
 		return 0;
 
 	vapic_err("%s is not for this vendor's processors: use %s\n", params[param].name, instead);

@@ -23,8 +23,9 @@ bool vapic_param_on(enum vapic_param param);
 bool vapic_param_given(enum vapic_param param);
 
 /*
- * For a parameter of the other vendor: 0, or -EINVAL if the user switched it on, logged
- * with @instead as the parameter to use.
+ * For a parameter of the other vendor: 0, or -EINVAL if the user gave it, on or off: whoever
+ * says avic=0 on Intel means that nothing be taken over.  Logged with @instead as the
+ * parameter to use.
  */
 int vapic_param_refuse(enum vapic_param param, const char *instead);
 

@@ -5,8 +5,8 @@
 #include <asm/cpufeature.h>
 
 #include "layout.h"
-#include "log.h"
 #include "params.h"
+#include "refuse.h"
 #include "svm_hooks.h"
 #include "symbols.h"
 #include "vendor.h"
@@ -31,34 +31,37 @@ static int wanted(bool *wanted)
 
 static int check_processor(void)
 {
-	if (boot_cpu_has(X86_FEATURE_AVIC))
-		return 0;
+	struct vapic_avic_host host;
 
-	vapic_err("this processor has no AVIC, or the firmware hides it\n");
-	return -ENODEV;
+	vapic_avic_host_facts(&host);
+	return vapic_refuse(vapic_avic_host_decision(&host));
 }
 
 static int check_module(void)
 {
-	if (vapic_data(npt_enabled))
-		return 0;
+	struct vapic_avic_host host;
 
-	vapic_err("nested paging is off, which AVIC needs: load kvm_amd with npt=1\n");
-	return -EOPNOTSUPP;
+	vapic_avic_host_facts(&host);
+	host.nested_paging = vapic_data(npt_enabled);
+	return vapic_refuse(vapic_avic_host_decision(&host));
 }
 
 static bool stock_allow_x2apic;
 
 /*
- * Without x2AVIC a guest in x2APIC mode still gets its interrupts by doorbell, which
- * KVM rules out unless told.  Stock says so itself, but only when it enables AVIC.
+ * vapic does not use x2AVIC: a guest in x2APIC mode gets its interrupts by doorbell and KVM
+ * emulates its accesses.  That needs telling, whatever kvm_amd was loaded with: KVM then
+ * takes the xAPIC page out of such a guest's memory, where hardware would redirect accesses
+ * to the registers.  Stock says so only if it was loaded with avic=1 and the processor has no
+ * x2AVIC.  Its x2avic_enabled may stay set meanwhile: all that read it are replaced, or
+ * called only by what is.
  */
 static void switch_on(void)
 {
 	bool *allow = &vapic_data(kvm_x86_ops).allow_apicv_in_x2apic_without_x2apic_virtualization;
 
 	stock_allow_x2apic = *allow;
-	WRITE_ONCE(*allow, !vapic_data(x2avic_enabled));
+	WRITE_ONCE(*allow, true);
 }
 
 static void switch_off(void)

@@ -3,7 +3,7 @@
  * The contract between takeover/ and the AVIC glue (avic/ *_glue.c).
  *
  * For every entry of svm_table.def the glue implements, with the stock prototype,
- * vapic_hook_<function> or vapic_svm_<op>, and besides them the four vapic_avic_*()
+ * vapic_hook_<function> or vapic_svm_<op>, and besides them the vapic_avic_*()
  * functions below.  Hooks run only for VMs that were created while vapic is loaded.
  */
 #ifndef VAPIC_TAKEOVER_SVM_HOOKS_H
@@ -13,6 +13,8 @@
 #include <linux/linkage.h>
 #include <linux/seq_buf.h>
 #include <linux/static_call.h>
+
+#include <vapic/eligibility.h>
 
 #include "hooks.h"
 
@@ -36,6 +38,9 @@ struct vmcb;
  * and returns 0.
  */
 #define vapic_stock(op) static_call(vapic_svm_stock_##op)
+
+/* What the kernel knows of the machine; that nested paging is in use is taken for granted. */
+void vapic_avic_host_facts(struct vapic_avic_host *host);
 
 /*
  * Called by load after symbols are resolved and before anything is taken over;

@@ -7,8 +7,8 @@
 #include <asm/vmx.h>
 
 #include "layout.h"
-#include "log.h"
 #include "params.h"
+#include "refuse.h"
 #include "symbols.h"
 #include "vendor.h"
 #include "vmx_hooks.h"
@@ -58,29 +58,34 @@ static int wanted(bool *wanted)
 	return vapic_param_refuse(VAPIC_AVIC, "enable_apicv");
 }
 
+/* What goes by kvm_intel is taken for granted. */
+static void host_facts(struct vapic_apicv_host *host)
+{
+	host->apicv = has_apicv();
+	host->ipiv = has_ipiv();
+	/* Without the parameter, take what there is. */
+	host->ipiv_demanded = vapic_param_given(VAPIC_ENABLE_IPIV) &&
+			      vapic_param_on(VAPIC_ENABLE_IPIV);
+	host->tpr_shadow = true;
+	host->used = true;
+}
+
 static int check_processor(void)
 {
-	if (!has_apicv()) {
-		vapic_err("this processor has no APICv with posted interrupts, or the firmware "
-			  "hides it\n");
-		return -ENODEV;
-	}
-	/* Without the parameter, take what there is. */
-	if (vapic_param_given(VAPIC_ENABLE_IPIV) && vapic_param_on(VAPIC_ENABLE_IPIV) &&
-	    !has_ipiv()) {
-		vapic_err("this processor has no IPI virtualization: load with enable_ipiv=0\n");
-		return -ENODEV;
-	}
-	return 0;
+	struct vapic_apicv_host host;
+
+	host_facts(&host);
+	return vapic_refuse(vapic_apicv_host_decision(&host));
 }
 
 static int check_module(void)
 {
-	if (vapic_data(flexpriority_enabled))
-		return 0;
+	struct vapic_apicv_host host;
 
-	vapic_err("the TPR shadow is off, which APICv needs: load kvm_intel with flexpriority=1\n");
-	return -EOPNOTSUPP;
+	host_facts(&host);
+	host.tpr_shadow = vapic_data(flexpriority_enabled);
+	host.used = vapic_vmx_apicv_usable();
+	return vapic_refuse(vapic_apicv_host_decision(&host));
 }
 
 static bool stock_enable_ipiv;

@@ -3,7 +3,7 @@
  * The contract between takeover/ and the APICv glue (vmx_apicv/ *_glue.c).
  *
  * For every entry of vmx_table.def the glue implements, with the stock prototype,
- * vapic_hook_<function> or vapic_vmx_<op>, and besides them the five functions below.
+ * vapic_hook_<function> or vapic_vmx_<op>, and besides them the functions below.
  * Hooks run only for VMs that were created while vapic is loaded.  All that time
  * kvm_intel's own enable_ipiv is false, so that no stock code touches the PID-pointer
  * table or the tertiary controls.
@@ -15,6 +15,8 @@
 #include <linux/linkage.h>
 #include <linux/seq_buf.h>
 #include <linux/static_call.h>
+
+#include <vapic/eligibility.h>
 
 #include "hooks.h"
 
@@ -32,6 +34,12 @@
 
 /* As in svm_hooks.h. */
 #define vapic_stock(op) static_call(vapic_vmx_stock_##op)
+
+/*
+ * What of APICv kvm_intel found at its own load; it leaves all of it out if a part is
+ * missing, or if it runs on Hyper-V by an enlightened VMCS, whose fields are no VMCS.
+ */
+bool vapic_vmx_apicv_usable(void);
 
 /*
  * Called by load after symbols are resolved and before anything is taken over;

@@ -192,10 +192,4 @@ void vapic_vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
 	controls = controls_get(vmx);
 	vapic_apicv_activate(&controls, vapic_apicv_active(vcpu->arch.apic), true);
 	controls_set(vmx, &controls);
-
-	/*
-	 * Not before: stock writes the descriptor's control word without regard to others.
-	 * A vCPU of an ID that is taken, which KVM refuses in a moment, gets no entry.
-	 */
-	vapic_pi_vcpu_enter_table(vapic_core(ours), vm->pid_table, vm->pid_entries, vcpu->vcpu_id);
 }

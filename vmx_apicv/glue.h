@@ -50,6 +50,9 @@ struct vapic_vcpu {
 	 */
 	int waits_on;
 
+	/* Still to enter the VM's PID-pointer table. The vCPU's own task. */
+	bool outside;
+
 	/* What the EOI-exit bitmap of the VMCS holds. */
 	u64 eoi_exits[4];
 
@@ -96,6 +99,9 @@ static inline struct pi_desc *vapic_descriptor(struct vcpu_vmx *vmx)
 
 #define vapic_vmcs_config(field, type)                                                             \
 	vapic_field(&vapic_data(vmcs_config), vmcs_config, field, type)
+
+/* Enter the table if KVM has accepted the vCPU, which is being loaded. */
+void vapic_vmx_enter_table(struct vapic_vcpu *ours);
 
 /* Take the vCPU from the waiters of the CPU it is on, if any. */
 void vapic_vmx_stop_waiting(struct vapic_vcpu *ours);

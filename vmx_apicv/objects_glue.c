@@ -11,7 +11,6 @@
 
 #include <asm/irq_vectors.h>
 
-#include "../takeover/log.h"
 #include "../takeover/params.h"
 #include "../takeover/vmx_hooks.h"
 #include "glue.h"
@@ -20,11 +19,7 @@ bool vapic_vmx_ipiv;
 
 static struct kmem_cache *vcpu_cache;
 
-/*
- * What of APICv kvm_intel found at its own load; it leaves all of it out if a part is
- * missing, or if it runs on Hyper-V by an enlightened VMCS, whose fields are no VMCS.
- */
-static bool apicv_usable(void)
+bool vapic_vmx_apicv_usable(void)
 {
 	u32 secondary = SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
 
@@ -37,10 +32,6 @@ int vapic_vmx_load(void)
 {
 	int err;
 
-	if (!apicv_usable()) {
-		vapic_err("kvm_intel found no APICv with posted interrupts on this processor\n");
-		return -EOPNOTSUPP;
-	}
 	vapic_vmx_ipiv = vapic_param_on(VAPIC_ENABLE_IPIV) &&
 			 (vapic_vmcs_config(cpu_based_3rd_exec_ctrl, u64) & TERTIARY_EXEC_IPI_VIRT);
 
@@ -173,7 +164,7 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *vcpu)
 	struct pi_desc *descriptor;
 	int err;
 
-	if (vapic_irqchip_in_kernel(vcpu->kvm)) {
+	if (vapic_apicv_vcpu_decision(vapic_irqchip_in_kernel(vcpu->kvm)) == VAPIC_ACCELERATED) {
 		ours = vcpu_allocate();
 		if (!ours)
 			return -ENOMEM;
@@ -194,9 +185,30 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *vcpu)
 			   vapic_field(vcpu->arch.apic, kvm_lapic, regs, void *), vectors);
 	ours->vm = vm;
 	ours->waits_on = -1;
+	ours->outside = vm->pid_table;
 	vapic_vcpu_of(vmx) = ours;
 	vapic_vcpu_enter(&ours->common, vcpu, &vm->common);
 	return 0;
+}
+
+/*
+ * KVM looks for a vCPU of the same ID when this one is made, and then lets the world have it:
+ * all that is done with it from there on is done under its mutex, and nothing before. Not
+ * before the first RESET either, in which stock writes the descriptor's control word without
+ * regard to others. Until then IPIs to the vCPU exit, and KVM delivers them.
+ */
+void vapic_vmx_enter_table(struct vapic_vcpu *ours)
+{
+	struct kvm_vcpu *vcpu = ours->common.vcpu;
+	struct vapic_vm *vm = ours->vm;
+
+	if (!mutex_is_locked(&vcpu->mutex)) {
+		vapic_pi_vcpu_leave_home(vapic_core(ours));
+		return;
+	}
+	ours->outside = false;
+	WARN_ON_ONCE(!vapic_pi_vcpu_enter_table(vapic_core(ours), vm->pid_table, vm->pid_entries,
+						vcpu->vcpu_id));
 }
 
 static void vcpu_release(struct kvm_vcpu *vcpu)
@@ -211,7 +223,7 @@ static void vcpu_release(struct kvm_vcpu *vcpu)
 
 	vapic_vcpu_leave(&ours->common);
 	vapic_pi_vcpu_leave_table(vapic_core(ours));
-	if (vm->pid_table)
+	if (vm->pid_table && !ours->outside)
 		vapic_vm_wait_for_ipis(vcpu->kvm);
 
 	vapic_vmx_stop_waiting(ours);

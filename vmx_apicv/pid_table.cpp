@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // The PID-pointer table that IPI hardware looks targets up in: who has which entry, from
-// the vCPU's first reset until before its descriptor is freed.
+// when KVM has accepted the vCPU until before its descriptor is freed.
 #include "state.hpp"
 
 using namespace vapic;
@@ -9,10 +9,10 @@ using namespace vapic::vmx;
 using namespace vapic::hw;
 
 // ORDERING pid-entry
-//   writers:  creation and end of vCPUs, two of which may have one ID: KVM looks for that
-//             only after it has made the second
-//   order:    a locked compare-exchange; a plain store would take the entry from the first,
-//             and leave it dangling when the second is freed
+//   writers:  the first load of a vCPU that KVM has accepted, and its end; no two of one ID
+//             are accepted
+//   order:    a locked compare-exchange; a plain store would take the entry from another, if
+//             there were one, and leave it dangling when this one is freed
 //   pairs:    IPI hardware, which reads one entry per IPI
 //   barrier:  here: the descriptor is complete before hardware finds it
 //   if lost:  hardware writes to a descriptor that is not set up, or is freed

@@ -88,6 +88,11 @@ void vapic_pi_vcpu_load(vapic_pi_vcpu *vcpu, u32 destination)
 		control.set_bits(kOn);
 }
 
+void vapic_pi_vcpu_leave_home(vapic_pi_vcpu *vcpu)
+{
+	__atomic_store_n(&vcpu->home, VAPIC_HOT_PI_NOWHERE, __ATOMIC_RELAXED);
+}
+
 void vapic_pi_vcpu_suppress(vapic_pi_vcpu *vcpu)
 {
 	// No order: a notification that is sent nevertheless does nothing outside the guest,
@@ -106,7 +111,7 @@ void vapic_pi_vcpu_suppress(vapic_pi_vcpu *vcpu)
 //   checked:  posted_interleaving_test (arm_silently, arm_before_add); selftest ipi_blocked
 bool vapic_pi_vcpu_arm(vapic_pi_vcpu *vcpu)
 {
-	__atomic_store_n(&vcpu->home, VAPIC_HOT_PI_NOWHERE, __ATOMIC_RELAXED);
+	vapic_pi_vcpu_leave_home(vcpu);
 
 	const PiControl before = replace(
 		vcpu->descriptor->control,

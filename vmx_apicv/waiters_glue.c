@@ -186,6 +186,8 @@ static noinline void load_elsewhere(struct vapic_vcpu *ours, u32 destination)
 {
 	vapic_vmx_stop_waiting(ours);
 	vapic_pi_vcpu_load(vapic_core(ours), destination);
+	if (unlikely(ours->outside))
+		vapic_vmx_enter_table(ours);
 }
 
 /*

@@ -46,23 +46,24 @@ void vapic_avic_vm_init(struct vapic_avic_vm *vm, void *physical, u64 physical_p
 u32 vapic_avic_max_id(void);
 
 /*
- * Give the vCPU with guest APIC ID @id its table entry. @regs is its register page,
- * which hardware uses as backing page, at host-physical @regs_pa; @host_vcpu comes
- * back in calls of host.h. The entry is valid, not running, afterwards.
+ * Set up the vCPU with guest APIC ID @id. @regs is its register page, which hardware uses as
+ * backing page, at host-physical @regs_pa; @host_vcpu comes back in calls of host.h. False
+ * if @id is beyond the table.
  *
- * Returns false, with nothing of the VM changed, if @id is beyond the table or another
- * vCPU has the entry.
+ * The VM's tables do not know the vCPU yet: KVM may be making two with one ID, and refuses
+ * one of them only when it is complete. It enters them in the first load for which
+ * vapic_host_vcpu_stays() is true. Until then nobody can send it anything.
  */
 bool vapic_avic_vcpu_init(struct vapic_avic_vcpu *vcpu, struct vapic_avic_vm *vm, void *host_vcpu,
 			  u32 id, void *regs, u64 regs_pa);
 
 /*
- * Take the vCPU out of both tables. Hardware may still be writing to the backing
- * page on behalf of an IPI that began before: the caller makes every other vCPU
- * leave the guest, and waits for users of the pointer (see vapic_avic_vcpu_ipi()), before
- * it frees anything. A second call does nothing.
+ * Take the vCPU out of both tables. True if it was in them: hardware may still be writing to
+ * the backing page on behalf of an IPI that began before, so the caller makes every other
+ * vCPU leave the guest, and waits for users of the pointer (see vapic_avic_vcpu_ipi()),
+ * before it frees anything. A second call does nothing.
  */
-void vapic_avic_vcpu_retire(struct vapic_avic_vcpu *vcpu);
+bool vapic_avic_vcpu_retire(struct vapic_avic_vcpu *vcpu);
 
 /*
  * Residency. Called by the vCPU's own task with preemption off, so that neither two
@@ -77,7 +78,8 @@ void vapic_avic_vcpu_retire(struct vapic_avic_vcpu *vcpu);
  *      longer wake it.
  *
  * While a vCPU blocks, load and put change nothing that hardware sees. While it is
- * inactive, none of the four sets IsRunning.
+ * inactive, or on a CPU whose APIC ID no table entry can hold, none of the four sets
+ * IsRunning.
  */
 void vapic_avic_vcpu_load(struct vapic_avic_vcpu *vcpu, u32 host_id);
 void vapic_avic_vcpu_put(struct vapic_avic_vcpu *vcpu);

@@ -14,7 +14,7 @@ VAPIC_C_BEGIN
 /* How a destination was found. */
 enum vapic_ipi_target {
 	VAPIC_TARGET_AWAKE,    /* running or about to: nothing to do */
-	VAPIC_TARGET_UNSEEN,   /* as AWAKE, but IsRunning is hidden: ring it if in guest mode */
+	VAPIC_TARGET_UNSEEN,   /* as AWAKE, but IsRunning never shows: tell it if in guest mode */
 	VAPIC_TARGET_ASLEEP,   /* blocked: wake it */
 	VAPIC_TARGET_INACTIVE, /* not accelerated: make it look for interrupts, kick it */
 };
@@ -24,6 +24,12 @@ enum vapic_ipi_target {
  * vapic_avic_vcpu_init() was given, @icr_low the low half of the sender's ICR.
  */
 void vapic_host_ipi_target(void *host_vcpu, u32 icr_low, enum vapic_ipi_target target);
+
+/*
+ * True if KVM has accepted the vCPU, so that it lives until its VM ends and no other has its
+ * ID; false while it is being made. Asked by vapic_avic_vcpu_load(), in its context.
+ */
+bool vapic_host_vcpu_stays(void *host_vcpu);
 
 VAPIC_C_END
 

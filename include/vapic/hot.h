@@ -23,6 +23,7 @@ struct vapic_hot_vcpu {
 #define VAPIC_HOT_IRR 0x200
 #define VAPIC_HOT_ASLEEP 0x01
 #define VAPIC_HOT_HOST_ID 0xfff
+#define VAPIC_HOT_NO_CPU 0xfff
 
 /* NOLINTBEGIN(cppcoreguidelines-pro-type-cstyle-cast): C reads this too */
 
@@ -40,18 +41,22 @@ static inline bool vapic_hot_must_wake(const struct vapic_avic_vcpu *vcpu)
 {
 	const struct vapic_hot_vcpu *hot = (const struct vapic_hot_vcpu *)vcpu;
 
-	return __atomic_load_n(hot->attention, __ATOMIC_RELAXED) & VAPIC_HOT_ASLEEP;
+	return __atomic_load_n(__atomic_load_n(&hot->attention, __ATOMIC_RELAXED),
+			       __ATOMIC_RELAXED) &
+	       VAPIC_HOT_ASLEEP;
 }
 
 /*
  * Physical APIC ID of the CPU to ring for a vCPU that was seen in guest mode. If it has
- * left since, some CPU or other, which ignores the doorbell.
+ * left since, the one it was on, which ignores the doorbell. VAPIC_HOT_NO_CPU: no doorbell
+ * reaches it there, it must be made to leave the guest.
  */
 static inline u32 vapic_hot_host_id(const struct vapic_avic_vcpu *vcpu)
 {
 	const struct vapic_hot_vcpu *hot = (const struct vapic_hot_vcpu *)vcpu;
 
-	return __atomic_load_n(hot->entry, __ATOMIC_RELAXED) & VAPIC_HOT_HOST_ID;
+	return __atomic_load_n(__atomic_load_n(&hot->entry, __ATOMIC_RELAXED), __ATOMIC_RELAXED) &
+	       VAPIC_HOT_HOST_ID;
 }
 
 /* NOLINTEND(cppcoreguidelines-pro-type-cstyle-cast) */

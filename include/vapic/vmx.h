@@ -39,6 +39,9 @@ void vapic_pi_vcpu_init(struct vapic_pi_vcpu *vcpu, void *host_vcpu, void *descr
  */
 bool vapic_pi_vcpu_enter_table(struct vapic_pi_vcpu *vcpu, void *table, u32 entries, u32 id);
 
+/* The next load is to be vapic_pi_vcpu_load(), wherever it happens. By the vCPU's own task. */
+void vapic_pi_vcpu_leave_home(struct vapic_pi_vcpu *vcpu);
+
 /*
  * Take the vCPU out of the table; nothing if it is not in one. Hardware may still be
  * writing to the descriptor for an IPI that began before: the caller makes every other

@@ -56,6 +56,11 @@ void vapic_host_ipi_target(void *host_vcpu, u32 icr_low, enum vapic_ipi_target t
 		fake_host::targets.push_back(named);
 }
 
+bool vapic_host_vcpu_stays(void *host_vcpu)
+{
+	return !host_vcpu || !*static_cast<const char *>(host_vcpu);
+}
+
 void vapic_host_broken(u32 what)
 {
 	if (fake_host::broken_expected)

@@ -65,6 +65,14 @@ TEST(Interleaving, HiddenIsRunningMakesUpForTheErratum)
 		kActs, 2, "i", Scenario{.hide_running = true, .ipi_barrier = false}));
 }
 
+// One CPU can be named by an entry, the other cannot.
+TEST(Interleaving, CpuThatNoEntryCanNameLosesNothing)
+{
+	expect_nothing_lost(scenarios({"i", "s"}, 2, {.far_second = true}));
+	expect_nothing_lost(
+		search::scripts("pht", 3, "i", Scenario{.far_second = true, .kvm_sleep = true}));
+}
+
 // --- Mistakes ---
 
 bool loses(const Scenario &s, const std::string &senders)
@@ -76,6 +84,8 @@ TEST(Mistake, NoneIsFoundInCoreWithTheSameSearch)
 {
 	EXPECT_FALSE(loses({}, "i"));
 	EXPECT_FALSE(loses({}, "s"));
+	EXPECT_FALSE(loses({.far_second = true}, "i"));
+	EXPECT_FALSE(loses({.far_second = true}, "s"));
 }
 
 TEST(Mistake, BlockThatClearsIsRunningBeforeItSaysAsleep)
@@ -108,6 +118,30 @@ TEST(Mistake, LoadThatSetsIsRunningOfASleeper)
 TEST(Mistake, LoadThatKeepsTheOldCpu)
 {
 	EXPECT_TRUE(loses({.residency = {.load = mutant::load_first_cpu}}, "i"));
+}
+
+TEST(Mistake, LoadThatTruncatesTheIdOfACpu)
+{
+	const Scenario s{.far_second = true, .residency = {.load = mutant::load_far_truncated}};
+
+	EXPECT_TRUE(loses(s, "i"));
+	EXPECT_TRUE(loses(s, "s"));
+}
+
+TEST(Mistake, LoadThatDoesNotSayThatItsCpuIsFar)
+{
+	EXPECT_TRUE(loses({.far_second = true, .residency = {.load = mutant::load_far_silently}}, "i"));
+}
+
+TEST(Mistake, LoadThatNamesTheLastCpuOnOneThatIsFar)
+{
+	EXPECT_TRUE(loses({.far_second = true, .residency = {.load = mutant::load_far_keeps_cpu}}, "s"));
+}
+
+TEST(Mistake, GlueThatDoesNotKickWhoIsFar)
+{
+	EXPECT_TRUE(loses({.far_second = true, .glue_kicks = false}, "i"));
+	EXPECT_TRUE(loses({.far_second = true, .glue_kicks = false}, "s"));
 }
 
 TEST(Mistake, UnblockThatLoadsBeforeItSaysAwake)

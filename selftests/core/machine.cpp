@@ -21,12 +21,15 @@ bool Block::all_zero() const
 	return std::all_of(bytes, bytes + size_, [](unsigned char byte) { return byte == 0; });
 }
 
-Vcpu::Vcpu(Machine &machine, u32 id)
+Vcpu::Vcpu(Machine &machine, u32 id, bool stays)
 	: id_(id), object_(vapic_avic_vcpu_size(), VAPIC_CORE_ALIGN), regs_(4096, 4096),
 	  regs_pa_(Machine::kRegsPa + u64{id} * 0x1000)
 {
 	set_dfr(Machine::kFlat);
+	*host_ = !stays;
 	made_ = vapic_avic_vcpu_init(core(), machine.core(), host(), id, regs(), regs_pa());
+	if (made_)
+		vapic_avic_vcpu_load(core(), 0);
 }
 
 u32 Vcpu::reg(u32 offset) const
@@ -53,9 +56,9 @@ Machine::Machine(bool hide_running)
 	vapic_avic_vm_init(core(), physical(), kPhysicalPa, logical(), kLogicalPa, hide_running);
 }
 
-Vcpu &Machine::add(u32 id)
+Vcpu &Machine::add(u32 id, bool stays)
 {
-	return *vcpus_.emplace_back(std::make_unique<Vcpu>(*this, id));
+	return *vcpus_.emplace_back(std::make_unique<Vcpu>(*this, id, stays));
 }
 
 Vcpu &Machine::add_active(u32 id)

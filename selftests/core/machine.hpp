@@ -34,7 +34,8 @@ class Machine;
 
 class Vcpu {
 public:
-	Vcpu(Machine &machine, u32 id);
+	// One that does not stay is refused by KVM once it is made.
+	Vcpu(Machine &machine, u32 id, bool stays = true);
 
 	bool made() const { return made_; }
 	u32 id() const { return id_; }
@@ -57,7 +58,8 @@ private:
 	Block object_;
 	Block regs_;
 	u64 regs_pa_;
-	// A byte of its own, for an address that is nobody else's.
+	// A byte of its own, for an address that is nobody else's: not zero if the vCPU does
+	// not stay (vapic_host_vcpu_stays()).
 	std::unique_ptr<char> host_ = std::make_unique<char>();
 	bool made_;
 };
@@ -73,8 +75,9 @@ public:
 
 	explicit Machine(bool hide_running = false);
 
-	// A new vCPU, whether core accepts it or not (Vcpu::made()). LDR is 0, DFR flat.
-	Vcpu &add(u32 id);
+	// A new vCPU, whether core accepts it or not (Vcpu::made()), loaded once and so in the
+	// tables if it stays. LDR is 0, DFR flat.
+	Vcpu &add(u32 id, bool stays = true);
 	// The same, active, as after its creation under AVIC.
 	Vcpu &add_active(u32 id);
 
@@ -84,7 +87,7 @@ public:
 	u32 *logical() const { return static_cast<u32 *>(logical_.get()); }
 	u64 physical(u32 id) const { return physical()[id]; }
 	u32 logical(u32 index) const { return logical()[index]; }
-	// Attention byte: bit 0 asleep, bit 1 inactive.
+	// Attention byte: bit 0 asleep, bit 1 inactive, bit 2 far.
 	std::uint8_t *attention() const;
 
 private:
@@ -95,14 +98,16 @@ private:
 	std::vector<std::unique_ptr<Vcpu>> vcpus_;
 };
 
-// The entry of `vcpu` in the physical table, from the manual: valid, and not running
-// unless there is a host CPU.
+// The entry of `vcpu` in the physical table, from the manual: valid, and running on a host CPU
+// or not, in which case it says where the vCPU was last, or that it was nowhere.
 constexpr u64 kEntryValid = 0x8000000000000000ull;
 constexpr u64 kEntryRunning = 0x4000000000000000ull;
 
-inline u64 parked(const Vcpu &vcpu)
+constexpr u32 kNowhere = 0xfff;
+
+inline u64 parked(const Vcpu &vcpu, u32 host_id = kNowhere)
 {
-	return kEntryValid | vcpu.regs_pa();
+	return kEntryValid | vcpu.regs_pa() | host_id;
 }
 
 inline u64 running(const Vcpu &vcpu, u32 host_id)

@@ -21,7 +21,9 @@ struct ModelVcpu {
 	Vcpu *vcpu;
 	bool active = false;
 	bool asleep = false;
-	std::optional<u32> host; // IsRunning and where
+	std::optional<u32> host;  // IsRunning and where
+	u32 last = kNowhere;      // where it was, if an entry can say so
+	bool far = false;	  // where it is no entry can say
 	u32 ldr = 0;
 	bool flat = true;
 	bool x2apic = false;
@@ -70,11 +72,17 @@ void Model::create()
 {
 	static constexpr u32 kIds[] = {0, 1, 2, 3, 17, 128, 254, 255, 300};
 	const u32 id = kIds[pick(9)];
-	Vcpu &vcpu = machine.add(id);
+	// KVM refuses a second one of an ID, and now and then one for other reasons.
+	const bool stays = !alive.contains(id) && pick(8);
+	Vcpu &vcpu = machine.add(id, stays);
 
-	ASSERT_EQ(vcpu.made(), id <= 254 && !alive.contains(id));
-	if (vcpu.made())
+	ASSERT_EQ(vcpu.made(), id <= 254);
+	if (!vcpu.made())
+		return;
+	if (stays)
 		alive[id].vcpu = &vcpu;
+	else
+		retired.push_back(&vcpu);
 }
 
 void Model::withdraw(ModelVcpu &v)
@@ -97,7 +105,12 @@ void Model::retire(ModelVcpu &v)
 
 void Model::load(ModelVcpu &v, u32 host)
 {
-	if (v.active && !v.asleep)
+	if (!v.active || v.asleep)
+		return;
+	v.far = host >= kNowhere;
+	v.last = std::min(host, kNowhere);
+	v.host.reset();
+	if (!v.far)
 		v.host = host;
 }
 
@@ -195,7 +208,7 @@ void Model::send(ModelVcpu &v)
 			expected.push_back({t.vcpu->host(), low, VAPIC_TARGET_INACTIVE});
 		else if (t.asleep)
 			expected.push_back({t.vcpu->host(), low, VAPIC_TARGET_ASLEEP});
-		else if (machine.hide_running())
+		else if (machine.hide_running() || t.far)
 			expected.push_back({t.vcpu->host(), low, VAPIC_TARGET_UNSEEN});
 		else if (visit_all)
 			expected.push_back({t.vcpu->host(), low, VAPIC_TARGET_AWAKE});
@@ -240,12 +253,15 @@ void Model::step()
 		return create();
 	if (what == 1 && pick(4) == 0)
 		return retire(*any());
-	if (what == 2 && !retired.empty())
-		return vapic_avic_vcpu_retire(retired[pick(static_cast<u32>(retired.size()))]->core());
+	if (what == 2 && !retired.empty()) {
+		EXPECT_FALSE(vapic_avic_vcpu_retire(
+			retired[pick(static_cast<u32>(retired.size()))]->core()));
+		return;
+	}
 
 	ModelVcpu &v = *any();
 	vapic_avic_vcpu *core = v.vcpu->core();
-	const u32 host = pick(0x1000);
+	const u32 host = pick(4) ? pick(0x1000) : 0xffe + pick(4);
 
 	switch (what) {
 	case 3:
@@ -299,10 +315,10 @@ void Model::check()
 		if (alive.contains(id)) {
 			const ModelVcpu &v = alive.at(id);
 
-			entry = v.host ? running(*v.vcpu, *v.host) : parked(*v.vcpu);
+			entry = v.host ? running(*v.vcpu, *v.host) : parked(*v.vcpu, v.last);
 			if (machine.hide_running())
 				entry &= ~kEntryRunning;
-			ASSERT_EQ(machine.attention()[id], v.asleep + 2 * !v.active) << id;
+			ASSERT_EQ(machine.attention()[id], v.asleep + 2 * !v.active + 4 * v.far) << id;
 			ASSERT_EQ(vapic_avic_vcpu_must_wake(v.vcpu->core()), v.asleep) << id;
 		}
 		ASSERT_EQ(machine.physical(id), entry) << id;

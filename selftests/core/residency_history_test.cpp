@@ -14,7 +14,8 @@ using testing::ElementsAre;
 
 namespace {
 
-// One letter each: a(sleep), i(nactive), r(unning), for a state without any.
+// One letter each: a(sleep), i(nactive), f(ar), r(unning), and a dash if the entry names no
+// CPU; nothing for a state without any.
 using Seen = std::vector<std::string>;
 
 class ResidencyHistory : public testing::Test {
@@ -36,18 +37,21 @@ protected:
 			const u64 entry = v.physical[kId];
 			std::string state;
 
-			EXPECT_EQ(entry & ~(kEntryRunning | 0xfff), parked(vcpu));
+			EXPECT_EQ(entry & ~(kEntryRunning | 0xfff), kEntryValid | vcpu.regs_pa());
 			for (u32 id = 0; id < 512; ++id)
 				EXPECT_TRUE(id == kId || !v.physical[id]);
 			if (entry & kEntryRunning)
 				state += "r" + std::to_string(entry & 0xfff);
-			else
-				EXPECT_EQ(entry, parked(vcpu));
 			if (v.attention[kId] & 1)
 				state += 'a';
 			if (v.attention[kId] & 2)
 				state += 'i';
-			EXPECT_EQ(v.attention[kId] & ~3, 0);
+			if (v.attention[kId] & 4)
+				state += 'f';
+			EXPECT_EQ(v.attention[kId] & ~7, 0);
+			// What a software sender would ring, if it saw the vCPU in guest mode.
+			if ((entry & 0xfff) == kNowhere)
+				state += '-';
 			if (states.empty() || states.back() != state)
 				states.push_back(state);
 		});
@@ -60,7 +64,7 @@ protected:
 
 TEST_F(ResidencyHistory, LoadShowsTheCpuAtOnce)
 {
-	EXPECT_THAT(seen([](auto *v) { vapic_avic_vcpu_load(v, 3); }), ElementsAre("", "r3"));
+	EXPECT_THAT(seen([](auto *v) { vapic_avic_vcpu_load(v, 3); }), ElementsAre("-", "r3"));
 	EXPECT_THAT(seen([](auto *v) { vapic_avic_vcpu_load(v, 4); }), ElementsAre("r3", "r4"));
 	EXPECT_THAT(seen([](auto *v) { vapic_avic_vcpu_put(v); }), ElementsAre("r4", ""));
 }
@@ -76,12 +80,14 @@ TEST_F(ResidencyHistory, BlockSaysAsleepBeforeItStopsRunning)
 // Never "r3a": a doorbell to somebody who sleeps.
 TEST_F(ResidencyHistory, UnblockSaysAwakeBeforeItRuns)
 {
+	vapic_avic_vcpu_load(vcpu.core(), 4);
 	vapic_avic_vcpu_block(vcpu.core());
 	EXPECT_THAT(seen([](auto *v) { vapic_avic_vcpu_unblock(v, 3); }), ElementsAre("a", "", "r3"));
 }
 
 TEST_F(ResidencyHistory, PreemptedSleeperNeverRuns)
 {
+	vapic_avic_vcpu_load(vcpu.core(), 3);
 	vapic_avic_vcpu_block(vcpu.core());
 	EXPECT_THAT(seen([](auto *v) {
 			    vapic_avic_vcpu_put(v);
@@ -102,6 +108,21 @@ TEST_F(ResidencyHistory, DeactivationSaysSoBeforeItStopsRunning)
 			    vapic_avic_vcpu_load(v, 3);
 		    }),
 		    ElementsAre("i", "", "r3"));
+}
+
+// Never "": not in guest mode, so that nobody needs to tell it anything. "f" without a dash
+// is before it enters the guest there.
+TEST_F(ResidencyHistory, LoadOnACpuThatNoEntryCanNameSaysSo)
+{
+	vapic_avic_vcpu_load(vcpu.core(), 3);
+	vapic_avic_vcpu_put(vcpu.core());
+	EXPECT_THAT(seen([](auto *v) { vapic_avic_vcpu_load(v, 0x1003); }),
+		    ElementsAre("", "f", "f-"));
+	EXPECT_THAT(seen([](auto *v) { vapic_avic_vcpu_put(v); }), ElementsAre("f-"));
+	EXPECT_THAT(seen([](auto *v) { vapic_avic_vcpu_block(v); }), ElementsAre("f-", "af-"));
+	EXPECT_TRUE(last_locked) << "the caller's look at the IRR could pass it";
+	EXPECT_THAT(seen([](auto *v) { vapic_avic_vcpu_unblock(v, 4); }),
+		    ElementsAre("af-", "f-", "-", "r4"));
 }
 
 TEST_F(ResidencyHistory, RetirementLeavesTheTableInOneWrite)

@@ -42,9 +42,11 @@ constexpr u32 kTargetId = 2;
 constexpr u32 kVector = 0x31; // the first sender's; the next one's is one above
 
 // Host APIC IDs of the two CPUs.
-constexpr u32 host_id(std::uint64_t cpu)
+bool far_second;
+
+u32 host_id(std::uint64_t cpu)
 {
-	return 0x20 + static_cast<u32>(cpu);
+	return (cpu && far_second ? 0x3020 : 0x20) + static_cast<u32>(cpu);
 }
 
 // --- Steps of hardware ---
@@ -243,7 +245,7 @@ public:
 		if (!cpu_.load(kApicvActive))
 			kick();
 		else if (in_guest)
-			ring_cpu();
+			tell();
 		else if (s_.residency.must_wake(target_.core()))
 			wake();
 	}
@@ -283,14 +285,33 @@ private:
 			break;
 		case VAPIC_TARGET_UNSEEN:
 			if (cpu_.load(kMode))
-				ring_cpu();
+				tell();
 			break;
 		case VAPIC_TARGET_AWAKE:
 			break;
 		}
 	}
 
-	void ring_cpu() { cpu_.hardware("doorbell to", ring, host_id(cpu_.load(kCpu))); }
+	// ring() of the glue, by what vapic_hot_host_id() reads.
+	void tell()
+	{
+		const std::uint64_t id = cpu_.load(kEntry) & 0xfff;
+
+		if (id == kNowhere)
+			kick_cpu();
+		else
+			cpu_.hardware("doorbell to", ring, id);
+	}
+
+	// kvm_vcpu_kick()
+	void kick_cpu()
+	{
+		if (!s_.glue_kicks)
+			return;
+		wake();
+		if (cpu_.load(kMode))
+			cpu_.hardware("kick", interrupt);
+	}
 
 	void wake()
 	{
@@ -298,15 +319,13 @@ private:
 			cpu_.hardware("wake", s_.kvm_sleep ? wake_waiter : wake_always);
 	}
 
-	// KVM_REQ_EVENT, kvm_vcpu_kick()
+	// The same with KVM_REQ_EVENT.
 	void kick()
 	{
 		if (!s_.glue_kicks)
 			return;
 		cpu_.fetch_or(kRequest, 1);
-		wake();
-		if (cpu_.load(kMode))
-			cpu_.hardware("kick", interrupt);
+		kick_cpu();
 	}
 
 	const Scenario &s_;
@@ -319,6 +338,8 @@ private:
 
 explorer::Result explore(const Scenario &scenario)
 {
+	far_second = scenario.far_second;
+
 	Machine machine(scenario.hide_running);
 	Vcpu &target = machine.add(kTargetId);
 	explorer::Explorer all;
@@ -382,7 +403,8 @@ std::string describe(const Scenario &s)
 {
 	return "acts '" + s.acts + "' senders '" + s.senders + "' begins " +
 	       (s.begins_active ? "active" : "inactive") +
-	       (s.hide_running ? ", IsRunning hidden" : "") + (s.kvm_sleep ? ", KVM's sleep" : "");
+	       (s.hide_running ? ", IsRunning hidden" : "") +
+	       (s.far_second ? ", second CPU far" : "") + (s.kvm_sleep ? ", KVM's sleep" : "");
 }
 
 } // namespace model

@@ -46,6 +46,8 @@ struct Scenario {
 	std::string senders = {}; // of Sender; each sends a vector of its own
 	bool begins_active = true;
 	bool hide_running = false;
+	// No entry can hold the APIC ID of the second CPU.
+	bool far_second = false;
 
 	// KVM's full barrier between vcpu->mode and VMRUN.
 	bool enter_barrier = true;

@@ -7,6 +7,7 @@
 
 using vapic::avic::Attention;
 using vapic::hw::HostApicId;
+using vapic::hw::kMaxHostApicId;
 using vapic::hw::PhysicalIdEntry;
 
 namespace mutant {
@@ -16,6 +17,11 @@ template <typename Field>
 void set(vapic_avic_vcpu *vcpu, Field field)
 {
 	vcpu->attention->publish(vcpu->attention->load().with(field, true));
+}
+
+PhysicalIdEntry left(vapic_avic_vcpu *vcpu)
+{
+	return vcpu->slot->load().with(PhysicalIdEntry::kIsRunning, false);
 }
 
 void run_on(vapic_avic_vcpu *vcpu, u32 host_id)
@@ -28,19 +34,19 @@ void run_on(vapic_avic_vcpu *vcpu, u32 host_id)
 
 void block_running_first(vapic_avic_vcpu *vcpu)
 {
-	vcpu->slot->exchange(vcpu->parked);
+	vcpu->slot->exchange(left(vcpu));
 	set(vcpu, Attention::kAsleep);
 }
 
 void block_without_barrier(vapic_avic_vcpu *vcpu)
 {
 	set(vcpu, Attention::kAsleep);
-	vcpu->slot->publish(vcpu->parked);
+	vcpu->slot->publish(left(vcpu));
 }
 
 void block_silently(vapic_avic_vcpu *vcpu)
 {
-	vcpu->slot->exchange(vcpu->parked);
+	vcpu->slot->exchange(left(vcpu));
 }
 
 void block_running(vapic_avic_vcpu *vcpu)
@@ -61,6 +67,27 @@ void load_first_cpu(vapic_avic_vcpu *vcpu, u32)
 	vapic_avic_vcpu_load(vcpu, kFirst);
 }
 
+void load_far_truncated(vapic_avic_vcpu *vcpu, u32 host_id)
+{
+	vapic_avic_vcpu_load(vcpu, host_id & 0xfff);
+}
+
+void load_far_silently(vapic_avic_vcpu *vcpu, u32 host_id)
+{
+	vapic_avic_vcpu_load(vcpu, host_id);
+	if (host_id > kMaxHostApicId)
+		vcpu->attention->publish(vcpu->attention->load().with(Attention::kFar, false));
+}
+
+void load_far_keeps_cpu(vapic_avic_vcpu *vcpu, u32 host_id)
+{
+	const PhysicalIdEntry before = left(vcpu);
+
+	vapic_avic_vcpu_load(vcpu, host_id);
+	if (host_id > kMaxHostApicId)
+		vcpu->slot->publish(before);
+}
+
 void unblock_load_first(vapic_avic_vcpu *vcpu, u32 host_id)
 {
 	vapic_avic_vcpu_load(vcpu, host_id);
@@ -69,19 +96,19 @@ void unblock_load_first(vapic_avic_vcpu *vcpu, u32 host_id)
 
 void deactivate_running_first(vapic_avic_vcpu *vcpu)
 {
-	vcpu->slot->exchange(vcpu->parked);
+	vcpu->slot->exchange(left(vcpu));
 	set(vcpu, Attention::kInactive);
 }
 
 void deactivate_without_barrier(vapic_avic_vcpu *vcpu)
 {
 	set(vcpu, Attention::kInactive);
-	vcpu->slot->publish(vcpu->parked);
+	vcpu->slot->publish(left(vcpu));
 }
 
 void deactivate_silently(vapic_avic_vcpu *vcpu)
 {
-	vcpu->slot->exchange(vcpu->parked);
+	vcpu->slot->exchange(left(vcpu));
 }
 
 bool must_wake_nobody(const vapic_avic_vcpu *)

@@ -20,6 +20,12 @@ void block_running(vapic_avic_vcpu *vcpu);
 void load_asleep(vapic_avic_vcpu *vcpu, u32 host_id);
 // load(): never names another CPU than the first.
 void load_first_cpu(vapic_avic_vcpu *vcpu, u32 host_id);
+// load(): of an APIC ID that does not fit, what does.
+void load_far_truncated(vapic_avic_vcpu *vcpu, u32 host_id);
+// load(): on a CPU that no entry can name, nothing is said of it to exits.
+void load_far_silently(vapic_avic_vcpu *vcpu, u32 host_id);
+// load(): there, the entry goes on to name the last CPU.
+void load_far_keeps_cpu(vapic_avic_vcpu *vcpu, u32 host_id);
 // unblock(): load first, which finds the vCPU still asleep.
 void unblock_load_first(vapic_avic_vcpu *vcpu, u32 host_id);
 // deactivate(): IsRunning is cleared first, inactive set second.

@@ -3,6 +3,7 @@
 // What each residency call leaves in the table and the attention byte. What senders may
 // see in between is in residency_history_test.cpp and interleaving_test.cpp.
 #include <vapic/core.h>
+#include <vapic/hot.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,16 +18,19 @@ protected:
 	Machine machine{GetParam()};
 	Vcpu &vcpu = machine.add(7);
 
-	// What hardware should read of a vCPU that runs on `host_id`.
+	// What hardware should read of a vCPU that runs on `host_id`, or has run there.
 	u64 on(u32 host_id) const
 	{
 		return running(vcpu, host_id) & ~(GetParam() ? kEntryRunning : 0);
 	}
 
-	void expect(u64 entry, bool asleep, bool inactive)
+	u64 off(u32 host_id) const { return parked(vcpu, host_id); }
+
+	void expect(u64 entry, bool asleep, bool inactive, bool far = false)
 	{
 		EXPECT_EQ(machine.physical(7), entry);
-		EXPECT_EQ(machine.attention()[7], asleep | inactive << 1);
+		EXPECT_EQ(vapic_hot_host_id(vcpu.core()), entry & 0xfff);
+		EXPECT_EQ(machine.attention()[7], asleep | inactive << 1 | far << 2);
 		EXPECT_EQ(vapic_avic_vcpu_must_wake(vcpu.core()), asleep);
 	}
 };
@@ -59,9 +63,9 @@ TEST_P(Residency, LoadAndPutFollowTheCpu)
 	vapic_avic_vcpu_load(vcpu.core(), 3);
 	expect(on(3), false, false);
 	vapic_avic_vcpu_put(vcpu.core());
-	expect(parked(vcpu), false, false);
-	vapic_avic_vcpu_load(vcpu.core(), 0xfff);
-	expect(on(0xfff), false, false);
+	expect(off(3), false, false);
+	vapic_avic_vcpu_load(vcpu.core(), 0xffe);
+	expect(on(0xffe), false, false);
 	vapic_avic_vcpu_load(vcpu.core(), 0);
 	expect(on(0), false, false);
 }
@@ -71,11 +75,11 @@ TEST_P(Residency, BlockedVcpuIsNotShownAsRunningByLoad)
 	vapic_avic_vcpu_activate(vcpu.core());
 	vapic_avic_vcpu_load(vcpu.core(), 3);
 	vapic_avic_vcpu_block(vcpu.core());
-	expect(parked(vcpu), true, false);
+	expect(off(3), true, false);
 	vapic_avic_vcpu_put(vcpu.core());
-	expect(parked(vcpu), true, false);
+	expect(off(3), true, false);
 	vapic_avic_vcpu_load(vcpu.core(), 4);
-	expect(parked(vcpu), true, false);
+	expect(off(3), true, false);
 	vapic_avic_vcpu_unblock(vcpu.core(), 4);
 	expect(on(4), false, false);
 }
@@ -85,12 +89,12 @@ TEST_P(Residency, DeactivationTakesTheVcpuOffItsCpu)
 	vapic_avic_vcpu_activate(vcpu.core());
 	vapic_avic_vcpu_load(vcpu.core(), 3);
 	vapic_avic_vcpu_deactivate(vcpu.core());
-	expect(parked(vcpu), false, true);
-	vapic_avic_vcpu_load(vcpu.core(), 3);
-	expect(parked(vcpu), false, true);
+	expect(off(3), false, true);
+	vapic_avic_vcpu_load(vcpu.core(), 4);
+	expect(off(3), false, true);
 	vapic_avic_vcpu_activate(vcpu.core());
-	vapic_avic_vcpu_load(vcpu.core(), 3);
-	expect(on(3), false, false);
+	vapic_avic_vcpu_load(vcpu.core(), 4);
+	expect(on(4), false, false);
 }
 
 TEST_P(Residency, SleepAndInactivityAreIndependent)
@@ -104,6 +108,48 @@ TEST_P(Residency, SleepAndInactivityAreIndependent)
 	vapic_avic_vcpu_deactivate(vcpu.core());
 	vapic_avic_vcpu_unblock(vcpu.core(), 3);
 	expect(parked(vcpu), false, true);
+}
+
+TEST_P(Residency, CpuThatNoEntryCanNameIsNeverShown)
+{
+	vapic_avic_vcpu_activate(vcpu.core());
+	for (u32 far : {0xfffu, 0x1000u, 0x1003u, 0xffffffffu}) {
+		vapic_avic_vcpu_load(vcpu.core(), 3);
+		expect(on(3), false, false);
+		vapic_avic_vcpu_put(vcpu.core());
+		vapic_avic_vcpu_load(vcpu.core(), far);
+		expect(parked(vcpu), false, false, true);
+		vapic_avic_vcpu_put(vcpu.core());
+		expect(parked(vcpu), false, false, true);
+		// Asleep there, and awake again on a CPU that can be named.
+		vapic_avic_vcpu_load(vcpu.core(), far);
+		vapic_avic_vcpu_block(vcpu.core());
+		expect(parked(vcpu), true, false, true);
+		vapic_avic_vcpu_unblock(vcpu.core(), 4);
+		expect(on(4), false, false);
+		// And the other way round.
+		vapic_avic_vcpu_block(vcpu.core());
+		vapic_avic_vcpu_unblock(vcpu.core(), far);
+		expect(parked(vcpu), false, false, true);
+		vapic_avic_vcpu_deactivate(vcpu.core());
+		expect(parked(vcpu), false, true, true);
+		vapic_avic_vcpu_activate(vcpu.core());
+	}
+}
+
+// With IsRunning clear the sender exits, and must not take such a vCPU for one that is about
+// to look by itself.
+TEST_P(Residency, SenderIsToldOfAVcpuOnACpuThatNoEntryCanName)
+{
+	Vcpu &sender = machine.add_active(8);
+
+	vapic_avic_vcpu_activate(vcpu.core());
+	vapic_avic_vcpu_load(vcpu.core(), 0x1003);
+	EXPECT_EQ(vapic_avic_vcpu_ipi(sender.core(), 0x0700000000000041ull, 0x100000000ull, false),
+		  VAPIC_IPI_DONE);
+	EXPECT_THAT(fake_host::take_targets(),
+		    testing::ElementsAre(
+			    fake_host::Target{vcpu.host(), 0x41, VAPIC_TARGET_UNSEEN}));
 }
 
 TEST_P(Residency, OneVcpuDoesNotDisturbAnother)
@@ -120,16 +166,6 @@ TEST_P(Residency, OneVcpuDoesNotDisturbAnother)
 	vapic_avic_vcpu_deactivate(vcpu.core());
 	EXPECT_EQ(machine.physical(8), before);
 	EXPECT_EQ(machine.attention()[8], 0);
-}
-
-TEST_P(Residency, HostIdBeyondTheFieldIsReportedAndDoesNotSpill)
-{
-	fake_host::ExpectBroken broken;
-
-	vapic_avic_vcpu_activate(vcpu.core());
-	vapic_avic_vcpu_load(vcpu.core(), 0x1005);
-	EXPECT_THAT(broken.take(), testing::ElementsAre(vapic::Broken::kFieldOverflow));
-	expect(on(5), false, false);
 }
 
 } // namespace

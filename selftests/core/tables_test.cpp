@@ -62,7 +62,68 @@ TEST(Creation, RefusesIdsBeyondTheTable)
 	}
 }
 
-TEST(Creation, SecondVcpuOfAnIdIsRefusedAndTheOwnerIsNotDisturbed)
+// Made, and whatever creation does with it, without a trace in the VM.
+TEST(Creation, VcpuThatDoesNotStayIsNotInTheTables)
+{
+	for (bool other_came_first : {false, true}) {
+		Machine machine;
+		Vcpu *owner = other_came_first ? &machine.add_active(9) : nullptr;
+		const std::vector<unsigned char> before = tables(machine);
+		const std::vector<unsigned char> vm = bytes(machine.core(), vapic_avic_vm_size());
+		Vcpu &vcpu = machine.add(9, false);
+
+		ASSERT_TRUE(vcpu.made());
+		vapic_avic_vcpu_activate(vcpu.core());
+		vapic_avic_vcpu_load(vcpu.core(), 3);
+		vcpu.set_ldr(0x02);
+		vapic_avic_vcpu_sync_logical(vcpu.core(), false);
+		vapic_avic_vcpu_block(vcpu.core());
+		vapic_avic_vcpu_unblock(vcpu.core(), 3);
+		vapic_avic_vcpu_put(vcpu.core());
+		EXPECT_FALSE(vapic_avic_vcpu_retire(vcpu.core())) << "nobody needs to wait";
+		EXPECT_EQ(tables(machine), before);
+		EXPECT_EQ(bytes(machine.core(), vapic_avic_vm_size()), vm);
+		if (owner) {
+			EXPECT_TRUE(vapic_avic_vcpu_retire(owner->core()));
+		}
+	}
+}
+
+// Whichever of two with one ID stays has the entry, in whatever order they are made.
+TEST(Creation, TheVcpuThatStaysHasTheEntry)
+{
+	for (bool first_stays : {false, true}) {
+		Machine machine;
+		Vcpu &first = machine.add(9, first_stays);
+		Vcpu &second = machine.add(9, !first_stays);
+		Vcpu &stays = first_stays ? first : second;
+		Vcpu &goes = first_stays ? second : first;
+
+		vapic_avic_vcpu_retire(goes.core());
+		vapic_avic_vcpu_activate(stays.core());
+		vapic_avic_vcpu_load(stays.core(), 4);
+		EXPECT_EQ(machine.physical(9), running(stays, 4));
+	}
+}
+
+// Sleep that began in its own byte is known in the table's.
+TEST(Creation, StateBeforeTheEntryIsKept)
+{
+	Machine machine;
+	Vcpu &vcpu = machine.add(9, false);
+
+	vapic_avic_vcpu_activate(vcpu.core());
+	vapic_avic_vcpu_block(vcpu.core());
+	EXPECT_TRUE(vapic_avic_vcpu_must_wake(vcpu.core()));
+	EXPECT_EQ(machine.attention()[9], 0);
+	*static_cast<char *>(vcpu.host()) = 0;
+	vapic_avic_vcpu_load(vcpu.core(), 4);
+	EXPECT_TRUE(vapic_avic_vcpu_must_wake(vcpu.core()));
+	EXPECT_EQ(machine.attention()[9], 1);
+	EXPECT_EQ(machine.physical(9), parked(vcpu));
+}
+
+TEST(Creation, SecondVcpuOfAnIdThatStaysIsReportedAndTheOwnerIsNotDisturbed)
 {
 	Machine machine;
 	Vcpu &owner = machine.add_active(9);
@@ -73,9 +134,13 @@ TEST(Creation, SecondVcpuOfAnIdIsRefusedAndTheOwnerIsNotDisturbed)
 
 	const std::vector<unsigned char> before = tables(machine);
 	const std::vector<unsigned char> vm = bytes(machine.core(), vapic_avic_vm_size());
-	Vcpu &second = machine.add(9);
+	fake_host::ExpectBroken broken;
+	Vcpu &second = machine.add_active(9);
 
-	EXPECT_FALSE(second.made());
+	EXPECT_THAT(broken.take(), testing::ElementsAre(vapic::Broken::kEntryForeign));
+	vapic_avic_vcpu_load(second.core(), 3);
+	EXPECT_THAT(broken.take(), testing::ElementsAre(vapic::Broken::kEntryForeign));
+	vapic_avic_vcpu_retire(second.core());
 	EXPECT_EQ(tables(machine), before);
 	EXPECT_EQ(bytes(machine.core(), vapic_avic_vm_size()), vm);
 
@@ -98,7 +163,8 @@ TEST(Creation, MisalignedRegisterPageIsReported)
 	EXPECT_TRUE(vapic_avic_vcpu_init(static_cast<vapic_avic_vcpu *>(object.get()),
 					 machine.core(), nullptr, 3, regs.get(), 0x12345010));
 	EXPECT_THAT(broken.take(), testing::ElementsAre(vapic::Broken::kMisalignedTable));
-	EXPECT_EQ(machine.physical(3), 0x8000000012345000ull);
+	vapic_avic_vcpu_load(static_cast<vapic_avic_vcpu *>(object.get()), 5);
+	EXPECT_EQ(machine.physical(3), 0x8000000012345fffull);
 }
 
 TEST(Retirement, ClearsBothEntriesOnce)

@@ -339,6 +339,50 @@ int vm_raw_create_vcpu(struct vm *vm, uint32_t id)
 	return fd < 0 ? -errno : fd;
 }
 
+struct creation {
+	struct vm *vm;
+	uint32_t id;
+	pthread_barrier_t *start;
+	int fd;
+};
+
+static void *create_with_others(void *arg)
+{
+	struct creation *creation = arg;
+
+	pthread_barrier_wait(creation->start);
+	creation->fd = vm_raw_create_vcpu(creation->vm, creation->id);
+	return NULL;
+}
+
+/* One of them must get the vCPU, and the others be told that it exists. */
+static int create_racing(struct vm *vm, uint32_t id)
+{
+	enum { CREATORS = 4 };
+	struct creation creations[CREATORS];
+	pthread_t threads[CREATORS];
+	pthread_barrier_t start;
+	int made = -EEXIST;
+
+	pthread_barrier_init(&start, NULL, CREATORS);
+	for (unsigned int i = 0; i < CREATORS; i++) {
+		creations[i] = (struct creation){.vm = vm, .id = id, .start = &start};
+		if (pthread_create(&threads[i], NULL, create_with_others, &creations[i]))
+			vm_fail(vm, "cannot start a thread");
+	}
+	for (unsigned int i = 0; i < CREATORS; i++) {
+		pthread_join(threads[i], NULL);
+		if (creations[i].fd == -EEXIST)
+			continue;
+		if (made != -EEXIST)
+			vm_fail(vm, "two creations of vCPU %u ended with %d and %d", id, made,
+				creations[i].fd);
+		made = creations[i].fd;
+	}
+	pthread_barrier_destroy(&start);
+	return made;
+}
+
 static void set_cpuid(struct vcpu *vcpu)
 {
 	enum { ENTRIES = 256 };
@@ -428,7 +472,7 @@ static struct vcpu *add_vcpu(struct vm *vm, uint32_t id)
 	vcpu->id = id;
 	vcpu->pcpu = -1;
 	vcpu->guest = &guest_cpus[index];
-	vcpu->fd = vm_raw_create_vcpu(vm, id);
+	vcpu->fd = vm->options & VM_RACE ? create_racing(vm, id) : vm_raw_create_vcpu(vm, id);
 	if (vcpu->fd < 0)
 		vm_fail(vm, "KVM_CREATE_VCPU %u: %s", id, strerror(-vcpu->fd));
 	size = checked_ioctl(vm, vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE, 0,

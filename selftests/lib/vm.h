@@ -22,6 +22,7 @@
 /* Options of vm_create(). */
 #define VM_SPLIT	(1U << 0)	/* only the local APICs in the kernel */
 #define VM_X2APIC	(1U << 1)	/* vCPUs start in x2APIC mode */
+#define VM_RACE		(1U << 2)	/* several threads at once make each vCPU */
 
 struct vcpu {
 	struct vm *vm;

@@ -266,9 +266,10 @@ def refuses_unknown_value():
 
 def refuses_parameters_of_the_other_vendor():
     for name in vendor.foreign:
-        check_refused(errno.EINVAL,
-                      rf"{name} is not for this vendor's processors: use {vendor.switch}",
-                      f"{name}=1")
+        for value in ("=1", "=0", "=n", ""):
+            check_refused(errno.EINVAL,
+                          rf"{name} is not for this vendor's processors: use {vendor.switch}",
+                          name + value)
 
 
 def refuses_without_stock_module():
@@ -500,6 +501,23 @@ def status_is_for_everybody():
     check_unloads()
 
 
+def status_names_why_a_vcpu_is_never_accelerated():
+    """AVIC's table ends at ID 254; one beyond it takes the whole VM along."""
+    beyond = 300
+    check_loads()
+    with Kvm() as kvm:
+        vm = kvm.accelerated_vm()
+        for number in (0, beyond, 1):
+            kvm.vcpu(vm, number)
+        text = kernel_state.read("/sys/kernel/vapic/vcpus")
+    found = {int(vcpu): line for line in text.splitlines()
+             for vcpu in re.findall(r"\bvcpu=(\d+)", line)}
+    check_equal(sorted(found), [0, 1, beyond], "vCPUs in status")
+    why = {vcpu: re.findall(r"\bnever=(\S+)", line) for vcpu, line in found.items()}
+    check_equal(why, vendor.never(beyond), f"reasons in {text}")
+    check_unloads()
+
+
 def refuses_without_hardware():
     check_refused(errno.ENODEV, rf"this processor has no {vendor.what}")
 
@@ -509,6 +527,7 @@ TESTS = [
     loads_over_any_setting_of_stock,
     loads_and_unloads_repeatedly,
     status_is_for_everybody,
+    status_names_why_a_vcpu_is_never_accelerated,
     tracers_see_through_redirections,
     takes_over_nothing_if_asked,
     takes_the_spellings_of_a_boolean,

@@ -44,6 +44,7 @@ class Vendor:
     variables: tuple            # of the KVM modules, which vapic changes
     kernel_variables: tuple     # and of the kernel
     has_hardware: typing.Callable
+    never: typing.Callable      # what status says of vCPUs 0, that one, and 1
 
 
 AMD = Vendor(
@@ -51,7 +52,8 @@ AMD = Vendor(
     functions=12 + COMMON_FUNCTIONS, ops=12, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
     unfit=("npt=0", r"nested paging is off.*npt=1"),
     loader="svm_vcpu_load", load="avic_vcpu_load", put="avic_vcpu_put",
-    variables=("enable_apicv",), kernel_variables=(), has_hardware=has_avic)
+    variables=("enable_apicv",), kernel_variables=(), has_hardware=has_avic,
+    never=lambda beyond: {0: [], beyond: ["id-beyond-table"], 1: ["inhibited"]})
 
 INTEL = Vendor(
     module="kvm_intel", what="APICv", switch="enable_apicv", foreign=("avic",),
@@ -60,6 +62,7 @@ INTEL = Vendor(
     unfit=("flexpriority=0", r"TPR shadow is off.*flexpriority=1"),
     loader="vmx_vcpu_load", load="vmx_vcpu_pi_load", put="vmx_vcpu_pi_put",
     variables=("enable_apicv", "enable_ipiv"),
-    kernel_variables=("kvm_posted_intr_wakeup_handler",), has_hardware=has_apicv)
+    kernel_variables=("kvm_posted_intr_wakeup_handler",), has_hardware=has_apicv,
+    never=lambda beyond: {0: [], beyond: [], 1: []})
 
 HERE = AMD if "svm" in flags() else INTEL

@@ -70,6 +70,12 @@ public:
 static_assert(InterruptControl::kX2apicMode.kMask == 0x40000000u);
 static_assert(InterruptControl::kAvicEnable.kMask == 0x80000000u);
 
+// What an entry can hold. The largest value stands for a CPU that none can name, or for none,
+// so that a sender tells it from a CPU to ring by the entry alone; with IsRunning clear
+// hardware does not look at it.
+constexpr std::uint32_t kMaxHostApicId = 0xffe;
+constexpr HostApicId kNoHostApicId{0xfff};
+
 // Largest index of the physical table that VMRUN accepts in xAPIC mode and that
 // names one vCPU: FFh is the broadcast destination.
 constexpr std::uint32_t kMaxXapicId = 254;

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Who may be accelerated: facts of the processor, the host, the VM and the vCPU go in, a
+ * decision comes out. Load, the creation of a VM and that of a vCPU ask here and decide
+ * nothing themselves. The rules of core.h hold: pure, any context.
+ */
+#ifndef VAPIC_ELIGIBILITY_H
+#define VAPIC_ELIGIBILITY_H
+
+#include <vapic/types.h>
+
+VAPIC_C_BEGIN
+
+enum vapic_decision {
+	VAPIC_ACCELERATED,
+
+	/* Of the machine: load refuses. */
+	VAPIC_NO_AVIC,
+	VAPIC_NO_NESTED_PAGING,
+	VAPIC_SNP_HOST, /* a VMRUN would make KVM's writes to register pages fault */
+	VAPIC_NO_APICV,
+	VAPIC_NO_TPR_SHADOW,
+	VAPIC_APICV_UNUSED, /* the processor has it, kvm_intel found it wanting */
+	VAPIC_NO_IPIV,	    /* and the user demands it */
+
+	/* Of a VM or a vCPU: it is never accelerated. */
+	VAPIC_NO_APIC, /* KVM emulates no local APIC for it */
+	VAPIC_SEV,
+	VAPIC_SEV_ES,
+	VAPIC_SEV_SNP,
+	VAPIC_INHIBITED,       /* KVM has inhibited the VM for a reason that never ends */
+	VAPIC_ID_BEYOND_TABLE, /* no table entry can name the vCPU */
+
+	VAPIC_DECISIONS, /* how many there are */
+};
+
+/* One word, for status: "accelerated", "sev-es". */
+const char *vapic_decision_name(enum vapic_decision decision);
+
+/* For the log, a clause that says what to do if anything can be done. */
+const char *vapic_decision_reason(enum vapic_decision decision);
+
+/* The machine under AVIC. */
+struct vapic_avic_host {
+	u32 family;	    /* of the processor */
+	bool avic;	    /* CPUID 8000_000A EDX bit 13 */
+	bool nested_paging; /* in use by kvm_amd; true while that is not known yet */
+	bool snp;	    /* SEV-SNP is enabled for guests of this host */
+	bool in_use_writes; /* HvInUseWrAllowed, CPUID 8000_001F EAX bit 30 */
+};
+
+enum vapic_decision vapic_avic_host_decision(const struct vapic_avic_host *host);
+
+/*
+ * AMD erratum 1235, on families 17h and 18h: IPI hardware may read IsRunning before its write
+ * of the IRR is visible, and miss a vCPU that has just gone to sleep. IsRunning is never
+ * shown there.
+ */
+bool vapic_avic_hides_running(const struct vapic_avic_host *host);
+
+/* How a guest's memory is encrypted; each keeps more from the host than the one before. */
+enum vapic_encryption {
+	VAPIC_UNENCRYPTED,
+	VAPIC_ENCRYPTED,	/* SEV */
+	VAPIC_ENCRYPTED_STATE,	/* SEV-ES */
+	VAPIC_ENCRYPTED_NESTED, /* SEV-SNP */
+};
+
+/*
+ * A VM under AVIC as its creation knows it. An encrypted one may show only with its first
+ * vCPU, hence both questions.
+ */
+enum vapic_decision vapic_avic_vm_decision(enum vapic_encryption encryption);
+
+/* A vCPU under AVIC. */
+struct vapic_avic_candidate {
+	enum vapic_encryption encryption;
+	bool apic_in_kernel;
+	bool inhibited; /* its VM is, for good */
+	u32 id;		/* its APIC ID at reset, which KVM calls vCPU ID */
+};
+
+enum vapic_decision vapic_avic_vcpu_decision(const struct vapic_avic_candidate *vcpu);
+
+/* The machine under APICv. */
+struct vapic_apicv_host {
+	bool apicv;	    /* the processor can, posted interrupts included */
+	bool ipiv;	    /* the processor can virtualize IPIs */
+	bool ipiv_demanded; /* the user insists on that */
+	bool tpr_shadow;    /* in use by kvm_intel; true while that is not known yet */
+	bool used;	    /* kvm_intel has found APICv usable; likewise */
+};
+
+enum vapic_decision vapic_apicv_host_decision(const struct vapic_apicv_host *host);
+
+/* A vCPU under APICv. */
+enum vapic_decision vapic_apicv_vcpu_decision(bool apic_in_kernel);
+
+VAPIC_C_END
+
+#endif
