@@ -371,6 +371,35 @@ def unloads_while_dev_kvm_is_open():
         check_unloads()
 
 
+def waits_for_vms_if_forced():
+    """References mean nothing to rmmod -f."""
+    before = picture()
+    check_loads()
+    log = Log()
+
+    def vcpus():
+        return len(re.findall(r" vcpu=", kernel_state.read("/sys/kernel/vapic/vcpus")))
+
+    with Kvm() as kvm:
+        kvm.vcpu(kvm.accelerated_vm())
+        forced = subprocess.Popen(["rmmod", "-f", "vapic"])
+        time.sleep(2)
+        lines = log.lines()
+        check(len(lines) == 1 and re.search(r"forced, but 1 virtual machine is alive: it waits",
+                                            lines[0]), f"log is {lines}")
+        check_equal(vcpus(), 1, "vCPUs in status")
+        with Kvm() as other:
+            vcpu = other.vcpu(other.accelerated_vm())
+            fcntl.ioctl(vcpu, KVM_GET_REGS, bytearray(144))
+            check_equal(vcpus(), 2, "vCPUs in status")
+        time.sleep(1)
+        check_equal(vcpus(), 1, "vCPUs in status")
+        check_equal(forced.poll(), None, "status of rmmod")
+    check_equal(forced.wait(60), 0, "status of rmmod")
+    check_equal(log.lines(), ["vapic: unloaded, KVM is as it was before"], "log")
+    check_unchanged(before)
+
+
 def undoes_every_step_that_fails():
     before = picture()
     for number in range(1, 100):
@@ -526,6 +555,7 @@ TESTS = [
     undoes_every_step_that_fails,
     survives_every_failed_allocation_of_creation,
     creations_race_with_load_and_unload,
+    waits_for_vms_if_forced,
 ]
 
 # On a host whose processor lacks what is to be taken over
