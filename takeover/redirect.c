@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Functions that KVM calls directly: find, redirect, undo.
+ * Functions that KVM calls directly: find, redirect, verify, undo.
  */
 #include "redirect.h"
 
 #include <linux/rcupdate.h>
 
+#include <asm/text-patching.h>
+
+#include "code.h"
 #include "log.h"
 #include "symbols.h"
 
@@ -69,10 +72,42 @@ int vapic_redirect_install(struct vapic_redirect *redirect)
 	 * Stock code must not come back under a running VM because somebody switches
 	 * ftrace off: with this flag that sysctl fails with EBUSY.  Registering
 	 * overwrites flags, so set it now; nothing else changes flags of this ops.
+	 * Whether the sysctl came before is for vapic_redirect_verify() to see.
 	 */
 	ops->flags |= FTRACE_OPS_FL_PERMANENT;
-	redirect->active = true;
+	redirect->installed = true;
 	return 0;
+}
+
+/*
+ * Alone on the function, ftrace makes the site call the stub.  While others trace it
+ * too, the site calls ftrace_regs_caller() for all of them: that runs the func of each
+ * ops on ftrace's list whose filter has the site, and the one of a direct ops has it go
+ * on to the stub.  With ftrace off, no site calls anything.
+ */
+bool vapic_redirect_is_ours(const struct vapic_redirect *redirect)
+{
+	unsigned long target;
+
+	if (!redirect->installed)
+		return false;
+	target = vapic_code_target(redirect->site, CALL_INSN_OPCODE);
+	if (target == redirect->stub)
+		return true;
+	return target == (unsigned long)vapic_ptr_ftrace_regs_caller &&
+	       redirect->ops.flags & FTRACE_OPS_FL_ENABLED &&
+	       vapic_call(ftrace_find_rec_direct)(redirect->site) == redirect->stub;
+}
+
+int vapic_redirect_verify(const struct vapic_redirect *redirect)
+{
+	if (vapic_redirect_is_ours(redirect))
+		return 0;
+
+	vapic_err("%s still runs stock code: ftrace was switched off while vapic loaded; run "
+		  "sysctl kernel.ftrace_enabled=1 and load again\n",
+		  redirect->name);
+	return -EAGAIN;
 }
 
 void vapic_redirect_remove(struct vapic_redirect *redirect)
@@ -80,7 +115,7 @@ void vapic_redirect_remove(struct vapic_redirect *redirect)
 	struct ftrace_ops *ops = &redirect->ops;
 	int ret;
 
-	if (!redirect->active)
+	if (!redirect->installed)
 		return;
 
 	/*
@@ -91,7 +126,7 @@ void vapic_redirect_remove(struct vapic_redirect *redirect)
 	ops->flags &= ~FTRACE_OPS_FL_DYNAMIC;
 	ret = unregister_ftrace_direct(ops, redirect->stub, true);
 	WARN_ONCE(ret, "vapic: cannot undo the redirection of %s: error %d\n", redirect->name, ret);
-	redirect->active = false;
+	redirect->installed = false;
 }
 
 void vapic_redirect_wait(void)

@@ -18,7 +18,7 @@ struct vapic_redirect {
 	unsigned long stub; /* of redirect_stubs.S */
 	unsigned long site; /* the patchable call, found at load */
 	struct ftrace_ops ops;
-	bool active;
+	bool installed; /* ops is registered */
 };
 
 #define VAPIC_REDIRECT_ROW(module_, name_)                                                         \
@@ -42,7 +42,14 @@ int vapic_redirect_find(struct vapic_redirect *redirect);
 int vapic_redirect_install(struct vapic_redirect *redirect);
 
 /*
- * Undo; nothing if not active.  A caller may still be in the stub or in ours until
+ * Does a call of the function end in ours?  Looks at the code itself; may sleep.
+ * 0, or -EAGAIN with the reason logged if it does not.
+ */
+bool vapic_redirect_is_ours(const struct vapic_redirect *redirect);
+int vapic_redirect_verify(const struct vapic_redirect *redirect);
+
+/*
+ * Undo; nothing if not installed.  A caller may still be in the stub or in ours until
  * vapic_redirect_wait() has returned, once for any number of removals.
  */
 void vapic_redirect_remove(struct vapic_redirect *redirect);

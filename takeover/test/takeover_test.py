@@ -11,6 +11,7 @@
 # Names of tests after the module run only those.  Speaks TAP; the status is the number
 # of failures, at most 100.
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -39,8 +40,10 @@ FAIL_CREATE = "/sys/module/vapic/parameters/fail_create"
 libc = ctypes.CDLL(None, use_errno=True)
 module_file = sys.argv[1] if len(sys.argv) > 1 else "/mnt/vapic.ko"
 vendor = vendors.HERE
+# May lie beside the module.
+FTRACE_FAULT = os.path.join(os.path.dirname(module_file), "ftrace_fault.ko")
 # Of load, in takeover/load.c; each redirection is a point of failure as well.
-STEPS = 18
+STEPS = 19
 
 
 class Log:
@@ -179,6 +182,28 @@ def check_unloads():
     check_equal(log.lines(), ["vapic: unloaded, KVM is as it was before"], "log")
 
 
+@contextlib.contextmanager
+def ftrace_fault(*parameters):
+    """Have ftrace go off at a moment that test/ftrace_fault knows how to wait for."""
+    subprocess.run(["insmod", FTRACE_FAULT, *parameters], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["rmmod", "ftrace_fault"], check=True)
+
+
+def put(path, text):
+    """Into a file of tracefs, which kernel_state mounts."""
+    with open(f"{kernel_state.TRACING}/{path}", "w", encoding="ascii") as file:
+        file.write(text)
+
+
+def check_all_ours():
+    states = kernel_state.read("/sys/kernel/vapic/takeover").splitlines()
+    check_equal(len(states), vendor.functions + vendor.ops, "entries in takeover")
+    check(all(line.endswith(" ours") for line in states), str(states))
+
+
 def modprobe(*arguments):
     subprocess.run(["modprobe", *arguments], check=True)
 
@@ -210,9 +235,7 @@ def loads_and_restores_exactly():
     changed = kernel_state.differences(before, picture())
     for what in ("kvm: code", f"{vendor.module}: code", "kvm: kvm_x86_ops", "ftrace"):
         check(any(line.startswith(what) for line in changed), f"{what} did not change")
-    states = kernel_state.read("/sys/kernel/vapic/takeover").splitlines()
-    check_equal(len(states), vendor.functions + vendor.ops, "entries in takeover")
-    check(all(line.endswith(" ours") for line in states), str(states))
+    check_all_ours()
     check_unloads()
     check_unchanged(before)
 
@@ -308,6 +331,34 @@ def refuses_with_ftrace_off():
         check_refused(errno.EAGAIN, r"ftrace is off: run sysctl kernel.ftrace_enabled=1")
     finally:
         subprocess.run(["sysctl", "-q", "kernel.ftrace_enabled=1"], check=True)
+
+
+def refuses_ftrace_going_off_meanwhile():
+    """Registering with ftrace succeeds then, and redirects nothing."""
+    with ftrace_fault("at=register_ftrace_direct"):
+        try:
+            check_refused(errno.EAGAIN, r"still runs stock code: ftrace was switched off while")
+        finally:
+            subprocess.run(["sysctl", "-q", "kernel.ftrace_enabled=1"], check=True)
+
+
+def shares_functions_with_tracers():
+    """The site calls ftrace then, and ours only by way of it."""
+    before = picture()
+    put("set_ftrace_filter", "\n".join((vendor.load, vendor.put, "kvm_apic_has_interrupt")))
+    for tracer in ("function", "function_graph"):
+        put("current_tracer", tracer)
+        check_loads()
+        check_all_ours()
+        put("current_tracer", "nop")
+        check_all_ours()
+        put("current_tracer", tracer)
+        check_all_ours()
+        check_unloads()
+        put("current_tracer", "nop")
+    put("set_ftrace_filter", "")
+    put("trace", "")
+    check_unchanged(before)
 
 
 def keeps_ftrace_on_while_loaded():
@@ -481,10 +532,6 @@ def creations_race_with_load_and_unload():
 
 def tracers_see_through_redirections():
     """A function tracer on the same site, and the unwinder through the stub."""
-    def put(path, text):
-        with open(f"{kernel_state.TRACING}/{path}", "w", encoding="ascii") as file:
-            file.write(text)
-
     before = picture()
     check_loads()
     put("kprobe_events", f"p:vapic_test vapic_hook_{vendor.load}")
@@ -546,6 +593,8 @@ TESTS = [
     refuses_other_build_of_kvm,
     refuses_missing_symbol,
     refuses_with_ftrace_off,
+    refuses_ftrace_going_off_meanwhile,
+    shares_functions_with_tracers,
     keeps_ftrace_on_while_loaded,
     refuses_other_direct_user,
     refuses_while_a_vm_is_alive,
