@@ -119,6 +119,14 @@ static int find_takeovers(void)
 	return ret ?: vapic_op_find(&vapic_gate_op);
 }
 
+static void forget_takeovers(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < vapic_redirect_count(); i++)
+		vapic_redirect_forget(vapic_redirect(i));
+}
+
 static int load_vendor(void)
 {
 	return vapic_vendor->load();
@@ -246,7 +254,7 @@ static const struct step takeover[] = {
 	{"KVM symbols", resolve_kvm},
 	{"KVM settings", check_module},
 	{"ftrace", vapic_redirect_available},
-	{"takeovers", find_takeovers},
+	{"takeovers", find_takeovers, forget_takeovers},
 	{"objects", load_vendor, unload_vendor},
 	{"status", vapic_status_create, vapic_status_remove},
 	{"gate", vapic_gate_install, vapic_gate_remove},

@@ -55,10 +55,11 @@ int vapic_redirect_install(struct vapic_redirect *redirect)
 	int ret;
 
 	ret = ftrace_set_filter_ip(ops, redirect->site, 0, 0);
-	if (!ret)
+	if (!ret) {
+		redirect->filtered = true;
 		ret = register_ftrace_direct(ops, redirect->stub);
+	}
 	if (ret) {
-		ftrace_free_filter(ops);
 		if (ret == -EBUSY)
 			vapic_err("function %s is taken by a live patch or another direct user "
 				  "of ftrace: remove it first\n",
@@ -121,10 +122,10 @@ void vapic_redirect_remove(struct vapic_redirect *redirect)
 	/*
 	 * ftrace gives an ops that is not in core kernel data this flag and then waits
 	 * for every task, twice, in each removal.  vapic_redirect_wait() does that once
-	 * for all of them.
+	 * for all of them.  The filter must outlive that wait, too.
 	 */
 	ops->flags &= ~FTRACE_OPS_FL_DYNAMIC;
-	ret = unregister_ftrace_direct(ops, redirect->stub, true);
+	ret = unregister_ftrace_direct(ops, redirect->stub, false);
 	WARN_ONCE(ret, "vapic: cannot undo the redirection of %s: error %d\n", redirect->name, ret);
 	redirect->installed = false;
 }
@@ -134,4 +135,11 @@ void vapic_redirect_wait(void)
 	/* ftrace_shutdown() says why it takes both. */
 	synchronize_rcu_tasks_rude();
 	synchronize_rcu_tasks();
+}
+
+void vapic_redirect_forget(struct vapic_redirect *redirect)
+{
+	if (redirect->filtered)
+		ftrace_free_filter(&redirect->ops);
+	redirect->filtered = false;
 }

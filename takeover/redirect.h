@@ -18,6 +18,7 @@ struct vapic_redirect {
 	unsigned long stub; /* of redirect_stubs.S */
 	unsigned long site; /* the patchable call, found at load */
 	struct ftrace_ops ops;
+	bool filtered;	/* ops has a filter, which readers on other CPUs may hold */
 	bool installed; /* ops is registered */
 };
 
@@ -54,6 +55,9 @@ int vapic_redirect_verify(const struct vapic_redirect *redirect);
  */
 void vapic_redirect_remove(struct vapic_redirect *redirect);
 void vapic_redirect_wait(void);
+
+/* Free what install made, after vapic_redirect_wait(). */
+void vapic_redirect_forget(struct vapic_redirect *redirect);
 
 /* 0, or -EAGAIN with the reason logged if ftrace is switched off. */
 int vapic_redirect_available(void);
