@@ -11,6 +11,7 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/preempt.h>
+#include <linux/signal.h>
 
 #include "build_id.h"
 #include "gate.h"
@@ -309,6 +310,46 @@ static int choose_vendor(void)
 	return 0;
 }
 
+/*
+ * ftrace shuts itself off for good when it meets something unexpected, and leaves all
+ * calls as they are.  By now everything is stock's again but some calls of our stubs,
+ * which pass through to stock code; they must find the stubs for as long as the kernel
+ * runs.
+ */
+static void say_stuck(void)
+{
+	vapic_err("ftrace has shut itself off with %u functions still redirected: they run stock "
+		  "code, but by way of vapic, which stays in memory; reboot before you load it "
+		  "again\n",
+		  vapic_redirects_stuck());
+}
+
+/*
+ * Load has failed, and the kernel would free the module of a load that says so.
+ * Succeed instead, with nothing taken over and nothing to undo, and forbid unload.
+ */
+static int stay(void)
+{
+	__module_get(THIS_MODULE);
+	step_count = 0;
+	say_stuck();
+	return 0;
+}
+
+/*
+ * Unload cannot fail, and when it returns the kernel frees the module.  So do not
+ * return: end the process that asked for it.  It holds nothing here that would be left
+ * behind, sees "Killed", and the module stays as one that is being unloaded, which
+ * nobody can unload or load once more.  To wait for ever instead would leave a process
+ * that no signal ends, in the way of scripts and of shutdown; and to stay in charge of
+ * KVM would not be what was asked for.
+ */
+static void end_process(void)
+{
+	vapic_call(do_group_exit)(SIGKILL);
+	BUG();
+}
+
 static int __init vapic_load(void)
 {
 	unsigned int i;
@@ -325,7 +366,7 @@ static int __init vapic_load(void)
 		ret = vapic_load_should_fail(steps[i].name) ? -ENOMEM : steps[i].enter();
 		if (ret) {
 			leave_steps(i);
-			return ret;
+			return vapic_redirects_stuck() ? stay() : ret;
 		}
 	}
 
@@ -341,6 +382,10 @@ static int __init vapic_load(void)
 static void __exit vapic_unload(void)
 {
 	leave_steps(step_count);
+	if (vapic_redirects_stuck()) {
+		say_stuck();
+		end_process();
+	}
 	vapic_info("unloaded, KVM is as it was before\n");
 }
 

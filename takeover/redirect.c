@@ -4,6 +4,7 @@
  */
 #include "redirect.h"
 
+#include <linux/linkage.h>
 #include <linux/rcupdate.h>
 
 #include <asm/text-patching.h>
@@ -12,8 +13,23 @@
 #include "log.h"
 #include "symbols.h"
 
+/* In redirect_stubs.S. */
+asmlinkage void vapic_pass_through(void);
+
+static unsigned int stuck;
+
+unsigned int vapic_redirects_stuck(void)
+{
+	return stuck;
+}
+
 int vapic_redirect_available(void)
 {
+	if (vapic_call(ftrace_is_dead)()) {
+		vapic_err("ftrace has shut itself off, and redirects nothing until the next "
+			  "boot\n");
+		return -ENODEV;
+	}
 	if (vapic_data(ftrace_enabled))
 		return 0;
 
@@ -49,6 +65,21 @@ int vapic_redirect_find(struct vapic_redirect *redirect)
 	return 0;
 }
 
+/* The stub is called for good: have it go on with the stock function's body. */
+static void pass(struct vapic_redirect *redirect)
+{
+	__static_call_update(redirect->run_key, redirect->run_tramp, vapic_pass_through);
+	redirect->stuck = true;
+	stuck++;
+}
+
+/* For an ops that is no longer on ftrace's list: only the site itself can still call. */
+static void pass_if_called(struct vapic_redirect *redirect)
+{
+	if (vapic_code_target(redirect->site, CALL_INSN_OPCODE) == redirect->stub)
+		pass(redirect);
+}
+
 int vapic_redirect_install(struct vapic_redirect *redirect)
 {
 	struct ftrace_ops *ops = &redirect->ops;
@@ -66,6 +97,8 @@ int vapic_redirect_install(struct vapic_redirect *redirect)
 				  redirect->name);
 		else
 			vapic_err("cannot redirect %s: error %d\n", redirect->name, ret);
+		/* If ftrace shut itself off in the middle, it fails and leaves the call. */
+		pass_if_called(redirect);
 		return ret;
 	}
 
@@ -111,13 +144,16 @@ int vapic_redirect_verify(const struct vapic_redirect *redirect)
 	return -EAGAIN;
 }
 
-void vapic_redirect_remove(struct vapic_redirect *redirect)
+/* Unregister; an error means that the ops is still on ftrace's list, as it was. */
+static int unregister(struct vapic_redirect *redirect)
 {
 	struct ftrace_ops *ops = &redirect->ops;
+	ftrace_func_t func = ops->func;
 	int ret;
 
-	if (!redirect->installed)
-		return;
+	/* It would fail, but not before it has taken func away from an ops in use. */
+	if (vapic_call(ftrace_is_dead)())
+		return -ENODEV;
 
 	/*
 	 * ftrace gives an ops that is not in core kernel data this flag and then waits
@@ -126,7 +162,22 @@ void vapic_redirect_remove(struct vapic_redirect *redirect)
 	 */
 	ops->flags &= ~FTRACE_OPS_FL_DYNAMIC;
 	ret = unregister_ftrace_direct(ops, redirect->stub, false);
-	WARN_ONCE(ret, "vapic: cannot undo the redirection of %s: error %d\n", redirect->name, ret);
+	/* ftrace died in between. */
+	if (ret)
+		ops->func = func;
+	return ret;
+}
+
+void vapic_redirect_remove(struct vapic_redirect *redirect)
+{
+	if (!redirect->installed)
+		return;
+
+	/* If ftrace shuts itself off amid the removal, it succeeds and leaves the call. */
+	if (unregister(redirect))
+		pass(redirect);
+	else
+		pass_if_called(redirect);
 	redirect->installed = false;
 }
 
@@ -139,7 +190,7 @@ void vapic_redirect_wait(void)
 
 void vapic_redirect_forget(struct vapic_redirect *redirect)
 {
-	if (redirect->filtered)
+	if (redirect->filtered && !redirect->stuck)
 		ftrace_free_filter(&redirect->ops);
 	redirect->filtered = false;
 }

@@ -8,8 +8,8 @@
 #
 #   testbed/run amd --stock --dir FOLDER -- /mnt/takeover/test/takeover_test.py /mnt/vapic.ko
 #
-# Names of tests after the module run only those.  Speaks TAP; the status is the number
-# of failures, at most 100.
+# Names of tests after the module run only those; "all" stands for all but LAST_TESTS.
+# Speaks TAP; the status is the number of failures, at most 100.
 
 import contextlib
 import ctypes
@@ -18,6 +18,7 @@ import fcntl
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -34,14 +35,15 @@ import vendors  # noqa: E402
 SYS_FINIT_MODULE, SYS_DELETE_MODULE = 313, 176
 O_NONBLOCK = os.O_NONBLOCK
 KVM_CREATE_VM, KVM_CREATE_VCPU, KVM_CREATE_IRQCHIP = 0xAE01, 0xAE41, 0xAE60
-KVM_GET_REGS = 0x8090AE81
+KVM_GET_REGS, KVM_GET_LAPIC, KVM_SET_LAPIC = 0x8090AE81, 0x8400AE8E, 0x4400AE8F
 FAIL_CREATE = "/sys/module/vapic/parameters/fail_create"
 
 libc = ctypes.CDLL(None, use_errno=True)
 module_file = sys.argv[1] if len(sys.argv) > 1 else "/mnt/vapic.ko"
 vendor = vendors.HERE
-# May lie beside the module.
+# Both may lie beside the module.
 FTRACE_FAULT = os.path.join(os.path.dirname(module_file), "ftrace_fault.ko")
+SELFTESTS = os.path.join(os.path.dirname(module_file), "selftests")
 # Of load, in takeover/load.c; each redirection is a point of failure as well.
 STEPS = 19
 
@@ -578,6 +580,81 @@ def refuses_without_hardware():
     check_refused(errno.ENODEV, rf"this processor has no {vendor.what}")
 
 
+# Those after which ftrace is off until the next boot, and vapic in memory: one for a boot.
+
+STUCK = r"ftrace has shut itself off with (\d+) functions still redirected: .* reboot"
+
+
+def check_runs_stock(before):
+    """All is as @before but for the sites that ftrace left, and those do no harm."""
+    def rest(state):
+        return {what: value for what, value in state.items()
+                if what != "ftrace" and not what.endswith(": code")}
+
+    changed = kernel_state.differences(rest(before), rest(picture()))
+    check(not changed, "KVM is not as before: " + "; ".join(changed)[:2000])
+    check(not os.path.exists("/sys/kernel/vapic"), "status stayed")
+    with Kvm() as kvm:
+        vcpu = kvm.vcpu(kvm.accelerated_vm())
+        fcntl.ioctl(vcpu, KVM_GET_REGS, bytearray(144))
+        state = bytearray(1024)
+        fcntl.ioctl(vcpu, KVM_GET_LAPIC, state)
+        check_equal(state[0x30], 0x14, "version of the APIC")
+        fcntl.ioctl(vcpu, KVM_SET_LAPIC, state)
+    accelerated = kernel_state.parameter(vendor.module, vendor.switch) == "Y"
+    for program in ("ipi_running", "ipi_blocked"):
+        subprocess.run([f"{SELFTESTS}/{program}"], check=True, stdout=subprocess.DEVNULL, timeout=600,
+                       env={"VAPIC_EXPECT": "accelerated" if accelerated else "plain"})
+
+
+def check_stays_after_unload(log, *options):
+    """rmmod must not return, and nobody can load or unload it again; how many are stuck."""
+    check_equal(subprocess.run(["rmmod", *options, "vapic"], check=False).returncode,
+                -signal.SIGKILL, "status of rmmod")
+    lines = log.lines()
+    found = re.search(STUCK, lines[0])
+    check(len(lines) == 1 and found, f"log is {lines}")
+    check("Unloading" in re.search(r"^vapic .*", kernel_state.read("/proc/modules"),
+                                   re.MULTILINE).group(), "the module does not stay")
+    check_equal(unload(), errno.EBUSY, "errno of unload")
+    check_equal(load(), errno.EBUSY, "errno of load")
+    return int(found.group(1))
+
+
+def stays_in_memory_if_ftrace_died():
+    before = picture()
+    check_loads()
+    log = Log()
+    with ftrace_fault("dies=1"):
+        check_equal(check_stays_after_unload(log), vendor.functions, "functions stuck")
+    check_runs_stock(before)
+
+
+def stays_in_memory_if_ftrace_dies_amid_unload():
+    before = picture()
+    check_loads()
+    log = Log()
+    with ftrace_fault("at=unregister_ftrace_direct", "after=3", "dies=1"):
+        check_equal(check_stays_after_unload(log), vendor.functions - 2, "functions stuck")
+    check_runs_stock(before)
+
+
+def stays_in_memory_if_ftrace_dies_amid_load():
+    """In the middle of a registration, which then fails and leaves the site redirected."""
+    before = picture()
+    log = Log()
+    with ftrace_fault("at=ftrace_arch_code_modify_post_process", "after=10", "dies=1"):
+        check_equal(load(), 0, "errno of load")
+    lines = log.lines()
+    check(len(lines) == 2 and re.search(r"cannot redirect \w+: error -19", lines[0]) and
+          re.search(STUCK, lines[1]), f"log is {lines}")
+    check_runs_stock(before)
+    check_equal(unload(), errno.EWOULDBLOCK, "errno of unload")
+    check_equal(check_stays_after_unload(log, "-f"), int(re.search(STUCK, lines[1]).group(1)),
+                "functions stuck")
+    check_runs_stock(before)
+
+
 TESTS = [
     loads_and_restores_exactly,
     loads_over_any_setting_of_stock,
@@ -607,6 +684,12 @@ TESTS = [
     waits_for_vms_if_forced,
 ]
 
+LAST_TESTS = [
+    stays_in_memory_if_ftrace_died,
+    stays_in_memory_if_ftrace_dies_amid_unload,
+    stays_in_memory_if_ftrace_dies_amid_load,
+]
+
 # On a host whose processor lacks what is to be taken over
 TESTS_WITHOUT_HARDWARE = [
     refuses_unknown_value,
@@ -617,9 +700,10 @@ TESTS_WITHOUT_HARDWARE = [
 
 
 def main():
-    wanted = sys.argv[2:]
+    wanted = sys.argv[2:] or ["all"]
     tests = TESTS if vendor.has_hardware() else TESTS_WITHOUT_HARDWARE
-    tests = [test for test in tests if not wanted or test.__name__ in wanted]
+    tests = [test for test in tests if {"all", test.__name__} & set(wanted)]
+    tests += [test for test in LAST_TESTS if test.__name__ in wanted]
     failures = 0
     print("TAP version 13")
     print(f"1..{len(tests)}", flush=True)
