@@ -16,6 +16,7 @@
 #include <linux/wait.h>
 
 #include "hooks.h"
+#include "log.h"
 #include "redirect.h"
 
 static int create(struct kvm *kvm);
@@ -31,12 +32,43 @@ static bool in_charge;
 /* Creations inside create(). */
 static atomic_t inside = ATOMIC_INIT(0);
 
-/* For both of the above. */
+/*
+ * VMs that are ours.  Each has a reference on vapic.ko too, by which rmmod knows; but
+ * "rmmod -f" unloads in spite of references.
+ */
+static atomic_t vms = ATOMIC_INIT(0);
+
+/* For all of the above. */
 static DECLARE_WAIT_QUEUE_HEAD(changed);
 
 void vapic_vm_pin_put(void)
 {
+	/* In this order: without references there are no VMs, unless by force. */
+	if (atomic_dec_and_test(&vms))
+		wake_up_all(&changed);
 	module_put(THIS_MODULE);
+}
+
+/*
+ * Vapic is in charge: may this VM be one of ours?  Not if rmmod has made up its mind,
+ * which is final.
+ *
+ * If it did so by force, others of ours are alive, it waits for them, and nobody can
+ * call it off.  Then the VM is ours as well: stock code cannot have it, as ops and
+ * functions are ours, and to make it wait or fail until the last of the others is gone,
+ * in hours or weeks, would punish people who have nothing to do with it.  Unload then
+ * waits longer; whoever forces it and wants it soon has to stop VMs.
+ */
+static bool pin_get(void)
+{
+	if (try_module_get(THIS_MODULE)) {
+		atomic_inc(&vms);
+		return true;
+	}
+	if (!atomic_inc_not_zero(&vms))
+		return false;
+	__module_get(THIS_MODULE);
+	return true;
 }
 
 /* Let one creation through while vapic is in charge: as ours, with a pin. */
@@ -59,16 +91,15 @@ static int create(struct kvm *kvm)
 	down_read(&gate_lock);
 	if (!in_charge)
 		ret = static_call(vapic_stock_vm_init)(kvm);
-	else if (try_module_get(THIS_MODULE))
+	else if (pin_get())
 		ret = create_pinned(kvm);
 	else
 		leaving = true;
 	up_read(&gate_lock);
 
 	/*
-	 * rmmod has made up its mind but has not closed the gate yet.  From there it
-	 * does not turn back, so wait for stock code instead of failing a creation that
-	 * has nothing to do with vapic.
+	 * rmmod is about to close the gate, and waits for nobody any more.  So wait for
+	 * stock code instead of failing a creation that has nothing to do with vapic.
 	 */
 	if (leaving) {
 		wait_event(changed, !READ_ONCE(in_charge));
@@ -111,7 +142,26 @@ int vapic_gate_open(void)
 	return 0;
 }
 
+/* Not in the way of suspend, nor of those who look for tasks that hang. */
+static void wait_for_vms(void)
+{
+	___wait_event(changed, !atomic_read(&vms), (TASK_IDLE | TASK_FREEZABLE), 0, 0, schedule());
+}
+
 void vapic_gate_close(void)
 {
+	int left;
+	bool said = false;
+
 	down_write(&gate_lock);
+	while ((left = atomic_read(&vms))) {
+		up_write(&gate_lock);
+		if (!said)
+			vapic_info("unload is forced, but %d virtual machine%s alive: it waits "
+				   "until none is left\n",
+				   left, left == 1 ? " is" : "s are");
+		said = true;
+		wait_for_vms();
+		down_write(&gate_lock);
+	}
 }

@@ -4,8 +4,8 @@
  *
  * It is the vm_init op, which KVM calls before a VM is visible to anybody.  While the
  * gate is closed creations wait in it, so that load and unload change everything else
- * with no VM about.  While vapic is in charge it takes a reference on vapic.ko for
- * each VM; see vapic_vm_pin_put() for its other end.
+ * with no VM about.  While vapic is in charge it counts VMs, and takes a reference on
+ * vapic.ko for each; see vapic_vm_pin_put() for its other end.
  */
 #ifndef VAPIC_TAKEOVER_GATE_H
 #define VAPIC_TAKEOVER_GATE_H
@@ -23,7 +23,10 @@ int vapic_gate_install(void);
  */
 void vapic_gate_remove(void);
 
-/* Open it with vapic in charge; close it again.  Opening returns 0. */
+/*
+ * Open it with vapic in charge; close it again, once no VM of ours is left.  That waits
+ * in a forced unload only, and is logged.  Opening returns 0.
+ */
 int vapic_gate_open(void);
 void vapic_gate_close(void);
 

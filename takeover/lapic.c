@@ -7,7 +7,7 @@
 #include "symbols.h"
 #include "vendor.h"
 
-#define VAPIC_REDIRECT(name, ret, args) void vapic_stub_##name(void);
+#define VAPIC_REDIRECT(name, ret, args) VAPIC_REDIRECT_STUB(name)
 #define VAPIC_CALL(op)                                                                             \
 	DEFINE_STATIC_CALL_RET0(vapic_lapic_call_##op, *((struct kvm_x86_ops *)NULL)->op);
 #include "lapic_table.def"

@@ -11,6 +11,7 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/preempt.h>
+#include <linux/signal.h>
 
 #include "build_id.h"
 #include "gate.h"
@@ -119,6 +120,14 @@ static int find_takeovers(void)
 	return ret ?: vapic_op_find(&vapic_gate_op);
 }
 
+static void forget_takeovers(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < vapic_redirect_count(); i++)
+		vapic_redirect_forget(vapic_redirect(i));
+}
+
 static int load_vendor(void)
 {
 	return vapic_vendor->load();
@@ -195,6 +204,19 @@ static int install_redirects(void)
 	return 0;
 }
 
+/* Nothing above is believed: whose code runs is read from KVM's. */
+static int verify_takeovers(void)
+{
+	unsigned int i;
+	int ret = 0;
+
+	for (i = 0; i < vapic_redirect_count() && !ret; i++)
+		ret = vapic_redirect_verify(vapic_redirect(i));
+	for (i = 0; i < vapic_vendor->op_count && !ret; i++)
+		ret = vapic_op_verify(&vapic_vendor->ops[i]);
+	return ret ?: vapic_op_verify(&vapic_gate_op);
+}
+
 static int switch_on(void)
 {
 	vapic_vendor->switch_on();
@@ -233,13 +255,14 @@ static const struct step takeover[] = {
 	{"KVM symbols", resolve_kvm},
 	{"KVM settings", check_module},
 	{"ftrace", vapic_redirect_available},
-	{"takeovers", find_takeovers},
+	{"takeovers", find_takeovers, forget_takeovers},
 	{"objects", load_vendor, unload_vendor},
 	{"status", vapic_status_create, vapic_status_remove},
 	{"gate", vapic_gate_install, vapic_gate_remove},
 	{"no VM", check_no_vm},
 	{"ops", swap_ops, restore_ops},
 	{"redirects", install_redirects, remove_redirects},
+	{"verification", verify_takeovers},
 	{"switches", switch_on, switch_off},
 	{"enable_apicv", enable, restore_enable},
 	{"open gate", vapic_gate_open, vapic_gate_close},
@@ -287,6 +310,46 @@ static int choose_vendor(void)
 	return 0;
 }
 
+/*
+ * ftrace shuts itself off for good when it meets something unexpected, and leaves all
+ * calls as they are.  By now everything is stock's again but some calls of our stubs,
+ * which pass through to stock code; they must find the stubs for as long as the kernel
+ * runs.
+ */
+static void say_stuck(void)
+{
+	vapic_err("ftrace has shut itself off with %u functions still redirected: they run stock "
+		  "code, but by way of vapic, which stays in memory; reboot before you load it "
+		  "again\n",
+		  vapic_redirects_stuck());
+}
+
+/*
+ * Load has failed, and the kernel would free the module of a load that says so.
+ * Succeed instead, with nothing taken over and nothing to undo, and forbid unload.
+ */
+static int stay(void)
+{
+	__module_get(THIS_MODULE);
+	step_count = 0;
+	say_stuck();
+	return 0;
+}
+
+/*
+ * Unload cannot fail, and when it returns the kernel frees the module.  So do not
+ * return: end the process that asked for it.  It holds nothing here that would be left
+ * behind, sees "Killed", and the module stays as one that is being unloaded, which
+ * nobody can unload or load once more.  To wait for ever instead would leave a process
+ * that no signal ends, in the way of scripts and of shutdown; and to stay in charge of
+ * KVM would not be what was asked for.
+ */
+static void end_process(void)
+{
+	vapic_call(do_group_exit)(SIGKILL);
+	BUG();
+}
+
 static int __init vapic_load(void)
 {
 	unsigned int i;
@@ -303,7 +366,7 @@ static int __init vapic_load(void)
 		ret = vapic_load_should_fail(steps[i].name) ? -ENOMEM : steps[i].enter();
 		if (ret) {
 			leave_steps(i);
-			return ret;
+			return vapic_redirects_stuck() ? stay() : ret;
 		}
 	}
 
@@ -319,6 +382,10 @@ static int __init vapic_load(void)
 static void __exit vapic_unload(void)
 {
 	leave_steps(step_count);
+	if (vapic_redirects_stuck()) {
+		say_stuck();
+		end_process();
+	}
 	vapic_info("unloaded, KVM is as it was before\n");
 }
 

@@ -4,6 +4,9 @@
  */
 #include "ops.h"
 
+#include <asm/text-patching.h>
+
+#include "code.h"
 #include "log.h"
 #include "symbols.h"
 
@@ -54,4 +57,21 @@ void vapic_op_restore(struct vapic_op *op)
 	__static_call_update(op->key, op->tramp, op->stock_func);
 	WRITE_ONCE(*pointer_of(op), op->stock_pointer);
 	op->swapped = false;
+}
+
+bool vapic_op_is_ours(const struct vapic_op *op)
+{
+	return op->swapped && READ_ONCE(*pointer_of(op)) == op->ours &&
+	       READ_ONCE(op->key->func) == op->ours &&
+	       vapic_code_target((unsigned long)op->tramp, JMP32_INSN_OPCODE) ==
+		       (unsigned long)op->ours;
+}
+
+int vapic_op_verify(const struct vapic_op *op)
+{
+	if (vapic_op_is_ours(op))
+		return 0;
+
+	vapic_err("somebody else changed op %s of KVM while vapic loaded\n", op->name);
+	return -EIO;
 }

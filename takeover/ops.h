@@ -46,6 +46,13 @@ int vapic_op_find(struct vapic_op *op);
 /* Put ours in; cannot fail.  May sleep. */
 void vapic_op_swap(struct vapic_op *op);
 
+/*
+ * Do KVM's calls of the op end in ours?  Looks at the code itself; may sleep.
+ * 0, or -EIO with the reason logged if they do not.
+ */
+bool vapic_op_is_ours(const struct vapic_op *op);
+int vapic_op_verify(const struct vapic_op *op);
+
 /* Put back exactly what vapic_op_swap() found; nothing if it did not run. */
 void vapic_op_restore(struct vapic_op *op);
 

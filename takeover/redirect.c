@@ -1,16 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Functions that KVM calls directly: find, redirect, undo.
+ * Functions that KVM calls directly: find, redirect, verify, undo.
  */
 #include "redirect.h"
 
+#include <linux/linkage.h>
 #include <linux/rcupdate.h>
 
+#include <asm/text-patching.h>
+
+#include "code.h"
 #include "log.h"
 #include "symbols.h"
 
+/* In redirect_stubs.S. */
+asmlinkage void vapic_pass_through(void);
+
+static unsigned int stuck;
+
+unsigned int vapic_redirects_stuck(void)
+{
+	return stuck;
+}
+
 int vapic_redirect_available(void)
 {
+	if (vapic_call(ftrace_is_dead)()) {
+		vapic_err("ftrace has shut itself off, and redirects nothing until the next "
+			  "boot\n");
+		return -ENODEV;
+	}
 	if (vapic_data(ftrace_enabled))
 		return 0;
 
@@ -46,22 +65,40 @@ int vapic_redirect_find(struct vapic_redirect *redirect)
 	return 0;
 }
 
+/* The stub is called for good: have it go on with the stock function's body. */
+static void pass(struct vapic_redirect *redirect)
+{
+	__static_call_update(redirect->run_key, redirect->run_tramp, vapic_pass_through);
+	redirect->stuck = true;
+	stuck++;
+}
+
+/* For an ops that is no longer on ftrace's list: only the site itself can still call. */
+static void pass_if_called(struct vapic_redirect *redirect)
+{
+	if (vapic_code_target(redirect->site, CALL_INSN_OPCODE) == redirect->stub)
+		pass(redirect);
+}
+
 int vapic_redirect_install(struct vapic_redirect *redirect)
 {
 	struct ftrace_ops *ops = &redirect->ops;
 	int ret;
 
 	ret = ftrace_set_filter_ip(ops, redirect->site, 0, 0);
-	if (!ret)
+	if (!ret) {
+		redirect->filtered = true;
 		ret = register_ftrace_direct(ops, redirect->stub);
+	}
 	if (ret) {
-		ftrace_free_filter(ops);
 		if (ret == -EBUSY)
 			vapic_err("function %s is taken by a live patch or another direct user "
 				  "of ftrace: remove it first\n",
 				  redirect->name);
 		else
 			vapic_err("cannot redirect %s: error %d\n", redirect->name, ret);
+		/* If ftrace shut itself off in the middle, it fails and leaves the call. */
+		pass_if_called(redirect);
 		return ret;
 	}
 
@@ -69,29 +106,79 @@ int vapic_redirect_install(struct vapic_redirect *redirect)
 	 * Stock code must not come back under a running VM because somebody switches
 	 * ftrace off: with this flag that sysctl fails with EBUSY.  Registering
 	 * overwrites flags, so set it now; nothing else changes flags of this ops.
+	 * Whether the sysctl came before is for vapic_redirect_verify() to see.
 	 */
 	ops->flags |= FTRACE_OPS_FL_PERMANENT;
-	redirect->active = true;
+	redirect->installed = true;
 	return 0;
 }
 
-void vapic_redirect_remove(struct vapic_redirect *redirect)
+/*
+ * Alone on the function, ftrace makes the site call the stub.  While others trace it
+ * too, the site calls ftrace_regs_caller() for all of them: that runs the func of each
+ * ops on ftrace's list whose filter has the site, and the one of a direct ops has it go
+ * on to the stub.  With ftrace off, no site calls anything.
+ */
+bool vapic_redirect_is_ours(const struct vapic_redirect *redirect)
+{
+	unsigned long target;
+
+	if (!redirect->installed)
+		return false;
+	target = vapic_code_target(redirect->site, CALL_INSN_OPCODE);
+	if (target == redirect->stub)
+		return true;
+	return target == (unsigned long)vapic_ptr_ftrace_regs_caller &&
+	       redirect->ops.flags & FTRACE_OPS_FL_ENABLED &&
+	       vapic_call(ftrace_find_rec_direct)(redirect->site) == redirect->stub;
+}
+
+int vapic_redirect_verify(const struct vapic_redirect *redirect)
+{
+	if (vapic_redirect_is_ours(redirect))
+		return 0;
+
+	vapic_err("%s still runs stock code: ftrace was switched off while vapic loaded; run "
+		  "sysctl kernel.ftrace_enabled=1 and load again\n",
+		  redirect->name);
+	return -EAGAIN;
+}
+
+/* Unregister; an error means that the ops is still on ftrace's list, as it was. */
+static int unregister(struct vapic_redirect *redirect)
 {
 	struct ftrace_ops *ops = &redirect->ops;
+	ftrace_func_t func = ops->func;
 	int ret;
 
-	if (!redirect->active)
-		return;
+	/* It would fail, but not before it has taken func away from an ops in use. */
+	if (vapic_call(ftrace_is_dead)())
+		return -ENODEV;
 
 	/*
 	 * ftrace gives an ops that is not in core kernel data this flag and then waits
 	 * for every task, twice, in each removal.  vapic_redirect_wait() does that once
-	 * for all of them.
+	 * for all of them.  The filter must outlive that wait, too.
 	 */
 	ops->flags &= ~FTRACE_OPS_FL_DYNAMIC;
-	ret = unregister_ftrace_direct(ops, redirect->stub, true);
-	WARN_ONCE(ret, "vapic: cannot undo the redirection of %s: error %d\n", redirect->name, ret);
-	redirect->active = false;
+	ret = unregister_ftrace_direct(ops, redirect->stub, false);
+	/* ftrace died in between. */
+	if (ret)
+		ops->func = func;
+	return ret;
+}
+
+void vapic_redirect_remove(struct vapic_redirect *redirect)
+{
+	if (!redirect->installed)
+		return;
+
+	/* If ftrace shuts itself off amid the removal, it succeeds and leaves the call. */
+	if (unregister(redirect))
+		pass(redirect);
+	else
+		pass_if_called(redirect);
+	redirect->installed = false;
 }
 
 void vapic_redirect_wait(void)
@@ -99,4 +186,11 @@ void vapic_redirect_wait(void)
 	/* ftrace_shutdown() says why it takes both. */
 	synchronize_rcu_tasks_rude();
 	synchronize_rcu_tasks();
+}
+
+void vapic_redirect_forget(struct vapic_redirect *redirect)
+{
+	if (redirect->filtered && !redirect->stuck)
+		ftrace_free_filter(&redirect->ops);
+	redirect->filtered = false;
 }

@@ -10,6 +10,7 @@
 #define VAPIC_TAKEOVER_REDIRECT_H
 
 #include <linux/ftrace.h>
+#include <linux/static_call.h>
 
 /* One function; a row of a table. */
 struct vapic_redirect {
@@ -18,12 +19,25 @@ struct vapic_redirect {
 	unsigned long stub; /* of redirect_stubs.S */
 	unsigned long site; /* the patchable call, found at load */
 	struct ftrace_ops ops;
-	bool active;
+	bool filtered;	/* ops has a filter, which readers on other CPUs may hold */
+	bool installed; /* ops is registered */
+	bool stuck;	/* the stub is called for good; it passes through to stock code */
+
+	/* The static call by which the stub reaches ours. */
+	struct static_call_key *run_key;
+	void *run_tramp;
 };
+
+/* What a row needs to be there: the stub, and the static call in it. */
+#define VAPIC_REDIRECT_STUB(name_)                                                                 \
+	void vapic_stub_##name_(void);                                                             \
+	DEFINE_STATIC_CALL(vapic_run_##name_, vapic_hook_##name_);
 
 #define VAPIC_REDIRECT_ROW(module_, name_)                                                         \
 	{                                                                                          \
 		.module = (module_), .name = #name_, .stub = (unsigned long)vapic_stub_##name_,    \
+		.run_key = &STATIC_CALL_KEY(vapic_run_##name_),                                    \
+		.run_tramp = STATIC_CALL_TRAMP_ADDR(vapic_run_##name_),                            \
 	}
 
 /* All of a table of takeovers. */
@@ -42,13 +56,31 @@ int vapic_redirect_find(struct vapic_redirect *redirect);
 int vapic_redirect_install(struct vapic_redirect *redirect);
 
 /*
- * Undo; nothing if not active.  A caller may still be in the stub or in ours until
+ * Does a call of the function end in ours?  Looks at the code itself; may sleep.
+ * 0, or -EAGAIN with the reason logged if it does not.
+ */
+bool vapic_redirect_is_ours(const struct vapic_redirect *redirect);
+int vapic_redirect_verify(const struct vapic_redirect *redirect);
+
+/*
+ * Undo; nothing if not installed.  A caller may still be in the stub or in ours until
  * vapic_redirect_wait() has returned, once for any number of removals.
+ *
+ * Where ftrace fails to undo it, the function runs stock code again all the same, but
+ * by way of the stub.  From then on vapic_redirects_stuck() is not 0, and vapic must
+ * never leave memory.
  */
 void vapic_redirect_remove(struct vapic_redirect *redirect);
 void vapic_redirect_wait(void);
+unsigned int vapic_redirects_stuck(void);
 
-/* 0, or -EAGAIN with the reason logged if ftrace is switched off. */
+/* Free what install made, after vapic_redirect_wait(). */
+void vapic_redirect_forget(struct vapic_redirect *redirect);
+
+/*
+ * 0, or with the reason logged -EAGAIN if ftrace is switched off, -ENODEV if it has
+ * shut itself off.
+ */
 int vapic_redirect_available(void);
 
 #endif

@@ -12,11 +12,17 @@
  *
  * For the unwinder this is an ordinary function called from the stock one, before
  * the overwrite and after it alike.
+ *
+ * Ours is reached by a static call, which is as direct as any other, so that a stub
+ * that ftrace goes on calling after unload can be turned into one that does nothing:
+ * vapic_pass_through() instead of ours returns for the stub, too, and the stock body
+ * runs with the arguments untouched.
  */
 #include <linux/linkage.h>
 #include <linux/objtool.h>
 #include <asm/alternative.h>
 #include <asm/nospec-branch.h>
+#include <asm/unwind_hints.h>
 
 	.text
 
@@ -26,11 +32,18 @@ SYM_START(vapic_bare_return, SYM_L_LOCAL, SYM_F_ALIGN)
 	RET
 SYM_FUNC_END(vapic_bare_return)
 
+SYM_FUNC_START(vapic_pass_through)
+	addq	$8, %rsp
+	/* From here on as if the stub had been reached by a jump. */
+	UNWIND_HINT_FUNC
+	RET
+SYM_FUNC_END(vapic_pass_through)
+
 .macro vapic_redirect_stub name
 SYM_FUNC_START(vapic_stub_\name)
 	/* The call from the ftrace site is one that nobody has accounted for. */
 	CALL_DEPTH_ACCOUNT
-	call	vapic_hook_\name
+	call	__SCT__vapic_run_\name
 	movq	$vapic_bare_return, (%rsp)
 	RET
 SYM_FUNC_END(vapic_stub_\name)

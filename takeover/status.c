@@ -89,7 +89,7 @@ static const char *state(bool active)
 static void write_op(struct seq_buf *s, const struct vapic_op *op)
 {
 	seq_buf_printf(s, "%s kvm_x86_ops.%s %s\n", op->wraps_stock ? "wrap" : "op", op->name,
-		       state(op->swapped));
+		       state(vapic_op_is_ours(op)));
 }
 
 /* One line per entry of the tables: how, what, whose code runs. */
@@ -104,7 +104,7 @@ static void write_takeover(struct seq_buf *s)
 		const struct vapic_redirect *redirect = vapic_redirect(i);
 
 		seq_buf_printf(s, "redirect %s:%s %s\n", redirect->module, redirect->name,
-			       state(redirect->active));
+			       state(vapic_redirect_is_ours(redirect)));
 	}
 	for (i = 0; i < vendor->op_count; i++)
 		write_op(s, &vendor->ops[i]);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * A vendor's table of takeovers (svm_table.def) turned into data: the arrays redirects
- * and ops, and the static calls behind vapic_stock().  Included once by the vendor's
- * file, which says before
+ * and ops, and the static calls in stubs and behind vapic_stock().  Included once by the
+ * vendor's file, which says before
  *
  *   VAPIC_TABLE      the table, in quotes
  *   VAPIC_MODULE     the module that its functions are of, in quotes
@@ -11,7 +11,7 @@
  */
 #define DEFINE_STOCK(call, op) DEFINE_STATIC_CALL_RET0(call, *((struct kvm_x86_ops *)NULL)->op)
 
-#define VAPIC_REDIRECT(name, ret, args) void vapic_stub_##name(void);
+#define VAPIC_REDIRECT(name, ret, args) VAPIC_REDIRECT_STUB(name)
 #define VAPIC_OP(op) DEFINE_STOCK(VAPIC_STOCK(op), op);
 #define VAPIC_WRAP(op) VAPIC_OP(op)
 #include VAPIC_TABLE

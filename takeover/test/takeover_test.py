@@ -8,15 +8,17 @@
 #
 #   testbed/run amd --stock --dir FOLDER -- /mnt/takeover/test/takeover_test.py /mnt/vapic.ko
 #
-# Names of tests after the module run only those.  Speaks TAP; the status is the number
-# of failures, at most 100.
+# Names of tests after the module run only those; "all" stands for all but LAST_TESTS.
+# Speaks TAP; the status is the number of failures, at most 100.
 
+import contextlib
 import ctypes
 import errno
 import fcntl
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -33,14 +35,17 @@ import vendors  # noqa: E402
 SYS_FINIT_MODULE, SYS_DELETE_MODULE = 313, 176
 O_NONBLOCK = os.O_NONBLOCK
 KVM_CREATE_VM, KVM_CREATE_VCPU, KVM_CREATE_IRQCHIP = 0xAE01, 0xAE41, 0xAE60
-KVM_GET_REGS = 0x8090AE81
+KVM_GET_REGS, KVM_GET_LAPIC, KVM_SET_LAPIC = 0x8090AE81, 0x8400AE8E, 0x4400AE8F
 FAIL_CREATE = "/sys/module/vapic/parameters/fail_create"
 
 libc = ctypes.CDLL(None, use_errno=True)
 module_file = sys.argv[1] if len(sys.argv) > 1 else "/mnt/vapic.ko"
 vendor = vendors.HERE
+# Both may lie beside the module.
+FTRACE_FAULT = os.path.join(os.path.dirname(module_file), "ftrace_fault.ko")
+SELFTESTS = os.path.join(os.path.dirname(module_file), "selftests")
 # Of load, in takeover/load.c; each redirection is a point of failure as well.
-STEPS = 18
+STEPS = 19
 
 
 class Log:
@@ -179,6 +184,28 @@ def check_unloads():
     check_equal(log.lines(), ["vapic: unloaded, KVM is as it was before"], "log")
 
 
+@contextlib.contextmanager
+def ftrace_fault(*parameters):
+    """Have ftrace go off at a moment that test/ftrace_fault knows how to wait for."""
+    subprocess.run(["insmod", FTRACE_FAULT, *parameters], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["rmmod", "ftrace_fault"], check=True)
+
+
+def put(path, text):
+    """Into a file of tracefs, which kernel_state mounts."""
+    with open(f"{kernel_state.TRACING}/{path}", "w", encoding="ascii") as file:
+        file.write(text)
+
+
+def check_all_ours():
+    states = kernel_state.read("/sys/kernel/vapic/takeover").splitlines()
+    check_equal(len(states), vendor.functions + vendor.ops, "entries in takeover")
+    check(all(line.endswith(" ours") for line in states), str(states))
+
+
 def modprobe(*arguments):
     subprocess.run(["modprobe", *arguments], check=True)
 
@@ -212,9 +239,7 @@ def loads_and_restores_exactly():
         check(any(line.startswith(what) for line in changed), f"{what} did not change")
     check_equal(kernel_state.read("/sys/kernel/vapic/audit"),
                 f"audited for {os.uname().release}\n", "audit")
-    states = kernel_state.read("/sys/kernel/vapic/takeover").splitlines()
-    check_equal(len(states), vendor.functions + vendor.ops, "entries in takeover")
-    check(all(line.endswith(" ours") for line in states), str(states))
+    check_all_ours()
     check_unloads()
     check_unchanged(before)
 
@@ -313,6 +338,34 @@ def refuses_with_ftrace_off():
         subprocess.run(["sysctl", "-q", "kernel.ftrace_enabled=1"], check=True)
 
 
+def refuses_ftrace_going_off_meanwhile():
+    """Registering with ftrace succeeds then, and redirects nothing."""
+    with ftrace_fault("at=register_ftrace_direct"):
+        try:
+            check_refused(errno.EAGAIN, r"still runs stock code: ftrace was switched off while")
+        finally:
+            subprocess.run(["sysctl", "-q", "kernel.ftrace_enabled=1"], check=True)
+
+
+def shares_functions_with_tracers():
+    """The site calls ftrace then, and ours only by way of it."""
+    before = picture()
+    put("set_ftrace_filter", "\n".join((vendor.load, vendor.put, "kvm_apic_has_interrupt")))
+    for tracer in ("function", "function_graph"):
+        put("current_tracer", tracer)
+        check_loads()
+        check_all_ours()
+        put("current_tracer", "nop")
+        check_all_ours()
+        put("current_tracer", tracer)
+        check_all_ours()
+        check_unloads()
+        put("current_tracer", "nop")
+    put("set_ftrace_filter", "")
+    put("trace", "")
+    check_unchanged(before)
+
+
 def keeps_ftrace_on_while_loaded():
     check_loads()
     result = subprocess.run(["sysctl", "-q", "kernel.ftrace_enabled=0"],
@@ -372,6 +425,35 @@ def unloads_while_dev_kvm_is_open():
     check_loads()
     with Kvm():
         check_unloads()
+
+
+def waits_for_vms_if_forced():
+    """References mean nothing to rmmod -f."""
+    before = picture()
+    check_loads()
+    log = Log()
+
+    def vcpus():
+        return len(re.findall(r" vcpu=", kernel_state.read("/sys/kernel/vapic/vcpus")))
+
+    with Kvm() as kvm:
+        kvm.vcpu(kvm.accelerated_vm())
+        forced = subprocess.Popen(["rmmod", "-f", "vapic"])
+        time.sleep(2)
+        lines = log.lines()
+        check(len(lines) == 1 and re.search(r"forced, but 1 virtual machine is alive: it waits",
+                                            lines[0]), f"log is {lines}")
+        check_equal(vcpus(), 1, "vCPUs in status")
+        with Kvm() as other:
+            vcpu = other.vcpu(other.accelerated_vm())
+            fcntl.ioctl(vcpu, KVM_GET_REGS, bytearray(144))
+            check_equal(vcpus(), 2, "vCPUs in status")
+        time.sleep(1)
+        check_equal(vcpus(), 1, "vCPUs in status")
+        check_equal(forced.poll(), None, "status of rmmod")
+    check_equal(forced.wait(60), 0, "status of rmmod")
+    check_equal(log.lines(), ["vapic: unloaded, KVM is as it was before"], "log")
+    check_unchanged(before)
 
 
 def undoes_every_step_that_fails():
@@ -455,10 +537,6 @@ def creations_race_with_load_and_unload():
 
 def tracers_see_through_redirections():
     """A function tracer on the same site, and the unwinder through the stub."""
-    def put(path, text):
-        with open(f"{kernel_state.TRACING}/{path}", "w", encoding="ascii") as file:
-            file.write(text)
-
     before = picture()
     check_loads()
     put("kprobe_events", f"p:vapic_test vapic_hook_{vendor.load}")
@@ -522,6 +600,81 @@ def refuses_without_hardware():
     check_refused(errno.ENODEV, rf"this processor has no {vendor.what}")
 
 
+# Those after which ftrace is off until the next boot, and vapic in memory: one for a boot.
+
+STUCK = r"ftrace has shut itself off with (\d+) functions still redirected: .* reboot"
+
+
+def check_runs_stock(before):
+    """All is as @before but for the sites that ftrace left, and those do no harm."""
+    def rest(state):
+        return {what: value for what, value in state.items()
+                if what != "ftrace" and not what.endswith(": code")}
+
+    changed = kernel_state.differences(rest(before), rest(picture()))
+    check(not changed, "KVM is not as before: " + "; ".join(changed)[:2000])
+    check(not os.path.exists("/sys/kernel/vapic"), "status stayed")
+    with Kvm() as kvm:
+        vcpu = kvm.vcpu(kvm.accelerated_vm())
+        fcntl.ioctl(vcpu, KVM_GET_REGS, bytearray(144))
+        state = bytearray(1024)
+        fcntl.ioctl(vcpu, KVM_GET_LAPIC, state)
+        check_equal(state[0x30], 0x14, "version of the APIC")
+        fcntl.ioctl(vcpu, KVM_SET_LAPIC, state)
+    accelerated = kernel_state.parameter(vendor.module, vendor.switch) == "Y"
+    for program in ("ipi_running", "ipi_blocked"):
+        subprocess.run([f"{SELFTESTS}/{program}"], check=True, stdout=subprocess.DEVNULL, timeout=600,
+                       env={"VAPIC_EXPECT": "accelerated" if accelerated else "plain"})
+
+
+def check_stays_after_unload(log, *options):
+    """rmmod must not return, and nobody can load or unload it again; how many are stuck."""
+    check_equal(subprocess.run(["rmmod", *options, "vapic"], check=False).returncode,
+                -signal.SIGKILL, "status of rmmod")
+    lines = log.lines()
+    found = re.search(STUCK, lines[0])
+    check(len(lines) == 1 and found, f"log is {lines}")
+    check("Unloading" in re.search(r"^vapic .*", kernel_state.read("/proc/modules"),
+                                   re.MULTILINE).group(), "the module does not stay")
+    check_equal(unload(), errno.EBUSY, "errno of unload")
+    check_equal(load(), errno.EBUSY, "errno of load")
+    return int(found.group(1))
+
+
+def stays_in_memory_if_ftrace_died():
+    before = picture()
+    check_loads()
+    log = Log()
+    with ftrace_fault("dies=1"):
+        check_equal(check_stays_after_unload(log), vendor.functions, "functions stuck")
+    check_runs_stock(before)
+
+
+def stays_in_memory_if_ftrace_dies_amid_unload():
+    before = picture()
+    check_loads()
+    log = Log()
+    with ftrace_fault("at=unregister_ftrace_direct", "after=3", "dies=1"):
+        check_equal(check_stays_after_unload(log), vendor.functions - 2, "functions stuck")
+    check_runs_stock(before)
+
+
+def stays_in_memory_if_ftrace_dies_amid_load():
+    """In the middle of a registration, which then fails and leaves the site redirected."""
+    before = picture()
+    log = Log()
+    with ftrace_fault("at=ftrace_arch_code_modify_post_process", "after=10", "dies=1"):
+        check_equal(load(), 0, "errno of load")
+    lines = log.lines()
+    check(len(lines) == 2 and re.search(r"cannot redirect \w+: error -19", lines[0]) and
+          re.search(STUCK, lines[1]), f"log is {lines}")
+    check_runs_stock(before)
+    check_equal(unload(), errno.EWOULDBLOCK, "errno of unload")
+    check_equal(check_stays_after_unload(log, "-f"), int(re.search(STUCK, lines[1]).group(1)),
+                "functions stuck")
+    check_runs_stock(before)
+
+
 TESTS = [
     loads_and_restores_exactly,
     loads_over_any_setting_of_stock,
@@ -538,6 +691,8 @@ TESTS = [
     refuses_other_build_of_kvm,
     refuses_missing_symbol,
     refuses_with_ftrace_off,
+    refuses_ftrace_going_off_meanwhile,
+    shares_functions_with_tracers,
     keeps_ftrace_on_while_loaded,
     refuses_other_direct_user,
     refuses_while_a_vm_is_alive,
@@ -547,6 +702,13 @@ TESTS = [
     undoes_every_step_that_fails,
     survives_every_failed_allocation_of_creation,
     creations_race_with_load_and_unload,
+    waits_for_vms_if_forced,
+]
+
+LAST_TESTS = [
+    stays_in_memory_if_ftrace_died,
+    stays_in_memory_if_ftrace_dies_amid_unload,
+    stays_in_memory_if_ftrace_dies_amid_load,
 ]
 
 # On a host whose processor lacks what is to be taken over
@@ -559,9 +721,10 @@ TESTS_WITHOUT_HARDWARE = [
 
 
 def main():
-    wanted = sys.argv[2:]
+    wanted = sys.argv[2:] or ["all"]
     tests = TESTS if vendor.has_hardware() else TESTS_WITHOUT_HARDWARE
-    tests = [test for test in tests if not wanted or test.__name__ in wanted]
+    tests = [test for test in tests if {"all", test.__name__} & set(wanted)]
+    tests += [test for test in LAST_TESTS if test.__name__ in wanted]
     failures = 0
     print("TAP version 13")
     print(f"1..{len(tests)}", flush=True)

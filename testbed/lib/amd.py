@@ -65,7 +65,8 @@ class Amd(emulator.Emulator):
 
     def kernel_command_line(self):
         khz = tsc.ICOUNT_KHZ if self.options.icount else tsc.khz()
-        return f"{KERNEL_COMMAND_LINE} {emulator.clock_parameters(khz)}"
+        return (f"{KERNEL_COMMAND_LINE} {emulator.clock_parameters(khz)} "
+                f"{self.options.append}").rstrip()
 
     # Two nodes, because tests that migrate pages want somewhere to migrate them to.
     # All CPUs are in the first: they share a cache, which nodes do not.

@@ -112,7 +112,7 @@ class Intel(emulator.Emulator):
         words = [KERNEL_COMMAND_LINE, emulator.clock_parameters(IPS // 1000)]
         words += [f"memmap={align(os.path.getsize(file), DEVICE_ALIGN):#x}!{place:#x}"
                   for file, place in devices]
-        return " ".join(words)
+        return " ".join([*words, self.options.append]).rstrip()
 
     def write_start(self, path, devices):
         """What lies at START_INFO: the structure, the list of modules, the command

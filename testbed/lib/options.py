@@ -85,6 +85,8 @@ def make_parser():
     parser.add_argument("--module", metavar="FILE",
                         default=os.path.join(REPOSITORY, "vapic.ko"),
                         help="the vapic.ko to load (default: the repository's)")
+    parser.add_argument("--append", metavar="WORDS", default="",
+                        help="more words for the kernel's command line, such as slub_debug=FZP")
     parser.add_argument("--dir", metavar="DIR",
                         help="show DIR to COMMAND, read-only, at /mnt")
     parser.add_argument("--out", metavar="DIR",
