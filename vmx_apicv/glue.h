@@ -110,7 +110,7 @@ void vapic_vmx_stop_waiting(struct vapic_vcpu *ours);
 int vapic_vmx_waiters_reserve(void);
 void vapic_vmx_waiters_release(void);
 
-/* For load and unload; 0 or -ENOMEM. */
+/* For load and unload; 0 or an error of the kernel. */
 int vapic_vmx_waiters_create(void);
 void vapic_vmx_waiters_destroy(void);
 

@@ -5,11 +5,15 @@
  * Each possible CPU has a list of those that went to sleep on it, since that is where the
  * wakeup vector is sent, whether they move or not. A list must take any vCPU at any time
  * and without allocating, so that all vCPUs of the host fit in each of them: 16 bytes per
- * vCPU and CPU. A CPU that goes offline keeps its list; as with stock KVM, hardware's
- * notifications to it are lost until its sleepers wake by other means.
+ * vCPU and CPU.
+ *
+ * A CPU that dies takes the wakeup vectors with it that it has not handled, and gets no
+ * more, while hardware goes on to name it: so all who sleep on it are woken once it is dead,
+ * and those with nothing to do go to sleep on another.
  */
 #include <vapic/pi_hot.h>
 
+#include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
@@ -18,6 +22,7 @@
 #include <asm/apic.h>
 #include <asm/irq_vectors.h>
 
+#include "../takeover/log.h"
 #include "../takeover/vmx_hooks.h"
 #include "glue.h"
 
@@ -73,25 +78,6 @@ static int grow_all(u32 capacity)
 	}
 	room = capacity;
 	return 0;
-}
-
-int vapic_vmx_waiters_create(void)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu) raw_spin_lock_init(&per_cpu_ptr(&waiters, cpu)->lock);
-	return 0;
-}
-
-void vapic_vmx_waiters_destroy(void)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-	{
-		kvfree(vapic_pi_waiters_move(&per_cpu_ptr(&waiters, cpu)->list, NULL, 0));
-	}
-	room = 0;
 }
 
 int vapic_vmx_waiters_reserve(void)
@@ -161,15 +147,22 @@ static void wait_here(struct vapic_vcpu *ours)
 	local_irq_restore(flags);
 }
 
+/* The vCPU is no waiter any more. It may go its way, and away, from here. */
+static __always_inline void let_go(void *host_vcpu)
+{
+	struct vapic_vcpu *ours = host_vcpu;
+
+	vapic_call(kvm_vcpu_wake_up)(ours->common.vcpu);
+	smp_store_release(&ours->waits_on, -1);
+}
+
 static __always_inline void wake(void *host_vcpu)
 {
 	struct vapic_vcpu *ours = host_vcpu;
 
 	/* ON stays set until the vCPU is back, so nobody needs to tell it again. */
 	ours->wakeups++;
-	vapic_call(kvm_vcpu_wake_up)(ours->common.vcpu);
-	/* The vCPU may go its way, and away, from here. */
-	smp_store_release(&ours->waits_on, -1);
+	let_go(host_vcpu);
 }
 
 /* The vector is stock's too, and may come late: then the list is empty. */
@@ -180,6 +173,59 @@ void vapic_vmx_wakeup_handler(void)
 	raw_spin_lock(&w->lock);
 	vapic_hot_pi_wake_due(&w->list, wake);
 	raw_spin_unlock(&w->lock);
+}
+
+/*
+ * @cpu is dead; this runs on another. Wake all, ON or not: a post that is still to come would
+ * name the dead CPU as well. Nobody joins the list any more, which vCPUs could do until the
+ * scheduler had emptied the CPU; and each looks at its descriptor after it was woken.
+ *
+ * Inside the scheduler only a task on @cpu takes this lock, so that the wake-up cannot wait
+ * for who waits for it.
+ */
+static int wake_waiters_of_dead(unsigned int cpu)
+{
+	struct cpu_waiters *w = per_cpu_ptr(&waiters, cpu);
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&w->lock, flags);
+	vapic_hot_pi_wake_all(&w->list, let_go);
+	raw_spin_unlock_irqrestore(&w->lock, flags);
+	return 0;
+}
+
+/* The kernel's number for the step of a CPU's life that ends with the above. */
+static int hotplug_state;
+
+int vapic_vmx_waiters_create(void)
+{
+	int cpu, state;
+
+	for_each_possible_cpu(cpu) raw_spin_lock_init(&per_cpu_ptr(&waiters, cpu)->lock);
+	/* Of the steps before a CPU lives, which are undone once it is dead. */
+	state = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "kvm/vapic:dead", NULL,
+					  wake_waiters_of_dead);
+	if (state < 0) {
+		vapic_err("the kernel has no room for one more user of CPU hotplug (error %d)\n",
+			  -state);
+		return state;
+	}
+	hotplug_state = state;
+	return 0;
+}
+
+void vapic_vmx_waiters_destroy(void)
+{
+	int cpu;
+
+	if (hotplug_state)
+		cpuhp_remove_state_nocalls(hotplug_state);
+	hotplug_state = 0;
+	for_each_possible_cpu(cpu)
+	{
+		kvfree(vapic_pi_waiters_move(&per_cpu_ptr(&waiters, cpu)->list, NULL, 0));
+	}
+	room = 0;
 }
 
 static noinline void load_elsewhere(struct vapic_vcpu *ours, u32 destination)

@@ -195,6 +195,14 @@ static inline void vapic_hot_pi_wake_due(struct vapic_pi_waiters *waiters,
 	}
 }
 
+/* Remove each vCPU, whether something was posted to it or not, and then call @wake for it. */
+static inline void vapic_hot_pi_wake_all(struct vapic_pi_waiters *waiters,
+					 void (*wake)(void *host_vcpu))
+{
+	while (waiters->end != waiters->begin)
+		wake(vapic_hot_pi_remove(waiters, waiters->end - 1));
+}
+
 /* NOLINTEND(cppcoreguidelines-pro-type-cstyle-cast) */
 
 #endif

@@ -149,6 +149,34 @@ TEST(Waiters, AreAllFoundInOneRound)
 	}
 }
 
+// When the CPU dies.
+TEST(Waiters, AreAllWokenWithoutOn)
+{
+	for (unsigned n = 0; n <= 33; ++n) {
+		List list(64);
+		auto all = vcpus(n);
+		std::vector<V *> expected;
+
+		for (auto &v : all) {
+			list.add(*v);
+			v->control() = n % 2 ? V::kOn : 0;
+			expected.push_back(v.get());
+		}
+		std::sort(expected.begin(), expected.end());
+		vapic_hot_pi_wake_all(&list.waiters, wake);
+		std::sort(woken.begin(), woken.end());
+		EXPECT_EQ(std::exchange(woken, {}), expected);
+		EXPECT_EQ(list.waiters.begin, list.waiters.end);
+
+		// The CPU comes back.
+		V later;
+
+		list.add(later);
+		later.control() = V::kOn;
+		EXPECT_EQ(round(list), std::vector{&later});
+	}
+}
+
 // The host wakes a vCPU that may be freed, and waits no more, from then on.
 TEST(Waiters, AreNotTouchedOnceTheyKnow)
 {

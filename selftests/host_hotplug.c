@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Processors of the host go offline and come back, and the host is suspended, while guests
+ * send IPIs: none may be lost. -n says how many times.
+ *
+ * Suspension goes as far as the kernel's own test of it: all is frozen, devices sleep, only
+ * the first processor is left, and then all comes back. Needs root, and says so.
+ */
+#include "lib/test.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/traffic.h"
+
+#define VECTOR		0x41
+#define STUCK_AFTER_US	1000000
+#define POWER		"/sys/power/"
+#define TEST_DELAY	"/sys/module/suspend/parameters/pm_test_delay"
+
+/* The one that is offline, or 0, which is never. */
+static int offline;
+
+/* Who may go: all but the first; and what their fair servers may run, in nanoseconds. */
+static int victims[CPU_SETSIZE];
+static char fair_runtimes[CPU_SETSIZE][24];
+static int victim_count;
+
+/* Of the kernel's test of suspension, in seconds. */
+static char test_delay[24];
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	int error = errno;
+
+	if (fd >= 0)
+		close(fd);
+	errno = error;
+	return ok;
+}
+
+/* The first line of a file, up to @size; empty if there is none. */
+static const char *read_file(const char *path, char *text, int size)
+{
+	FILE *file = fopen(path, "r");
+
+	text[0] = '\0';
+	if (file) {
+		if (fgets(text, size, file))
+			text[strcspn(text, "\n")] = '\0';
+		fclose(file);
+	}
+	return text;
+}
+
+static const char *online_file(int cpu)
+{
+	static char path[64];
+
+	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", cpu);
+	return path;
+}
+
+static void set_online(struct vm *vm, int cpu, bool on)
+{
+	if (!write_file(online_file(cpu), on ? "1" : "0"))
+		vm_fail(vm, "processor %d does not go %sline: %s", cpu, on ? "on" : "off",
+			strerror(errno));
+	offline = on ? 0 : cpu;
+}
+
+static const char *fair_server_file(int cpu)
+{
+	static char path[80];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/sched/fair_server/cpu%d/runtime", cpu);
+	return path;
+}
+
+/*
+ * Linux 6.12 counts a processor's fair server, which is no task, among those that run there.
+ * Its timer may fire while the processor waits for the others to let it die, and the kernel
+ * then warns "Dying CPU not properly vacated!", as if a task had been left. Without
+ * the server that warning means a task again. Where it cannot be stopped, nothing is lost but that.
+ */
+static void stop_fair_server(int cpu, char runtime[24])
+{
+	read_file(fair_server_file(cpu), runtime, 24);
+	if (runtime[0])
+		write_file(fair_server_file(cpu), "0");
+}
+
+/* Leave the host as it was; at the end of a test, failed or not. */
+static void restore(struct vm *vm)
+{
+	(void)vm;
+	if (offline)
+		write_file(online_file(offline), "1");
+	offline = 0;
+	write_file(POWER "pm_test", "none");
+	if (test_delay[0])
+		write_file(TEST_DELAY, test_delay);
+	for (int i = 0; i < victim_count; i++)
+		if (fair_runtimes[i][0])
+			write_file(fair_server_file(victims[i]), fair_runtimes[i]);
+}
+
+static void find_victims(void)
+{
+	victim_count = 0;
+	for (int i = 1; i < host_cpu_count(); i++) {
+		if (access(online_file(host_cpu(i)), W_OK))
+			continue;
+		victims[victim_count] = host_cpu(i);
+		stop_fair_server(host_cpu(i), fair_runtimes[victim_count++]);
+	}
+}
+
+#define REQUIRE_VICTIMS() do {						\
+	find_victims();							\
+	if (!victim_count)						\
+		SKIP(return, "no processor may be taken offline by this user"); \
+} while (0)
+
+static volatile uint32_t go;
+static volatile bool finished;
+
+/* Sends one IPI each time the host says so. */
+static void sender(uint64_t arg)
+{
+	uint32_t sent = 0;
+
+	(void)arg;
+	while (!finished) {
+		if (go == sent) {
+			guest_poll();
+			continue;
+		}
+		apic_send_fixed(guest_cpus[1].apic_id, VECTOR);
+		sent++;
+	}
+}
+
+static void sleeper(uint64_t arg)
+{
+	struct guest_cpu *self = guest_self();
+
+	(void)arg;
+	while (!finished) {
+		uint32_t seen = self->irqs[VECTOR];
+
+		irq_disable();
+		if (self->irqs[VECTOR] == seen)
+			halt_with_irqs();
+		irq_enable();
+	}
+}
+
+/* True if the sleeper handled one more IPI in time. */
+static bool one_ipi(struct vm *vm)
+{
+	uint64_t begun = patience_us();
+
+	go++;
+	while (vm->vcpus[1].guest->irqs[VECTOR] != go) {
+		if (patience_us() - begun > STUCK_AFTER_US)
+			return false;
+		sleep_us(50);
+	}
+	return true;
+}
+
+/* Where hardware wakes sleepers, stock leaves those of a processor that goes. */
+static bool stock_strands_sleepers(void)
+{
+	return accel_check()->active && !accel_check()->vapic && !accel_is_avic() &&
+	       !accel_ipis_exit();
+}
+
+TEST(a_vcpu_that_sleeps_where_a_processor_went_is_woken)
+{
+	struct vcpu *target;
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	REQUIRE_VICTIMS();
+	go = 0;
+	finished = false;
+	guest_set_handler(VECTOR, guest_count_irq);
+	vm = vm_create(0);
+	vm->on_failure = restore;
+	vm_add_vcpu(vm, 0, sender, 0);
+	target = vm_add_vcpu(vm, 1, sleeper, 0);
+	vm_start(vm);
+	vcpu_pin(&vm->vcpus[0], host_cpu(0));
+	for (uint32_t i = 0; i < rounds; i++) {
+		int cpu = victims[i % victim_count];
+
+		vm_wait(vm, vcpu_is_blocked(target), "the target sleeps");
+		vcpu_pin(target, cpu);
+		if (!one_ipi(vm))
+			vm_fail(vm, "with all processors there, IPI %u is lost", go);
+		vm_wait(vm, vcpu_is_blocked(target), "the target sleeps on the processor");
+		/* It stays there as long as nobody wakes it. */
+		vcpu_pin(target, -1);
+		set_online(vm, cpu, false);
+		if (!one_ipi(vm)) {
+			if (!stock_strands_sleepers())
+				vm_fail(vm, "IPI %u, to a vCPU that slept on processor %d, is lost", go,
+					cpu);
+			restore(vm);
+			EXPECTED_FAILURE(return, "stock KVM: the sleeper is stranded");
+		}
+		set_online(vm, cpu, true);
+	}
+	EXPECT_EQ(2 * rounds, target->guest->irqs[VECTOR]);
+	finished = true;
+	while (!target->finished) {
+		vm_send_msi(vm, target->id, VECTOR);
+		sleep_us(1000);
+	}
+	restore(vm);
+	vm_join(vm);
+	vm_destroy(vm);
+}
+
+static struct vm *busy_vm(void)
+{
+	struct vm *vm = vm_create(0);
+
+	vm->on_failure = restore;
+	traffic_begin(vm, TRAFFIC_MAX);
+	vm_start(vm);
+	for (unsigned int i = 0; i < vm->vcpu_count; i++)
+		vcpu_pin(&vm->vcpus[i], -1);
+	return vm;
+}
+
+/* Interrupts go on, with all of them accounted for. */
+static void see_traffic(struct vm *vm)
+{
+	uint64_t before = traffic_handled();
+
+	do {
+		traffic_check(vm);
+		sleep_us(100);
+	} while (traffic_handled() < before + TRAFFIC_MAX);
+}
+
+TEST(no_ipi_is_lost_while_processors_come_and_go)
+{
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	REQUIRE_VICTIMS();
+	vm = busy_vm();
+	for (unsigned int i = 0; i < rounds; i++) {
+		set_online(vm, victims[i % victim_count], false);
+		see_traffic(vm);
+		set_online(vm, victims[i % victim_count], true);
+		see_traffic(vm);
+	}
+	restore(vm);
+	traffic_end(vm);
+	NOTE("%u times off and on, %llu IPIs handled\n", rounds,
+	     (unsigned long long)traffic_handled());
+	vm_destroy(vm);
+}
+
+/*
+ * The state to ask for: with S3 down to the last processor, else no further than the devices.
+ * NULL if this user or this kernel cannot.
+ */
+static const char *choose_suspension(void)
+{
+	char modes[64];
+
+	if (access(POWER "state", W_OK) || access(POWER "pm_test", W_OK))
+		return NULL;
+	read_file(TEST_DELAY, test_delay, sizeof(test_delay));
+	write_file(TEST_DELAY, "0");
+	if (strstr(read_file(POWER "mem_sleep", modes, sizeof(modes)), "[deep]") &&
+	    write_file(POWER "pm_test", "core"))
+		return "mem";
+	return write_file(POWER "pm_test", "platform") ? "freeze" : NULL;
+}
+
+TEST(no_ipi_is_lost_when_the_host_is_suspended)
+{
+	const char *state;
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	find_victims();
+	state = choose_suspension();
+	if (!state) {
+		restore(NULL);
+		SKIP(return, "no root, or a kernel without /sys/power/pm_test");
+	}
+	vm = busy_vm();
+	for (unsigned int i = 0; i < 1 + rounds / 4; i++) {
+		see_traffic(vm);
+		if (!write_file(POWER "state", state))
+			vm_fail(vm, "the host does not suspend: %s", strerror(errno));
+		see_traffic(vm);
+	}
+	restore(vm);
+	traffic_end(vm);
+	NOTE("%u times '%s' up to the kernel's test, %llu IPIs handled\n", 1 + rounds / 4, state,
+	     (unsigned long long)traffic_handled());
+	vm_destroy(vm);
+}
+
+TEST_MAIN(4)
