@@ -6,8 +6,8 @@
  * functions read (takeover.md lists all readers):
  *   kvm_svm.avic_physical_id_table_page   our struct vapic_vm
  *   vcpu_svm.avic_physical_id_cache       our struct vapic_vcpu
- * Stock code that reads them does not run while vapic is loaded, and both are NULL again
- * before the structures are freed.
+ * Stock code that reads them does not run while vapic is loaded, but for avic_vm_destroy(),
+ * before which the first is NULL again. The second is before its structure is freed.
  */
 #ifndef VAPIC_AVIC_GLUE_H
 #define VAPIC_AVIC_GLUE_H
@@ -88,6 +88,9 @@ static inline bool vapic_x2apic_mode(struct kvm_vcpu *vcpu)
 {
 	return vcpu->arch.apic_base & X2APIC_ENABLE;
 }
+
+/* Have the CPU that runs @vcpu look at its IRR; nothing if that is this one. */
+void vapic_ring_doorbell(struct kvm_vcpu *vcpu);
 
 /* Close the vCPU's interrupt window if it has one; lift the inhibit with the last. */
 void vapic_irq_window_close(struct vapic_vcpu *vcpu);

@@ -39,8 +39,8 @@ class Vendor:
     settings: tuple             # of them, each to be loaded over
     unfit: tuple                # one setting that vapic refuses, and its words for it
     loader: str                 # the stock functions behind the vcpu_load op,
-    load: str                   # and those of it that are redirected
-    put: str
+    load: str                   # and that of it which is redirected
+    another: str                # that is redirected
     variables: tuple            # of the KVM modules, which vapic changes
     kernel_variables: tuple     # and of the kernel
     has_hardware: typing.Callable
@@ -48,9 +48,9 @@ class Vendor:
 
 AMD = Vendor(
     module="kvm_amd", what="AVIC", switch="avic", foreign=("enable_apicv", "enable_ipiv"),
-    functions=12 + COMMON_FUNCTIONS, ops=12, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
+    functions=7 + COMMON_FUNCTIONS, ops=14, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
     unfit=("npt=0", r"nested paging is off.*npt=1"),
-    loader="svm_vcpu_load", load="avic_vcpu_load", put="avic_vcpu_put",
+    loader="svm_vcpu_load", load="avic_vcpu_load", another="avic_vm_init",
     variables=("enable_apicv",), kernel_variables=(), has_hardware=has_avic)
 
 INTEL = Vendor(
@@ -58,7 +58,7 @@ INTEL = Vendor(
     functions=7 + COMMON_FUNCTIONS, ops=17, parameters=("enable_apicv", "enable_ipiv"),
     settings=(["enable_apicv=0"], ["enable_apicv=1", "enable_ipiv=0"], ["enable_ipiv=1"]),
     unfit=("flexpriority=0", r"TPR shadow is off.*flexpriority=1"),
-    loader="vmx_vcpu_load", load="vmx_vcpu_pi_load", put="vmx_vcpu_pi_put",
+    loader="vmx_vcpu_load", load="vmx_vcpu_pi_load", another="vmx_vcpu_pi_put",
     variables=("enable_apicv", "enable_ipiv"),
     kernel_variables=("kvm_posted_intr_wakeup_handler",), has_hardware=has_apicv)
 
