@@ -24,7 +24,7 @@ def has_apicv():
 
 
 # Functions of kvm that are redirected, on either vendor's processors.
-COMMON_FUNCTIONS = 13
+COMMON_FUNCTIONS = 5
 
 
 @dataclasses.dataclass
@@ -55,7 +55,7 @@ AMD = Vendor(
 
 INTEL = Vendor(
     module="kvm_intel", what="APICv", switch="enable_apicv", foreign=("avic",),
-    functions=7 + COMMON_FUNCTIONS, ops=17, parameters=("enable_apicv", "enable_ipiv"),
+    functions=7 + COMMON_FUNCTIONS, ops=15, parameters=("enable_apicv", "enable_ipiv"),
     settings=(["enable_apicv=0"], ["enable_apicv=1", "enable_ipiv=0"], ["enable_ipiv=1"]),
     unfit=("flexpriority=0", r"TPR shadow is off.*flexpriority=1"),
     loader="vmx_vcpu_load", load="vmx_vcpu_pi_load", another="vmx_vcpu_pi_put",
