@@ -20,7 +20,7 @@ endif
 
 # Fetching a kernel is left to the targets that compile.
 ifndef KDIR
-ifneq ($(filter-out clean help format check demo bench,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out clean help format check demo bench takeovers,$(or $(MAKECMDGOALS),all)),)
 headers := $(shell testbed/kernel-headers $(SUPPORTED))
 KDIR := $(patsubst KDIR=%,%,$(filter KDIR=%,$(headers)))
 KMODDIR ?= $(patsubst KMODDIR=%,%,$(filter KMODDIR=%,$(headers)))
@@ -61,7 +61,7 @@ $(BUILD)/kvm/%.ko: FORCE
 clean:
 	@tools/clean-module
 
-check demo bench:
+check demo bench takeovers:
 	+@tools/$@
 
 format:
@@ -72,6 +72,7 @@ help:
 	@echo '  make check    all tests, in emulated machines where they need one'
 	@echo '  make demo     build everything, boot emulated machines, measure, report'
 	@echo '  make bench    instruction counts beside stock KVM'
+	@echo '  make takeovers  what is taken over, how, how often and why'
 	@echo '  make format   rewrite C and C++ with clang-format'
 	@echo '  make clean    remove what building the module made'
 	@echo
@@ -79,4 +80,4 @@ help:
 
 FORCE:
 
-.PHONY: all module clean check demo bench format help FORCE
+.PHONY: all module clean check demo bench takeovers format help FORCE

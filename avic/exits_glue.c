@@ -31,7 +31,7 @@ void vapic_host_ipi_target(void *host_vcpu, u32 icr_low, enum vapic_ipi_target t
 		break;
 	case VAPIC_TARGET_UNSEEN:
 		if (smp_load_acquire(&vcpu->mode) == IN_GUEST_MODE)
-			vapic_hook_avic_ring_doorbell(vcpu);
+			vapic_ring_doorbell(vcpu);
 		break;
 	default:
 		break;

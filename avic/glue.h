@@ -7,8 +7,8 @@
  *   kvm_svm.avic_physical_id_table_page   our struct vapic_vm
  *   vcpu_svm.avic_backing_page            our struct vapic_vcpu
  *   vcpu_svm.avic_physical_id_cache       the same, unless the vCPU is never accelerated
- * Stock code that reads them does not run while vapic is loaded, and all are NULL again
- * before the structures are freed.
+ * Stock code that reads them does not run while vapic is loaded, but for avic_vm_destroy(),
+ * before which the first is NULL again. The others are before their structure is freed.
  */
 #ifndef VAPIC_AVIC_GLUE_H
 #define VAPIC_AVIC_GLUE_H
@@ -93,6 +93,9 @@ static inline bool vapic_x2apic_mode(struct kvm_vcpu *vcpu)
 {
 	return vcpu->arch.apic_base & X2APIC_ENABLE;
 }
+
+/* Have the CPU that runs @vcpu look at its IRR; nothing if that is this one. */
+void vapic_ring_doorbell(struct kvm_vcpu *vcpu);
 
 /* Close the vCPU's interrupt window if it has one; lift the inhibit with the last. */
 void vapic_irq_window_close(struct vapic_vcpu *vcpu);

@@ -145,13 +145,16 @@ int vapic_hook_avic_vm_init(struct kvm *kvm)
 	return 0;
 }
 
-void vapic_hook_avic_vm_destroy(struct kvm *kvm)
+void vapic_svm_vm_destroy(struct kvm *kvm)
 {
 	struct vapic_vm *vm = vapic_vm_of(kvm);
 
+	/* Stock frees the table that it finds here. */
+	vapic_vm_of(kvm) = NULL;
+	vapic_stock(vm_destroy)(kvm);
+
 	if (!vm)
 		return;
-	vapic_vm_of(kvm) = NULL;
 	vapic_vm_leave(&vm->common);
 	kref_put(&vm->common.refs, vm_release);
 }

@@ -28,11 +28,18 @@ void vapic_hook_avic_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
 		vapic_avic_vcpu_load(vapic_core(ours), kvm_cpu_get_apicid(cpu));
 }
 
-void vapic_hook_avic_vcpu_put(struct kvm_vcpu *vcpu)
+/*
+ * Stock's, of which little is left without its part for AVIC: what tells it that the
+ * processor's state is the host's.
+ */
+void vapic_svm_vcpu_put(struct kvm_vcpu *vcpu)
 {
-	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vapic_vcpu *ours = vapic_vcpu_of(svm);
 
 	lockdep_assert_preemption_disabled();
+	vapic_field(svm, vcpu_svm, guest_state_loaded, bool) = false;
+	vcpu->stat.host_state_reload++;
 	if (ours)
 		vapic_avic_vcpu_put(vapic_core(ours));
 }
@@ -77,7 +84,7 @@ static void ring(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
 	vapic_trace_kvm_avic_doorbell(vcpu->vcpu_id, host_id);
 }
 
-void vapic_hook_avic_ring_doorbell(struct kvm_vcpu *vcpu)
+void vapic_ring_doorbell(struct kvm_vcpu *vcpu)
 {
 	ring(vcpu, vapic_vcpu_of(to_svm(vcpu)));
 }
@@ -111,14 +118,6 @@ static noinline void trace_accepted(struct kvm_vcpu *vcpu, int delivery_mode, in
 {
 	if (vapic_apicv_active(vcpu->arch.apic))
 		vapic_trace_kvm_apicv_accept_irq(vcpu->vcpu_id, delivery_mode, trig_mode, vector);
-}
-
-void vapic_hook_svm_complete_interrupt_delivery(struct kvm_vcpu *vcpu, int delivery_mode,
-						int trig_mode, int vector)
-{
-	if (unlikely(vapic_traced_kvm_apicv_accept_irq()))
-		trace_accepted(vcpu, delivery_mode, trig_mode, vector);
-	announce(vcpu, vcpu->arch.apic);
 }
 
 static noinline void deliver_traced(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
@@ -247,9 +246,6 @@ unsigned long vapic_svm_vcpu_get_apicv_inhibit_reasons(struct kvm_vcpu *vcpu)
 		reasons |= BIT(APICV_INHIBIT_REASON_NESTED);
 	return reasons;
 }
-
-/* The MSRs of an x2APIC are KVM's to emulate: x2AVIC is not used. */
-void vapic_hook_svm_set_x2apic_msr_interception(struct vcpu_svm *svm, bool intercept) {}
 
 /* Interrupts of assigned devices stay remapped: the IOMMU posts nothing. */
 int vapic_svm_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_irq, bool set)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Is an interrupt pending? Asked before each sleep, and before each entry to the guest for
- * which KVM has an event; in the vCPU's task.
+ * Is an interrupt pending? Asked before each sleep and at each turn of a poll for one, in
+ * the vCPU's task.
  *
  * Stock computes the processor's priority first, from a scan of the ISR, then scans the IRR,
  * though that is nearly always empty. Here the IRR comes first, and the priority is computed
@@ -75,15 +75,6 @@ static noinline bool has_only_extint(struct kvm_vcpu *vcpu)
 	return vapic_call(kvm_cpu_has_extint)(vcpu);
 }
 
-int vapic_hook_kvm_apic_has_interrupt(struct kvm_vcpu *vcpu)
-{
-	struct kvm_lapic *apic = vcpu->arch.apic;
-
-	if (unlikely(!apic) || unlikely(!enabled(vcpu)))
-		return -1;
-	return deliverable(vcpu, apic);
-}
-
 int vapic_hook_kvm_cpu_has_interrupt(struct kvm_vcpu *vcpu)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
@@ -91,48 +82,4 @@ int vapic_hook_kvm_cpu_has_interrupt(struct kvm_vcpu *vcpu)
 	if (unlikely(!apic) || unlikely(!enabled(vcpu)))
 		return has_only_extint(vcpu);
 	return has_extint(vcpu, apic) || deliverable(vcpu, apic) >= 0;
-}
-
-/* Apart, or the accelerated would save registers for it. */
-static noinline int has_deliverable(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
-{
-	return deliverable(vcpu, apic) >= 0;
-}
-
-/* While the vCPU is accelerated, hardware delivers what is in the IRR. */
-int vapic_hook_kvm_cpu_has_injectable_intr(struct kvm_vcpu *vcpu)
-{
-	struct kvm_lapic *apic = vcpu->arch.apic;
-
-	if (unlikely(!apic) || unlikely(!enabled(vcpu)))
-		return has_only_extint(vcpu);
-	if (has_extint(vcpu, apic))
-		return true;
-	if (vapic_apicv_active(apic) && likely(!vapic_guest_mode(vcpu)))
-		return false;
-	return has_deliverable(vcpu, apic);
-}
-
-/*
- * Posted interrupts of a nested guest, whose hypervisor has the page and the PIR. True if
- * the highest was posted.
- */
-bool vapic_hook___kvm_apic_update_irr(u32 *pir, void *regs, int *max_irr)
-{
-	struct vapic_lapic_irr irr = vapic_lapic_take_posted(pir, regs);
-
-	*max_irr = vapic_kvm_vector(irr.highest);
-	return irr.newest != VAPIC_NO_VECTOR && irr.newest == irr.highest;
-}
-
-bool vapic_hook_kvm_apic_update_irr(struct kvm_vcpu *vcpu, u32 *pir, int *max_irr)
-{
-	struct kvm_lapic *apic = vcpu->arch.apic;
-	struct vapic_lapic_irr irr = vapic_lapic_take_posted(pir, vapic_apic_regs(apic));
-
-	/* After the bits: KVM clears the flag, looks at the IRR, and sets it again. */
-	if (irr.newest != VAPIC_NO_VECTOR && !vapic_apicv_active(apic))
-		vapic_apic(apic, irr_pending, bool) = true;
-	*max_irr = vapic_kvm_vector(irr.highest);
-	return irr.newest != VAPIC_NO_VECTOR && irr.newest == irr.highest;
 }

@@ -45,10 +45,9 @@ public:
 		__atomic_store_n(&words_[n], value, __ATOMIC_RELAXED);
 	}
 
-	// All words, to and from an image of kWords. A bit that another sets in a word of IRR
+	// All words, from an image of kWords. A bit that another sets in a word of IRR
 	// or TMR meanwhile is lost, or not: the state as a whole is replaced, and that has no
 	// order with such a write.
-	void copy_to(std::uint32_t *image) const { vapic_hot_copy(image, words_); }
 	void copy_from(const std::uint32_t *image) { vapic_hot_copy(words_, image); }
 
 	// ORDERING irr-set

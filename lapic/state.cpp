@@ -69,57 +69,9 @@ u32 vapic_lapic_deliverable(const void *regs)
 	return vector;
 }
 
-// ORDERING pir-taken
-//   writers:  whoever posts sets bits, IPI hardware and the IOMMU among them; this clears them
-//   order:    each word is taken by an exchange, then merged by a locked OR: a bit is in one
-//             of the two, or on its way in this CPU, whose task is the only one to look
-//   pairs:    none visible: who posts tells by ON, which the caller has cleared before
-//   barrier:  here
-//   if lost:  a plain store of 0 would erase a bit that was set after the read
-//   checked:  lapic_state_test (Posted)
-vapic_lapic_irr vapic_lapic_take_posted(void *pir, void *regs)
-{
-	auto *words = static_cast<std::uint64_t *>(pir);
-	std::uint64_t posted[4];
-	std::uint32_t newest = VAPIC_NO_VECTOR;
-
-	// All are read before the first is taken, as in vapic_pi_vcpu_sync().
-	for (unsigned i = 0; i < 4; ++i)
-		posted[i] = __atomic_load_n(&words[i], __ATOMIC_RELAXED);
-	for (unsigned i = 0; i < 4; ++i) {
-		if (!posted[i])
-			continue;
-
-		const std::uint64_t added = page(regs).merge_irr(
-			i, __atomic_exchange_n(&words[i], std::uint64_t{0}, __ATOMIC_SEQ_CST));
-
-		if (added)
-			newest = 64 * i + (63 ^ static_cast<unsigned>(__builtin_clzll(added)));
-	}
-	return {page(regs).highest(Bank::kIrr), newest};
-}
-
 void vapic_lapic_update_ppr(void *regs)
 {
 	page(regs).write(ApicRegister::kPpr, page(regs).priority().raw());
-}
-
-void vapic_lapic_save(const void *regs, const vapic_lapic_form *form, u32 timer_current,
-		      void *image)
-{
-	auto *to = static_cast<std::uint32_t *>(image);
-
-	page(regs).copy_to(to);
-	to[kPpr] = page(regs).priority().raw();
-	to[kTimerCurrent] = timer_current;
-	if (!form->x2apic)
-		return;
-
-	to[kId] = form->x2apic_ids ? form->id : form->id << 24;
-	if (!form->icr_split) {
-		to[kIcrHigh] = to[kIcrUpper];
-		to[kIcrUpper] = 0;
-	}
 }
 
 bool vapic_lapic_image_fits(const void *image, const vapic_lapic_form *form)
@@ -181,26 +133,6 @@ void vapic_lapic_reset(void *regs, const vapic_lapic_initial *how)
 	to.clear(Bank::kIrr);
 	to.clear(Bank::kIsr);
 	to.clear(Bank::kTmr);
-}
-
-vapic_lapic_event vapic_lapic_next_event(u32 pending, bool blocked, bool waiting)
-{
-	const bool sipi = pending >> VAPIC_LAPIC_SIPI & 1;
-
-	if (blocked)
-		return sipi ? VAPIC_EVENT_DROP : VAPIC_EVENT_NONE;
-	if (pending >> VAPIC_LAPIC_INIT & 1)
-		return VAPIC_EVENT_RESET;
-	if (!sipi)
-		return VAPIC_EVENT_NONE;
-	return waiting ? VAPIC_EVENT_START : VAPIC_EVENT_DROP;
-}
-
-u32 vapic_lapic_timer_current(const vapic_lapic_timer *timer)
-{
-	if (!timer->period || !timer->tick)
-		return 0;
-	return static_cast<u32>(timer->remaining % timer->period / timer->tick);
 }
 
 u32 vapic_lapic_timer_divisor(const void *regs)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The state of a local APIC changes hands: user space reads or writes it as a whole, and
- * acceleration goes on or off.
+ * The state of a local APIC changes hands: user space writes it as a whole, INIT and RESET set
+ * it, and acceleration goes on or off.
  *
  * Hardware's owner-side copies are RVI and SVI (Intel) and the table entries (AMD), KVM's
  * are irr_pending, isr_count, highest_isr_cache and sw_enabled. Who writes the page makes
@@ -103,58 +103,6 @@ static void refresh_hardware(struct kvm_vcpu *vcpu)
 	vapic_op(apicv_post_state_restore)(vcpu);
 	vapic_op(hwapic_irr_update)(vcpu, vapic_kvm_vector(vapic_hot_highest(regs, APIC_IRR)));
 	vapic_op(hwapic_isr_update)(vcpu, vapic_kvm_vector(vapic_hot_highest(regs, APIC_ISR)));
-}
-
-void vapic_hook_kvm_apic_update_apicv(struct kvm_vcpu *vcpu)
-{
-	refresh_copies(vcpu->arch.apic);
-}
-
-static u64 tick_of(struct kvm_lapic *apic, struct kvm *kvm)
-{
-	return kvm->arch.apic_bus_cycle_ns * vapic_apic(apic, divide_count, u32);
-}
-
-static u32 timer_current(struct kvm_vcpu *vcpu)
-{
-	struct kvm_lapic *apic = vcpu->arch.apic;
-	struct vapic_lapic_timer timer;
-	s64 remaining;
-
-	/* A deadline is not counted, and an initial count of 0 stops the timer. */
-	if (vapic_apic_timer(apic, timer_mode, u32) == APIC_LVT_TIMER_TSCDEADLINE ||
-	    !vapic_apic_read(apic, APIC_TMICT))
-		return 0;
-
-	remaining = ktime_sub(vapic_apic_timer(apic, target_expiration, ktime_t), ktime_get());
-	timer.period = vapic_apic_timer(apic, period, s64);
-	timer.remaining = max(remaining, 0ll);
-	timer.tick = tick_of(apic, vcpu->kvm);
-	return vapic_lapic_timer_current(&timer);
-}
-
-/* An x2APIC's image is not its page; or a timer runs. */
-static noinline int save_other(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
-{
-	struct vapic_lapic_form form = form_of(vcpu);
-
-	vapic_lapic_save(vapic_apic_regs(vcpu->arch.apic), &form, timer_current(vcpu), s->regs);
-	return 0;
-}
-
-int vapic_hook_kvm_apic_get_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)
-{
-	struct kvm_lapic *apic = vcpu->arch.apic;
-
-	BUILD_BUG_ON(sizeof(s->regs) != VAPIC_LAPIC_IMAGE);
-	if (x2apic_mode_of(vcpu) || vapic_apic_read(apic, APIC_TMICT))
-		return save_other(vcpu, s);
-	/* As vapic_lapic_save(). With acceleration, hardware keeps PPR. */
-	vapic_hot_copy(s->regs, vapic_apic_regs(apic));
-	if (!vapic_apicv_active(apic))
-		*(u32 *)(s->regs + APIC_PROCPRI) = vapic_hot_priority(vapic_apic_regs(apic));
-	*(u32 *)(s->regs + APIC_TMCCT) = 0;
-	return 0;
 }
 
 static void stop_timer(struct kvm_lapic *apic)
@@ -287,64 +235,6 @@ void vapic_hook_kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init_event)
 
 	map_changed(kvm);
 	vapic_call(kvm_recalculate_apic_map)(kvm);
-}
-
-/* Whether INIT has to wait and SIPI is lost. */
-static bool init_blocked(struct kvm_vcpu *vcpu)
-{
-	return (vcpu->arch.hflags & HF_SMM_MASK) || vapic_op(apic_init_signal_blocked)(vcpu);
-}
-
-/* INIT and SIPI, in the vCPU's task. An error is for user space, from a nested guest's exit. */
-int vapic_hook_kvm_apic_accept_events(struct kvm_vcpu *vcpu)
-{
-	struct kvm_lapic *apic = vcpu->arch.apic;
-	unsigned long *pending;
-	bool blocked;
-	int steps, err;
-
-	if (!apic || !READ_ONCE(vapic_apic(apic, pending_events, unsigned long)))
-		return 0;
-	pending = &vapic_apic(apic, pending_events, unsigned long);
-
-	/* INIT may make the nested guest exit, to a hypervisor that blocks it from then on. */
-	if (vcpu->arch.hflags & HF_GUEST_MASK) {
-		err = vapic_call(kvm_check_nested_events)(vcpu);
-		if (err < 0)
-			return err == -EBUSY ? 0 : err;
-	}
-	blocked = init_blocked(vcpu);
-
-	/* INIT and the SIPI behind it; who sends more of them has to wait for the next time. */
-	for (steps = 0; steps < 2; steps++) {
-		switch (vapic_lapic_next_event(READ_ONCE(*pending), blocked,
-					       vcpu->arch.mp_state == KVM_MP_STATE_INIT_RECEIVED)) {
-		case VAPIC_EVENT_NONE:
-			return 0;
-		case VAPIC_EVENT_DROP:
-			clear_bit(VAPIC_LAPIC_SIPI, pending);
-			return 0;
-		case VAPIC_EVENT_RESET:
-			clear_bit(VAPIC_LAPIC_INIT, pending);
-			vapic_call(kvm_vcpu_reset)(vcpu, true);
-			vcpu->arch.mp_state = vcpu->arch.apic_base & MSR_IA32_APICBASE_BSP ?
-						      KVM_MP_STATE_RUNNABLE :
-						      KVM_MP_STATE_INIT_RECEIVED;
-			break;
-		case VAPIC_EVENT_START:
-			/*
-			 * The bit, then the vector, which the sender writes in the other
-			 * order: a locked operation, and so a barrier.
-			 */
-			if (test_and_clear_bit(VAPIC_LAPIC_SIPI, pending)) {
-				vapic_op(vcpu_deliver_sipi_vector)(
-					vcpu, vapic_apic(apic, sipi_vector, unsigned int));
-				vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
-			}
-			return 0;
-		}
-	}
-	return 0;
 }
 
 /* Whether the vCPU is to be accelerated, by the VM, the vendor and the APIC's mode. */

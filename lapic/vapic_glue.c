@@ -2,8 +2,8 @@
 /*
  * What a guest does to its APIC in its own memory: an EOI by a flag (KVM's paravirtual EOI), or
  * a new task priority (KVM_SET_VAPIC_ADDR). KVM reads it after each exit for which
- * KVM_APIC_PV_EOI_PENDING or KVM_APIC_CHECK_VAPIC is set, and writes it before each entry for
- * which it has an event; in the vCPU's task.
+ * KVM_APIC_PV_EOI_PENDING or KVM_APIC_CHECK_VAPIC is set, in the vCPU's task; what it writes
+ * there before an entry is stock's.
  */
 #include <linux/uaccess.h>
 
@@ -78,55 +78,4 @@ void vapic_hook_kvm_lapic_sync_from_vapic(struct kvm_vcpu *vcpu)
 		return;
 	vapic_apic_write(apic, APIC_TASKPRI, priority & 0xff);
 	vapic_call(apic_update_ppr)(apic);
-}
-
-/*
- * Let the guest end the interrupt in service by the flag, if nobody but the APIC has to know of
- * the EOI: no other interrupt waits for it, and no IOAPIC.
- */
-static void offer_pv_eoi(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
-{
-	static u8 offered = KVM_PV_EOI_ENABLED;
-	int vector = vapic_apic(apic, highest_isr_cache, int);
-
-	if (vapic_apic(apic, irr_pending, bool) || vector < 0 ||
-	    test_bit(vector, vcpu->arch.ioapic_handled_vectors))
-		return;
-	if (!vapic_call(kvm_write_guest_cached)(vcpu->kvm, &vcpu->arch.pv_eoi.data, &offered,
-						sizeof(offered)))
-		__set_bit(KVM_APIC_PV_EOI_PENDING, &vcpu->arch.apic_attention);
-}
-
-/* By byte: TPR, the class in service, and the highest vector that waits. 0 for none. */
-static void write_priorities(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
-{
-	u32 waiting = VAPIC_NO_VECTOR;
-	u32 word;
-
-	if (vapic_apic(apic, irr_pending, bool))
-		waiting = vapic_hot_highest(vapic_apic_regs(apic), APIC_IRR);
-	word = (vapic_apic_read(apic, APIC_TASKPRI) & 0xff) |
-	       (vapic_apic_in_service(apic) & 0xf0) << 8 |
-	       (waiting == VAPIC_NO_VECTOR ? 0 : waiting) << 24;
-	/* If the memory is not there, the guest does without. */
-	vapic_call(kvm_write_guest_cached)(vcpu->kvm,
-					   &vapic_apic(apic, vapic_cache, struct gfn_to_hva_cache),
-					   &word, sizeof(word));
-}
-
-static noinline void write_guest(struct kvm_vcpu *vcpu)
-{
-	struct kvm_lapic *apic = vcpu->arch.apic;
-
-	if (vcpu->arch.pv_eoi.msr_val & KVM_MSR_ENABLED)
-		offer_pv_eoi(vcpu, apic);
-	if (test_bit(KVM_APIC_CHECK_VAPIC, &vcpu->arch.apic_attention))
-		write_priorities(vcpu, apic);
-}
-
-void vapic_hook_kvm_lapic_sync_to_vapic(struct kvm_vcpu *vcpu)
-{
-	if ((vcpu->arch.pv_eoi.msr_val & KVM_MSR_ENABLED) ||
-	    (vcpu->arch.apic_attention & BIT(KVM_APIC_CHECK_VAPIC)))
-		write_guest(vcpu);
 }

@@ -122,12 +122,3 @@ bool vapic_pi_vcpu_arm(vapic_pi_vcpu *vcpu)
 
 	return before.get(PiControl::kOn);
 }
-
-bool vapic_pi_vcpu_pending(const vapic_pi_vcpu *vcpu)
-{
-	const PiControl control = vcpu->descriptor->control.load();
-
-	// Without SN, what is in PIR has its ON. The answer is a hint.
-	return control.get(PiControl::kOn) ||
-	       (control.get(PiControl::kSn) && !pir_empty(*vcpu->descriptor));
-}

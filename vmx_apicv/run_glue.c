@@ -103,19 +103,14 @@ void vapic_vmx_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int 
 		deliver(vcpu, apic, vector);
 }
 
-/* Store one byte of the guest interrupt status, which means a vector, or 0 for none. */
-static void set_status(u16 field, u8 shift, int vector)
+/* The byte of the guest interrupt status that means a vector, or 0 for none. */
+static void set_rvi(int vector)
 {
 	u16 old = vapic_vmcs_read(GUEST_INTR_STATUS);
-	u16 new = (old & ~field) | (vector < 0 ? 0 : vector) << shift;
+	u16 new = (old & ~VAPIC_HOT_RVI) | (vector < 0 ? 0 : vector);
 
 	if (new != old)
 		vapic_vmcs_write(GUEST_INTR_STATUS, new);
-}
-
-static void set_rvi(int vector)
-{
-	set_status(VAPIC_HOT_RVI, 0, vector);
 }
 
 /* Something was posted, or RVI is not known, or RVI is not what counts. */
@@ -165,15 +160,6 @@ void vapic_vmx_hwapic_irr_update(struct kvm_vcpu *vcpu, int max_irr)
 		set_rvi(max_irr);
 }
 
-void vapic_vmx_hwapic_isr_update(struct kvm_vcpu *vcpu, int max_isr)
-{
-	/* The ISR is that of the outer guest's page; its SVI waits for its VMCS. */
-	if (vapic_guest_mode(vcpu))
-		vapic_nested(to_vmx(vcpu), update_vmcs01_hwapic_isr, bool) = true;
-	else
-		set_status(VAPIC_HOT_SVI, 8, max_isr);
-}
-
 /* The page is about to be written from outside: nothing older may get into it. */
 void vapic_vmx_apicv_pre_state_restore(struct kvm_vcpu *vcpu)
 {
@@ -181,11 +167,6 @@ void vapic_vmx_apicv_pre_state_restore(struct kvm_vcpu *vcpu)
 
 	if (ours)
 		vapic_pi_vcpu_discard(vapic_core(ours));
-}
-
-bool vapic_vmx_dy_apicv_has_pending_interrupt(struct kvm_vcpu *vcpu)
-{
-	return vapic_pi_vcpu_pending(vapic_core(vapic_vcpu_of(to_vmx(vcpu))));
 }
 
 void vapic_vmx_load_eoi_exitmap(struct kvm_vcpu *vcpu, u64 *eoi_exit_bitmap)

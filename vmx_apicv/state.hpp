@@ -56,4 +56,3 @@ static_assert(offsetof(vapic::hw::PiDescriptor, control) == VAPIC_HOT_PI_CONTROL
 static_assert(vapic::hw::PiControl::kOn.kMask == VAPIC_HOT_PI_ON);
 static_assert(vapic::hw::PiControl::kSn.kMask == VAPIC_HOT_PI_SN);
 static_assert(vapic::hw::GuestInterruptStatus::kRvi.kMask == VAPIC_HOT_RVI);
-static_assert(vapic::hw::GuestInterruptStatus::kSvi.kMask == VAPIC_HOT_SVI);

@@ -29,18 +29,6 @@ u32 vapic_lapic_count_isr(const void *regs);
  */
 u32 vapic_lapic_deliverable(const void *regs);
 
-/* What the IRR holds when all that was posted is in it. */
-struct vapic_lapic_irr {
-	u32 highest; /* vector, or VAPIC_NO_VECTOR */
-	u32 newest;  /* highest of those that were not there before, or VAPIC_NO_VECTOR */
-};
-
-/*
- * Move the 256 bits of @pir, which are aligned to 8 bytes and which hardware and other tasks
- * set meanwhile, to the IRR.
- */
-struct vapic_lapic_irr vapic_lapic_take_posted(void *pir, void *regs);
-
 /* Make the processor priority register follow from TPR and ISR. */
 void vapic_lapic_update_ppr(void *regs);
 
@@ -51,10 +39,6 @@ struct vapic_lapic_form {
 	bool x2apic_ids; /* images hold the ID as such, not as an xAPIC would */
 	u32 id;		 /* the vCPU's, which does not change */
 };
-
-/* Copy to @image; @timer_current is the current count, which no page holds. */
-void vapic_lapic_save(const void *regs, const struct vapic_lapic_form *form, u32 timer_current,
-		      void *image);
 
 /* False if @image is of a vCPU with another ID. Nothing else in an image is an error. */
 bool vapic_lapic_image_fits(const void *image, const struct vapic_lapic_form *form);
@@ -76,32 +60,6 @@ struct vapic_lapic_initial {
 
 /* Set all registers but the version. */
 void vapic_lapic_reset(void *regs, const struct vapic_lapic_initial *how);
-
-/* Bits of what waits for the vCPU's task: INIT, and SIPI behind it. */
-#define VAPIC_LAPIC_INIT 0
-#define VAPIC_LAPIC_SIPI 1
-
-enum vapic_lapic_event {
-	VAPIC_EVENT_NONE,  /* nothing is to be done, INIT may stay pending */
-	VAPIC_EVENT_RESET, /* take INIT: reset; unless it is the BSP, wait for SIPI then */
-	VAPIC_EVENT_START, /* take SIPI: start at its vector */
-	VAPIC_EVENT_DROP,  /* take SIPI and forget it */
-};
-
-/*
- * What comes next of the @pending ones. @blocked: the processor is in a state in which INIT
- * stays pending (SMM, VMX operation, GIF clear); @waiting: it waits for SIPI.
- */
-enum vapic_lapic_event vapic_lapic_next_event(u32 pending, bool blocked, bool waiting);
-
-/* The timer between two interrupts; times in ns. */
-struct vapic_lapic_timer {
-	u64 period;    /* of the initial count; 0: it does not count */
-	u64 remaining; /* until it is over, or until a later one is */
-	u64 tick;      /* of one count */
-};
-
-u32 vapic_lapic_timer_current(const struct vapic_lapic_timer *timer);
 
 /* What the divide configuration register says: 1 to 128. */
 u32 vapic_lapic_timer_divisor(const void *regs);

@@ -20,7 +20,6 @@
 
 /* VMCS 0810h */
 #define VAPIC_HOT_RVI 0x00ff
-#define VAPIC_HOT_SVI 0xff00
 
 /* So many waiters are looked at before a branch. A list is padded to two groups. */
 #define VAPIC_HOT_PI_GROUP 8

@@ -64,9 +64,6 @@ void vapic_pi_vcpu_load(struct vapic_pi_vcpu *vcpu, u32 destination);
 void vapic_pi_vcpu_suppress(struct vapic_pi_vcpu *vcpu);
 bool vapic_pi_vcpu_arm(struct vapic_pi_vcpu *vcpu);
 
-/* True if something is posted that the vCPU has not taken. Any task. */
-bool vapic_pi_vcpu_pending(const struct vapic_pi_vcpu *vcpu);
-
 /* What the IRR holds when all that was posted is in it. */
 struct vapic_pi_irr {
 	u32 highest; /* vector, or VAPIC_PI_NO_VECTOR */

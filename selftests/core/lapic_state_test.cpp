@@ -153,36 +153,6 @@ TEST(Deliverable, IsTheHighestPendingUnlessThePriorityHoldsIt)
 	EXPECT_GT(taken, 1000u);
 }
 
-TEST(Posted, MovesAllToTheIrrAndKnowsWhatIsNew)
-{
-	std::mt19937 random(14);
-
-	for (unsigned round = 0; round < 5000; ++round) {
-		const std::set<u32> pir = random_vectors(random), before = random_vectors(random);
-		std::set<u32> after = before, fresh;
-		alignas(8) u32 posted[8] = {};
-		Page page;
-
-		for (u32 vector : pir) {
-			posted[vector / 32] |= 1u << vector % 32;
-			if (after.insert(vector).second)
-				fresh.insert(vector);
-		}
-		for (u32 vector : before)
-			page.add(kIrr, vector);
-
-		const vapic_lapic_irr irr = vapic_lapic_take_posted(posted, page.get());
-
-		ASSERT_EQ(irr.highest, highest(after));
-		ASSERT_EQ(irr.newest, highest(fresh));
-		for (u32 word : posted)
-			ASSERT_EQ(word, 0u);
-		for (u32 vector = 0; vector < 256; ++vector)
-			ASSERT_EQ(page.word(kIrr + vector / 32 * 16) >> vector % 32 & 1,
-				  after.count(vector));
-	}
-}
-
 TEST(Banks, AFullIsrHolds256)
 {
 	Page page;
@@ -212,49 +182,6 @@ TEST(Priority, FollowsFromTaskPriorityAndServiceAndChangesNothingElse)
 			expected[0x0a0 / 4] = model_ppr(tpr, isr);
 			vapic_lapic_update_ppr(page.get());
 			ASSERT_EQ(page.words(), expected) << tpr;
-		}
-	}
-}
-
-// What a page holds is what comes back, except where the form says otherwise.
-Image model_save(const Page &page, const vapic_lapic_form &form, u32 timer_current)
-{
-	Image image(VAPIC_LAPIC_IMAGE / 4);
-	std::set<u32> isr;
-
-	for (u32 n = 0; n < image.size(); ++n)
-		image[n] = page.word(4 * n);
-	for (u32 vector = 0; vector < 256; ++vector)
-		if (page.word(kIsr + vector / 32 * 16) >> vector % 32 & 1)
-			isr.insert(vector);
-	image[0x0a0 / 4] = model_ppr(page.word(0x080), isr);
-	image[0x390 / 4] = timer_current;
-	if (form.x2apic) {
-		image[0x020 / 4] = form.x2apic_ids ? form.id : form.id << 24;
-		if (!form.icr_split) {
-			image[0x310 / 4] = page.word(0x304);
-			image[0x304 / 4] = 0;
-		}
-	}
-	return image;
-}
-
-TEST(Save, GivesTheRegistersInTheFormOfAnImage)
-{
-	std::mt19937 random(3);
-
-	for (unsigned round = 0; round < 200; ++round) {
-		for (const vapic_lapic_form &f : all_forms(static_cast<u32>(random()) % 4096)) {
-			Page page;
-			Image image(VAPIC_LAPIC_IMAGE / 4);
-
-			page.fill(random);
-
-			const std::vector<u32> before = page.words();
-
-			vapic_lapic_save(page.get(), &f, 77, image.data());
-			ASSERT_EQ(image, model_save(page, f, 77));
-			ASSERT_EQ(page.words(), before);
 		}
 	}
 }
@@ -351,49 +278,6 @@ TEST(Restore, PriorityIsThatOfTheRestoredInterruptsNotOfTheImage)
 	}
 }
 
-TEST(SaveAndRestore, TheSecondImageIsTheFirst)
-{
-	std::mt19937 random(9);
-
-	for (unsigned round = 0; round < 200; ++round) {
-		for (const vapic_lapic_form &f : all_forms(static_cast<u32>(random()) % 256)) {
-			Page source, target;
-			Image first(VAPIC_LAPIC_IMAGE / 4), second(VAPIC_LAPIC_IMAGE / 4);
-
-			source.fill(random);
-			if (f.x2apic)
-				source.set(0x0d0, (f.id / 16) << 16 | 1u << f.id % 16);
-			vapic_lapic_save(source.get(), &f, 9, first.data());
-			ASSERT_TRUE(vapic_lapic_image_fits(first.data(), &f));
-			second = first;
-			vapic_lapic_restore(target.get(), &f, second.data());
-			ASSERT_EQ(target.word(0x390), 9u);
-			vapic_lapic_save(target.get(), &f, 9, second.data());
-			ASSERT_EQ(second, first);
-		}
-	}
-}
-
-// From one vendor's layout to the other's, and back.
-TEST(SaveAndRestore, ImagesAreTheSameForBothLayoutsOfTheIcr)
-{
-	std::mt19937 random(10);
-	const vapic_lapic_form amd = form(true, true, true, 3), intel = form(true, false, true, 3);
-
-	for (unsigned round = 0; round < 200; ++round) {
-		Page one, other;
-		Image first(VAPIC_LAPIC_IMAGE / 4), second(VAPIC_LAPIC_IMAGE / 4);
-
-		one.fill(random);
-		vapic_lapic_save(one.get(), &intel, 0, first.data());
-		second = first;
-		vapic_lapic_restore(other.get(), &amd, second.data());
-		vapic_lapic_save(other.get(), &amd, 0, second.data());
-		ASSERT_EQ(second[0x300 / 4], first[0x300 / 4]);
-		ASSERT_EQ(second[0x310 / 4], first[0x310 / 4]);
-	}
-}
-
 TEST(ImageFits, OnlyAnotherX2apicIdIsAnError)
 {
 	Image image(VAPIC_LAPIC_IMAGE / 4);
@@ -405,25 +289,6 @@ TEST(ImageFits, OnlyAnotherX2apicIdIsAnError)
 				  !(f.x2apic && f.x2apic_ids) || id == 0x123);
 		}
 	}
-}
-
-TEST(TimerCurrent, IsTheRestOfThePeriodInTicks)
-{
-	const auto current = [](u64 period, u64 remaining, u64 tick) {
-		const vapic_lapic_timer timer = {period, remaining, tick};
-
-		return vapic_lapic_timer_current(&timer);
-	};
-
-	EXPECT_EQ(current(1000, 400, 10), 40u);
-	EXPECT_EQ(current(1000, 409, 10), 40u);
-	EXPECT_EQ(current(1000, 0, 10), 0u);
-	// Of a periodic one that is late, the present period.
-	EXPECT_EQ(current(1000, 2400, 10), 40u);
-	EXPECT_EQ(current(0, 400, 10), 0u);
-	EXPECT_EQ(current(1000, 400, 0), 0u);
-	// The longest there is.
-	EXPECT_EQ(current(u64{0xffffffff} * 128, u64{0xffffffff} * 128 - 1, 128), 0xfffffffeu);
 }
 
 TEST(TimerDivisor, IsThatOfTheManualsTableWhateverElseIsSet)
@@ -485,87 +350,6 @@ TEST(Reset, LeavesWhatTheManualSays)
 		vapic_lapic_reset(page.get(), &how);
 		for (u32 offset = 0; offset < 4096; offset += 4)
 			ASSERT_EQ(page.word(offset), expected[offset / 4]) << std::hex << offset;
-	}
-}
-
-constexpr u32 kInit = 1u << VAPIC_LAPIC_INIT, kSipi = 1u << VAPIC_LAPIC_SIPI;
-
-TEST(NextEvent, FollowsTheTable)
-{
-	static const struct {
-		u32 pending;
-		bool blocked, waiting;
-		vapic_lapic_event event;
-	} table[] = {
-		{0, false, false, VAPIC_EVENT_NONE},
-		{0, false, true, VAPIC_EVENT_NONE},
-		{0, true, false, VAPIC_EVENT_NONE},
-		{kInit, false, false, VAPIC_EVENT_RESET},
-		{kInit, false, true, VAPIC_EVENT_RESET},
-		{kInit | kSipi, false, false, VAPIC_EVENT_RESET},
-		{kInit | kSipi, false, true, VAPIC_EVENT_RESET},
-		{kSipi, false, true, VAPIC_EVENT_START},
-		{kSipi, false, false, VAPIC_EVENT_DROP},
-		// INIT is latched, SIPI is not.
-		{kInit, true, false, VAPIC_EVENT_NONE},
-		{kSipi, true, false, VAPIC_EVENT_DROP},
-		{kSipi, true, true, VAPIC_EVENT_DROP},
-		{kInit | kSipi, true, false, VAPIC_EVENT_DROP},
-	};
-
-	for (const auto &row : table)
-		EXPECT_EQ(vapic_lapic_next_event(row.pending, row.blocked, row.waiting), row.event)
-			<< row.pending << row.blocked << row.waiting;
-}
-
-// A processor by the manual's words: INIT is latched while blocked, SIPI is a message that
-// only one who waits for it takes, and each takes effect at once.
-TEST(NextEvent, EndsWhereAProcessorWouldThatIsToldOneByOne)
-{
-	std::mt19937 random(12);
-
-	for (unsigned round = 0; round < 5000; ++round) {
-		bool model_waiting = false, model_started = false;
-		bool waiting = false, started = false;
-		u32 pending = 0;
-
-		for (unsigned message = 0; message < 8; ++message) {
-			if (random() & 1) {
-				pending = kInit; // what came before is of no interest
-				model_waiting = true;
-				model_started = false;
-			} else {
-				pending |= kSipi;
-				if (model_waiting)
-					model_started = true;
-				model_waiting = false;
-			}
-			// The task looks now and then only.
-			if (random() % 3)
-				continue;
-			for (bool more = true; more;) {
-				switch (vapic_lapic_next_event(pending, false, waiting)) {
-				case VAPIC_EVENT_NONE:
-					more = false;
-					break;
-				case VAPIC_EVENT_RESET:
-					pending &= ~kInit;
-					waiting = true;
-					started = false;
-					break;
-				case VAPIC_EVENT_START:
-					pending &= ~kSipi;
-					waiting = false;
-					started = true;
-					break;
-				case VAPIC_EVENT_DROP:
-					pending &= ~kSipi;
-					break;
-				}
-			}
-			ASSERT_EQ(waiting, model_waiting);
-			ASSERT_EQ(started, model_started);
-		}
 	}
 }
 

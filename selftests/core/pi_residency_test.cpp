@@ -105,23 +105,4 @@ TEST(PiArm, TellsOfWhatWasPosted)
 	EXPECT_EQ(v.control(), u64{7} << 32 | 0xf10000 | V::kOn);
 }
 
-TEST(PiPending, IsOn)
-{
-	V v;
-
-	EXPECT_FALSE(vapic_pi_vcpu_pending(v.core()));
-	v.control() = V::kOn;
-	EXPECT_TRUE(vapic_pi_vcpu_pending(v.core()));
-}
-
-TEST(PiPending, IsPirWhileSuppressed)
-{
-	V v;
-
-	v.control() = V::kSn;
-	EXPECT_FALSE(vapic_pi_vcpu_pending(v.core()));
-	v.pir(3) = 1;
-	EXPECT_TRUE(vapic_pi_vcpu_pending(v.core()));
-}
-
 } // namespace

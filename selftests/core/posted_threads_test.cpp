@@ -56,7 +56,6 @@ TEST(PostedThreads, NothingIsLostWhileTheVcpuComesAndGoes)
 			break;
 		case 1:
 			static_cast<void>(vapic_pi_vcpu_arm(v.core()));
-			static_cast<void>(vapic_pi_vcpu_pending(v.core()));
 			vapic_pi_vcpu_load(v.core(), turn);
 			break;
 		case 2:

@@ -375,7 +375,7 @@ def keeps_ftrace_on_while_loaded():
 
 
 def refuses_other_direct_user():
-    for module, function in ((vendor.module, vendor.put), ("kvm", "kvm_apic_set_state")):
+    for module, function in ((vendor.module, vendor.another), ("kvm", "kvm_apic_set_state")):
         references = kernel_state.read(f"/sys/module/{module}/refcnt")
         link = bpf_fentry.attach(module, function)
         try:

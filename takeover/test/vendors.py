@@ -24,7 +24,7 @@ def has_apicv():
 
 
 # Functions of kvm that are redirected, on either vendor's processors.
-COMMON_FUNCTIONS = 13
+COMMON_FUNCTIONS = 5
 
 
 @dataclasses.dataclass
@@ -39,8 +39,8 @@ class Vendor:
     settings: tuple             # of them, each to be loaded over
     unfit: tuple                # one setting that vapic refuses, and its words for it
     loader: str                 # the stock functions behind the vcpu_load op,
-    load: str                   # and those of it that are redirected
-    put: str
+    load: str                   # and that of it which is redirected
+    another: str                # that is redirected
     variables: tuple            # of the KVM modules, which vapic changes
     kernel_variables: tuple     # and of the kernel
     has_hardware: typing.Callable
@@ -49,18 +49,18 @@ class Vendor:
 
 AMD = Vendor(
     module="kvm_amd", what="AVIC", switch="avic", foreign=("enable_apicv", "enable_ipiv"),
-    functions=12 + COMMON_FUNCTIONS, ops=12, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
+    functions=7 + COMMON_FUNCTIONS, ops=14, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
     unfit=("npt=0", r"nested paging is off.*npt=1"),
-    loader="svm_vcpu_load", load="avic_vcpu_load", put="avic_vcpu_put",
+    loader="svm_vcpu_load", load="avic_vcpu_load", another="avic_vm_init",
     variables=("enable_apicv",), kernel_variables=(), has_hardware=has_avic,
     never=lambda beyond: {0: [], beyond: ["id-beyond-table"], 1: ["inhibited"]})
 
 INTEL = Vendor(
     module="kvm_intel", what="APICv", switch="enable_apicv", foreign=("avic",),
-    functions=7 + COMMON_FUNCTIONS, ops=17, parameters=("enable_apicv", "enable_ipiv"),
+    functions=7 + COMMON_FUNCTIONS, ops=15, parameters=("enable_apicv", "enable_ipiv"),
     settings=(["enable_apicv=0"], ["enable_apicv=1", "enable_ipiv=0"], ["enable_ipiv=1"]),
     unfit=("flexpriority=0", r"TPR shadow is off.*flexpriority=1"),
-    loader="vmx_vcpu_load", load="vmx_vcpu_pi_load", put="vmx_vcpu_pi_put",
+    loader="vmx_vcpu_load", load="vmx_vcpu_pi_load", another="vmx_vcpu_pi_put",
     variables=("enable_apicv", "enable_ipiv"),
     kernel_variables=("kvm_posted_intr_wakeup_handler",), has_hardware=has_apicv,
     never=lambda beyond: {0: [], beyond: [], 1: []})

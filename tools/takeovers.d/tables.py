@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What is taken over, as the sources say it, and why, as takeover/reasons says it.
+
+import os
+import re
+
+OFTEN = {
+    "entry": "each entry to the guest", "load": "each time a vCPU's thread is switched in or out",
+    "block": "each time a vCPU blocks", "poll": "each block, each turn of a poll",
+    "interrupt": "each interrupt that software delivers", "exit": "each such exit",
+    "window": "each interrupt window", "route": "each change of an interrupt's route",
+    "toggle": "each inhibit that comes or goes", "mode": "each switch of the APIC's mode",
+    "nested": "exits of nested guests, after a toggle or mode", "wake-up": "each such interrupt",
+    "ioctl": "save or restore", "INIT": "INIT, and when a vCPU is made",
+    "assignment": "a device assigned", "vCPU": "each vCPU", "VM": "each VM", "once": "load of vapic",
+}
+TAKEN = ("redirect", "op", "wrap", "variable")
+LEFT = ("stock", "unreached")
+KEYS = ("often", "mends", "cheaper", "by", "text")
+# What needs takeovers without being one.
+CONSUMERS = {"status"}
+
+
+class Entry:
+    def __init__(self, module, how, name):
+        self.module, self.how, self.name = module, how, name
+        self.often, self.text = "", ""
+        self.mends, self.cheaper, self.by = [], [], []
+
+    @property
+    def key(self):
+        return self.module, self.how, self.name
+
+    def __str__(self):
+        return " ".join(self.key)
+
+
+class Bad(Exception):
+    """The reasons cannot be read."""
+
+
+def read(path):
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def taken(top):
+    """(module, how, name) of every takeover: of the tables, then the gate's op, then what the
+    switches set."""
+    found = []
+    for table, module in (("svm", "kvm_amd"), ("vmx", "kvm_intel"), ("lapic", "kvm")):
+        for macro, name in re.findall(r"^VAPIC_(REDIRECT|OP|WRAP)\((\w+)",
+                                      read(f"{top}/takeover/{table}_table.def"), re.MULTILINE):
+            found.append((module, macro.lower(), name))
+    for op in re.findall(r"= VAPIC_OP_ROW\((\w+),", read(f"{top}/takeover/gate.c")):
+        found.append(("kvm", "wrap", op))
+    return found + variables(top)
+
+
+def variables(top):
+    """Data of KVM that load changes: a store to it, a pointer to one of its ops structure's
+    members, or the one that has a function of its own to set it."""
+    modules = dict((name, module) for module, name in re.findall(
+        r"^VAPIC_IMPORT_DATA\((\w+), [^;]*?(\w+)\)", read(f"{top}/takeover/imports.def"),
+        re.MULTILINE))
+    found = []
+    for name in sorted(os.listdir(f"{top}/takeover")):
+        if not name.endswith(".c"):
+            continue
+        text = read(f"{top}/takeover/{name}")
+        found += [(modules[data], "variable", data)
+                  for data in re.findall(r"WRITE_ONCE\(vapic_data\((\w+)\)", text)]
+        found += [("kvm", "variable", member)
+                  for member in re.findall(r"&vapic_data\(kvm_x86_ops\)\.(\w+)", text)]
+        if "vapic_call(kvm_set_posted_intr_wakeup_handler)" in text:
+            found.append(("vmlinux", "variable", "kvm_posted_intr_wakeup_handler"))
+    return list(dict.fromkeys(found))
+
+
+def reasons(path):
+    """Entries by key, in the order of the file, and the heading above each."""
+    entries, headings, entry, key, heading = {}, {}, None, None, ""
+    for number, line in enumerate(read(path).splitlines(), start=1):
+        where = f"{path}:{number}"
+        if not line.strip():
+            continue
+        if line.startswith("#"):
+            title = re.fullmatch(r"# ---- (.*) ----", line)
+            heading = title[1] if title else heading
+            continue
+        section = re.fullmatch(r"\[(\w+) (\w+) (\w+)\]", line)
+        if section:
+            entry, key = Entry(*section.groups()), None
+            if entry.how not in TAKEN + LEFT:
+                raise Bad(f"{where}: nothing is taken over as '{entry.how}'")
+            if entry.key in entries:
+                raise Bad(f"{where}: a second time {entry}")
+            entries[entry.key], headings[entry.key] = entry, heading
+            continue
+        field = re.fullmatch(r"(\w+) = (.*)", line)
+        if field:
+            key, line = field.groups()
+        if not entry or key not in KEYS or not (field or line.startswith("\t")):
+            raise Bad(f"{where}: cannot be read: {line.strip()}")
+        if key in ("often", "text"):
+            setattr(entry, key, f"{getattr(entry, key)} {line.strip()}".strip())
+        else:
+            getattr(entry, key).extend(line.split())
+    return entries, headings
