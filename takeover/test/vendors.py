@@ -24,7 +24,7 @@ def has_apicv():
 
 
 # Functions of kvm that are redirected, on either vendor's processors.
-COMMON_FUNCTIONS = 13
+COMMON_FUNCTIONS = 14
 
 
 @dataclasses.dataclass
@@ -48,7 +48,7 @@ class Vendor:
 
 AMD = Vendor(
     module="kvm_amd", what="AVIC", switch="avic", foreign=("enable_apicv", "enable_ipiv"),
-    functions=12 + COMMON_FUNCTIONS, ops=12, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
+    functions=11 + COMMON_FUNCTIONS, ops=14, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
     unfit=("npt=0", r"nested paging is off.*npt=1"),
     loader="svm_vcpu_load", load="avic_vcpu_load", put="avic_vcpu_put",
     variables=("enable_apicv",), kernel_variables=(), has_hardware=has_avic)
