@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The two exits of AVIC, and the interrupt window that takes it out of use.
+ * The two exits of AVIC.
  */
 #include <vapic/host.h>
 
@@ -111,60 +111,5 @@ int vapic_hook_avic_unaccelerated_access_interception(struct kvm_vcpu *vcpu)
 	case VAPIC_ACCESS_IGNORE:
 		break;
 	}
-	return 1;
-}
-
-/*
- * An external interrupt of the PIC cannot be injected while AVIC is on, so stock
- * inhibits the whole VM until the guest takes interrupts again. It lifts the inhibit when
- * any vCPU's window opens; here the last one does.
- */
-void vapic_svm_enable_irq_window(struct kvm_vcpu *vcpu)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-	struct vapic_vcpu *ours = vapic_vcpu_of(svm);
-	struct vapic_vm *vm;
-
-	if (!ours) {
-		vapic_stock(enable_irq_window)(vcpu);
-		return;
-	}
-
-	vm = ours->vm;
-	mutex_lock(&vm->irq_window_lock);
-	vapic_stock(enable_irq_window)(vcpu);
-	/* Nested, stock leaves the VM alone; with GIF clear it asks for no window yet. */
-	if (!ours->irq_window && !vapic_guest_mode(vcpu) &&
-	    (vapic_vmcb(svm)->control.int_ctl & V_IRQ_MASK)) {
-		ours->irq_window = true;
-		vm->irq_windows++;
-	}
-	mutex_unlock(&vm->irq_window_lock);
-}
-
-void vapic_irq_window_close(struct vapic_vcpu *ours)
-{
-	struct vapic_vm *vm = ours->vm;
-
-	mutex_lock(&vm->irq_window_lock);
-	if (ours->irq_window) {
-		ours->irq_window = false;
-		if (!--vm->irq_windows)
-			vapic_call(kvm_set_or_clear_apicv_inhibit)(
-				ours->common.vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, false);
-	}
-	mutex_unlock(&vm->irq_window_lock);
-}
-
-int vapic_hook_interrupt_window_interception(struct kvm_vcpu *vcpu)
-{
-	struct vcpu_svm *svm = to_svm(vcpu);
-	struct vapic_vcpu *ours = vapic_vcpu_of(svm);
-
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
-	vapic_call(svm_clear_vintr)(svm);
-	if (ours)
-		vapic_irq_window_close(ours);
-	++vcpu->stat.irq_window_exits;
 	return 1;
 }

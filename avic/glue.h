@@ -32,8 +32,8 @@ struct vapic_vm {
 	struct page *logical_table;
 
 	/*
-	 * vCPUs that wait for an interrupt window, during which the whole VM is
-	 * inhibited. The lock makes the count and KVM's inhibit change together.
+	 * vCPUs for whose interrupt windows the whole VM is inhibited. The lock makes the
+	 * count and KVM's inhibit change together.
 	 */
 	struct mutex irq_window_lock;
 	unsigned int irq_windows;
@@ -45,7 +45,7 @@ struct vapic_vcpu {
 	struct vapic_vcpu_common common;
 	struct vapic_vm *vm;
 	enum vapic_decision never; /* why not, or VAPIC_ACCELERATED */
-	bool irq_window;	   /* counted in irq_windows; irq_window_lock */
+	bool irq_window;	   /* counted in irq_windows; only the vCPU's own task looks */
 } __aligned(VAPIC_CORE_ALIGN);
 
 /* Core's part of the object, right behind ours. */
@@ -97,7 +97,19 @@ static inline bool vapic_x2apic_mode(struct kvm_vcpu *vcpu)
 /* Have the CPU that runs @vcpu look at its IRR; nothing if that is this one. */
 void vapic_ring_doorbell(struct kvm_vcpu *vcpu);
 
-/* Close the vCPU's interrupt window if it has one; lift the inhibit with the last. */
+/* Bits of the VMCB's clean field: the words cached under each. */
+enum vmcb_clean_bits {
+	VMCB_CLEAN_INT_CTL = 3,
+	VMCB_CLEAN_AVIC = 11,
+};
+
+/* The VM is no longer inhibited for an interrupt window of the vCPU, if it was. May sleep. */
 void vapic_irq_window_close(struct vapic_vcpu *vcpu);
+
+/*
+ * AVIC has come back for @vcpu, in its own task, and hardware would ignore a window that KVM
+ * has asked for meanwhile: take that back and have KVM look for interrupts anew.
+ */
+void vapic_irq_window_ask_again(struct kvm_vcpu *vcpu);
 
 #endif

@@ -9,12 +9,6 @@
 #include "../takeover/svm_hooks.h"
 #include "glue.h"
 
-/* Bits of the VMCB's clean field: the words cached under each. */
-enum vmcb_clean_bits {
-	VMCB_CLEAN_INT_CTL = 3,
-	VMCB_CLEAN_AVIC = 11,
-};
-
 /*
  * vcpu_load and vcpu_put come from vcpu_load(), from the preemption notifiers, and from
  * KVM's update of APICv, always in the vCPU's task (or its creator's).
@@ -221,6 +215,7 @@ void vapic_svm_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
 		vapic_avic_vcpu_activate(vapic_core(ours));
 		vapic_svm_set_virtual_apic_mode(vcpu);
 		vapic_avic_vcpu_load(vapic_core(ours), kvm_cpu_get_apicid(vcpu->cpu));
+		vapic_irq_window_ask_again(vcpu);
 	} else {
 		vapic_avic_vcpu_deactivate(vapic_core(ours));
 		vapic_svm_set_virtual_apic_mode(vcpu);

@@ -24,7 +24,7 @@ def has_apicv():
 
 
 # Functions of kvm that are redirected, on either vendor's processors.
-COMMON_FUNCTIONS = 5
+COMMON_FUNCTIONS = 6
 
 
 @dataclasses.dataclass
@@ -49,7 +49,7 @@ class Vendor:
 
 AMD = Vendor(
     module="kvm_amd", what="AVIC", switch="avic", foreign=("enable_apicv", "enable_ipiv"),
-    functions=7 + COMMON_FUNCTIONS, ops=14, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
+    functions=6 + COMMON_FUNCTIONS, ops=16, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
     unfit=("npt=0", r"nested paging is off.*npt=1"),
     loader="svm_vcpu_load", load="avic_vcpu_load", another="avic_vm_init",
     variables=("enable_apicv",), kernel_variables=(), has_hardware=has_avic,

@@ -27,18 +27,24 @@
 static int device;
 static uint64_t *samples;
 
-static void measure(struct vcpu *vcpu, enum pathbench_path path, uint32_t count, uint64_t *ticks)
+static void ask(struct vcpu *vcpu, unsigned long what, enum pathbench_path path, uint32_t count,
+		uint64_t *results)
 {
 	struct pathbench_request request = {
 		.vcpu_fd = vcpu->fd,
 		.path = path,
 		.vector = VECTOR,
 		.samples = count,
-		.ticks = (uint64_t)(uintptr_t)ticks,
+		.ticks = (uint64_t)(uintptr_t)results,
 	};
 
-	if (ioctl(device, PATHBENCH_MEASURE, &request))
-		vm_fail(vcpu->vm, "PATHBENCH_MEASURE of path %u: %s", path, strerror(errno));
+	if (ioctl(device, what, &request))
+		vm_fail(vcpu->vm, "pathbench, path %u: %s", path, strerror(errno));
+}
+
+static void measure(struct vcpu *vcpu, enum pathbench_path path, uint32_t count, uint64_t *ticks)
+{
+	ask(vcpu, PATHBENCH_MEASURE, path, count, ticks);
 }
 
 static void report(const char *name, uint32_t count)
@@ -73,6 +79,7 @@ static void own_steps(uint32_t count)
 		{"save", PATHBENCH_SAVE, true, true},
 		{"restore", PATHBENCH_RESTORE, true, true},
 		{"toggle", PATHBENCH_TOGGLE, true, true},
+		{"window", PATHBENCH_WINDOW, true, false},
 		{"sleep", PATHBENCH_SLEEP, false, true},
 		{"sync", PATHBENCH_SYNC, false, true},
 		{"eoi_bitmap", PATHBENCH_EOI_BITMAP, false, true},
@@ -95,6 +102,10 @@ static void own_steps(uint32_t count)
 		measure(vcpu, steps[i].path, WARM_UP, samples);
 		measure(vcpu, steps[i].path, count, samples);
 		report(steps[i].name, count);
+	}
+	if (!is_intel) {
+		ask(vcpu, PATHBENCH_LOCKS, PATHBENCH_WINDOW, count, samples);
+		report("window_locks", count);
 	}
 	vcpu_resume(vcpu);
 	roles_finish(vm);

@@ -84,7 +84,8 @@ def run_guest(mode, cpus, settings):
     record["before"] = counters()
     begun = time.monotonic()
     guest = subprocess.Popen(
-        ["guest-linux", "--smp", str(cpus), "--timeout", str(settings["guest_timeout"]),
+        ["guest-linux", "--accelerable", "--smp", str(cpus),
+         "--timeout", str(settings["guest_timeout"]),
          "--qmp", monitor_path, "--qemu", "-no-shutdown", "--", "sh", "-c", hackbench],
         stdout=subprocess.PIPE, text=True)
     monitor = Monitor(monitor_path, settings["guest_timeout"])

@@ -44,6 +44,10 @@ static wakeup_handler *handler_place;
 static state_function get_state, set_state;
 static vcpu_op sync_to_vapic;
 
+/* What only SVM has; kvm_amd's own function for an exit of a guest that takes interrupts now. */
+static struct static_call_key *key_ask_window, *key_inject, *key_cancel;
+static int (*window_exit)(struct kvm_vcpu *vcpu);
+
 /* The function that a static call goes to now; NULL if to none. */
 static void *target_of(const struct static_call_key *key)
 {
@@ -188,6 +192,108 @@ static u64 toggle(struct kvm_vcpu *vcpu)
 	return ticks;
 }
 
+/* Functions that take a lock, each a probe while locks are counted. */
+static struct kprobe lock_probes[] = {
+	{.symbol_name = "mutex_lock"},
+	{.symbol_name = "down_read"},
+	{.symbol_name = "down_write"},
+	{.symbol_name = "_raw_spin_lock"},
+	{.symbol_name = "_raw_spin_lock_irq"},
+	{.symbol_name = "_raw_spin_lock_irqsave"},
+	{.symbol_name = "_raw_read_lock"},
+	{.symbol_name = "_raw_write_lock"},
+};
+
+/* Whose locks are counted, between its begin() and end(). */
+static struct task_struct *lock_counter;
+static u64 locks_taken;
+static bool counts_locks;
+
+static int lock_taken(struct kprobe *probe, struct pt_regs *regs)
+{
+	if (READ_ONCE(lock_counter) == current)
+		locks_taken++;
+	return 0;
+}
+
+static int probe_locks(void)
+{
+	unsigned int i;
+	int ret;
+
+	for (i = 0; i < ARRAY_SIZE(lock_probes); i++) {
+		/* What a former registration has left there is in the way of the next. */
+		lock_probes[i] = (struct kprobe){.symbol_name = lock_probes[i].symbol_name,
+						 .pre_handler = lock_taken};
+		ret = register_kprobe(&lock_probes[i]);
+		if (ret) {
+			while (i-- > 0)
+				unregister_kprobe(&lock_probes[i]);
+			return ret;
+		}
+	}
+	counts_locks = true;
+	return 0;
+}
+
+static void unprobe_locks(void)
+{
+	unsigned int i;
+
+	counts_locks = false;
+	for (i = 0; i < ARRAY_SIZE(lock_probes); i++)
+		unregister_kprobe(&lock_probes[i]);
+}
+
+static u64 begin(void)
+{
+	locks_taken = 0;
+	WRITE_ONCE(lock_counter, counts_locks ? current : NULL);
+	return rdtsc_ordered();
+}
+
+static u64 end(u64 start)
+{
+	u64 ticks = rdtsc_ordered() - start;
+
+	WRITE_ONCE(lock_counter, NULL);
+	return counts_locks ? locks_taken : ticks;
+}
+
+/* Inhibits the VM as a debugger does, as far as the vCPU is concerned. */
+static void inhibit(struct kvm_vcpu *vcpu, bool on)
+{
+	kvm_set_or_clear_apicv_inhibit(vcpu->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, on);
+	__kvm_vcpu_update_apicv(vcpu);
+}
+
+/*
+ * As KVM does for an interrupt that comes while the guest takes none. It is taken back in the
+ * end, or the guest would get it. May sleep.
+ */
+static u64 window(struct kvm_vcpu *vcpu, u32 vector)
+{
+	void (*inject)(struct kvm_vcpu *vcpu, bool reinjected) = target_of(key_inject);
+	vcpu_op ask_window = target_of(key_ask_window);
+	vcpu_op cancel = target_of(key_cancel);
+	u64 start, result;
+
+	vcpu_load(vcpu);
+	inhibit(vcpu, true);
+	vcpu->arch.interrupt.soft = false;
+	vcpu->arch.interrupt.nr = vector;
+	start = begin();
+	ask_window(vcpu);
+	window_exit(vcpu);
+	inject(vcpu, false);
+	result = end(start);
+	cancel(vcpu);
+	vcpu->arch.interrupt.injected = false;
+	inhibit(vcpu, false);
+	vcpu_put(vcpu);
+	return result;
+}
+
 static u64 sync(struct kvm_vcpu *vcpu)
 {
 	sync_op sync_pir_to_irr = target_of(key_sync);
@@ -321,8 +427,10 @@ static bool is_wake(const struct pathbench_request *request)
 
 static bool is_supported(const struct pathbench_request *request)
 {
-	if (request->path < PATHBENCH_SLEEP)
+	if (request->path < PATHBENCH_WINDOW)
 		return true;
+	if (request->path == PATHBENCH_WINDOW)
+		return boot_cpu_has(X86_FEATURE_SVM) && window_exit;
 	if (!boot_cpu_has(X86_FEATURE_VMX) || !target_of(key_sync) || !target_of(key_bitmap))
 		return false;
 	/* Within what create_vm makes the table for. */
@@ -399,6 +507,9 @@ static int measure_all(struct kvm_vcpu *vcpu, const struct pathbench_request *re
 		case PATHBENCH_TOGGLE:
 			ticks[i] = toggle(vcpu);
 			break;
+		case PATHBENCH_WINDOW:
+			ticks[i] = window(vcpu, request->vector);
+			break;
 		default:
 			ticks[i] = measure(vcpu, request);
 		}
@@ -408,7 +519,23 @@ static int measure_all(struct kvm_vcpu *vcpu, const struct pathbench_request *re
 	return ret;
 }
 
-static int measure_file(const struct file *file, const struct pathbench_request *request)
+static int count_all(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *locks)
+{
+	static DEFINE_MUTEX(one_at_a_time);
+	int ret;
+
+	mutex_lock(&one_at_a_time);
+	ret = probe_locks();
+	if (!ret) {
+		ret = measure_all(vcpu, request, locks);
+		unprobe_locks();
+	}
+	mutex_unlock(&one_at_a_time);
+	return ret;
+}
+
+static int measure_file(const struct file *file, const struct pathbench_request *request,
+			bool locks)
 {
 	u64 *ticks;
 	int ret;
@@ -418,7 +545,7 @@ static int measure_file(const struct file *file, const struct pathbench_request 
 	ticks = kvcalloc(request->samples, sizeof(*ticks), GFP_KERNEL);
 	if (!ticks)
 		return -ENOMEM;
-	ret = measure_all(file->private_data, request, ticks);
+	ret = (locks ? count_all : measure_all)(file->private_data, request, ticks);
 	if (!ret &&
 	    copy_to_user(u64_to_user_ptr(request->ticks), ticks, request->samples * sizeof(*ticks)))
 		ret = -EFAULT;
@@ -432,18 +559,19 @@ static long pathbench_ioctl(struct file *unused, unsigned int command, unsigned 
 	struct file *file;
 	int ret;
 
-	if (command != PATHBENCH_MEASURE)
+	if (command != PATHBENCH_MEASURE && command != PATHBENCH_LOCKS)
 		return -ENOTTY;
 	if (copy_from_user(&request, (void __user *)arg, sizeof(request)))
 		return -EFAULT;
 	if (!request.samples || request.samples > MAX_SAMPLES || request.path >= PATHBENCH_PATHS)
 		return -EINVAL;
-	if (!is_supported(&request))
+	if (!is_supported(&request) ||
+	    (command == PATHBENCH_LOCKS && request.path != PATHBENCH_WINDOW))
 		return -EOPNOTSUPP;
 	file = fget(request.vcpu_fd);
 	if (!file)
 		return -EBADF;
-	ret = measure_file(file, &request);
+	ret = measure_file(file, &request, command == PATHBENCH_LOCKS);
 	fput(file);
 	return ret;
 }
@@ -477,11 +605,16 @@ static int find_keys(void)
 	key_sync = (void *)lookup("__SCK__kvm_x86_sync_pir_to_irr");
 	key_bitmap = (void *)lookup("__SCK__kvm_x86_load_eoi_exitmap");
 	handler_place = (void *)lookup("kvm_posted_intr_wakeup_handler");
+	key_ask_window = (void *)lookup("__SCK__kvm_x86_enable_irq_window");
+	key_inject = (void *)lookup("__SCK__kvm_x86_inject_irq");
+	key_cancel = (void *)lookup("__SCK__kvm_x86_cancel_injection");
+	window_exit = (void *)lookup("interrupt_window_interception");
 	get_state = (void *)lookup("kvm_apic_get_state");
 	set_state = (void *)lookup("kvm_apic_set_state");
 	sync_to_vapic = (void *)lookup("kvm_lapic_sync_to_vapic");
 	if (!key_blocking || !key_unblocking || !key_deliver || !key_sync || !key_bitmap ||
-	    !get_state || !set_state || !sync_to_vapic)
+	    !key_ask_window || !key_inject || !key_cancel || !get_state || !set_state ||
+	    !sync_to_vapic)
 		return -ENOENT;
 	return 0;
 }

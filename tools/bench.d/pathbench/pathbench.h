@@ -9,7 +9,7 @@
 struct pathbench_request {
 	__s32 vcpu_fd;
 	__u32 path;   /* enum pathbench_path */
-	__u32 vector; /* of the two DELIVER and the three WAKE */
+	__u32 vector; /* of the two DELIVER, of WINDOW and the three WAKE */
 	__u32 samples;
 	__u64 ticks;	/* address of that many __u64 for the result */
 	__u32 sleepers; /* of the three WAKE: vCPUs 1 to this must sleep on this CPU */
@@ -30,6 +30,8 @@ enum pathbench_path {
 	PATHBENCH_SAVE,		 /* KVM_GET_LAPIC, without what is copied for it */
 	PATHBENCH_RESTORE,	 /* KVM_SET_LAPIC, likewise, of the same state */
 	PATHBENCH_TOGGLE,	 /* acceleration goes off and on */
+	/* On AMD only: an interrupt that KVM injects into a guest of a VM that is inhibited */
+	PATHBENCH_WINDOW, /* waits for its window; the exit for that; its injection */
 	/* On Intel only, with IPI virtualization; -EOPNOTSUPP elsewhere. */
 	PATHBENCH_SLEEP,	  /* the thread is switched out to sleep and back in */
 	PATHBENCH_SYNC,		  /* before an entry: look at what was posted */
@@ -43,5 +45,8 @@ enum pathbench_path {
 
 /* All but the two DELIVER wait until the vCPU is in no other ioctl. */
 #define PATHBENCH_MEASURE _IOW('~', 0x5a, struct pathbench_request)
+
+/* The same, but what comes instead of ticks is how many locks were taken; WINDOW only. */
+#define PATHBENCH_LOCKS _IOW('~', 0x5b, struct pathbench_request)
 
 #endif

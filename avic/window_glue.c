@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The interrupt window: KVM has an interrupt for a vCPU that does not take interrupts now, and
+ * wants an exit when it does.
+ *
+ * The exit comes of a dummy interrupt in the VMCB, V_IRQ, which hardware ignores while AVIC is
+ * on in that VMCB.  What follows from that:
+ *
+ * - AVIC is off for the vCPU, by whatever reason: V_IRQ is all there is to do.  No lock is
+ *   taken, nobody else is asked.  Should the reason end before the window opens, AVIC comes back
+ *   in the vCPU's own task (refresh_apicv_exec_ctrl), which takes V_IRQ back and has KVM look
+ *   for interrupts anew, as vapic_irq_window_ask_again() says.
+ *
+ * - AVIC is on: only an interrupt of the PIC, an ExtINT, needs a window, since hardware delivers
+ *   the others.  AVIC has to go for a while, for the whole VM: the vCPUs share the page tables,
+ *   and a vCPU without AVIC must not find the APIC page mapped there.  The VM counts the vCPUs
+ *   that asked for this, and the last of them ends it, when its interrupt goes in.
+ *
+ * So what decides is the vCPU's own state, not the inhibits of the VM, which may change at any
+ * time: the vCPU is on until its own task turns it off.
+ */
+#include <linux/rwsem.h>
+
+#include "../takeover/lapic_hooks.h"
+#include "../takeover/ops.h"
+#include "../takeover/svm_hooks.h"
+#include "glue.h"
+
+static void change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)
+{
+	down_write(&kvm->arch.apicv_update_lock);
+	vapic_call(__kvm_set_or_clear_apicv_inhibit)(kvm, reason, set);
+	up_write(&kvm->arch.apicv_update_lock);
+}
+
+/* AVIC is on and has to go.  Once per vCPU, however often KVM asks until the window opens. */
+static void inhibit_vm(struct vapic_vcpu *ours)
+{
+	struct vapic_vm *vm = ours->vm;
+
+	if (ours->irq_window)
+		return;
+	mutex_lock(&vm->irq_window_lock);
+	ours->irq_window = true;
+	if (!vm->irq_windows++)
+		change_inhibit(ours->common.vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, true);
+	mutex_unlock(&vm->irq_window_lock);
+}
+
+void vapic_irq_window_close(struct vapic_vcpu *ours)
+{
+	struct vapic_vm *vm = ours->vm;
+
+	if (likely(!ours->irq_window))
+		return;
+	mutex_lock(&vm->irq_window_lock);
+	ours->irq_window = false;
+	if (!--vm->irq_windows)
+		change_inhibit(ours->common.vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, false);
+	mutex_unlock(&vm->irq_window_lock);
+}
+
+/* Close the window unless an ExtINT still waits for it. */
+static void close_if_over(struct kvm_vcpu *vcpu)
+{
+	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+
+	if (ours && unlikely(ours->irq_window) && !vapic_call(kvm_cpu_has_extint)(vcpu))
+		vapic_irq_window_close(ours);
+}
+
+/* Of the lowest vector and the highest priority: it exits and is never delivered. */
+static void request_exit(struct vcpu_svm *svm)
+{
+	struct vmcb *vmcb = vapic_vmcb(svm);
+
+	__set_bit(INTERCEPT_VINTR, (unsigned long *)vapic_vmcb01(svm)->control.intercepts);
+	vapic_call(recalc_intercepts)(svm);
+	/* KVM leaves it out for a nested guest that runs with its hypervisor's interrupts off. */
+	if (!test_bit(INTERCEPT_VINTR, (unsigned long *)vmcb->control.intercepts))
+		return;
+
+	vmcb->control.int_vector = 0;
+	vmcb->control.int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK;
+	vmcb->control.clean &= ~BIT(VMCB_CLEAN_INT_CTL);
+}
+
+void vapic_svm_enable_irq_window(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+	struct kvm_lapic *apic = vcpu->arch.apic;
+
+	/* Without virtual GIF, the STGI that sets it exits, and KVM asks again. */
+	if (unlikely(!vapic_data(vgif)) && !vapic_field(svm, vcpu_svm, guest_gif, bool))
+		return;
+	/* AVIC is never on in the VMCB of a nested guest. */
+	if (apic && unlikely(vapic_apicv_active(apic)) && !vapic_guest_mode(vcpu))
+		inhibit_vm(vapic_vcpu_of(svm));
+	request_exit(svm);
+}
+
+void vapic_irq_window_ask_again(struct kvm_vcpu *vcpu)
+{
+	struct vcpu_svm *svm = to_svm(vcpu);
+
+	if (likely(!(vapic_vmcb01(svm)->control.int_ctl & V_IRQ_MASK)))
+		return;
+	vapic_call(svm_clear_vintr)(svm);
+	kvm_make_request(KVM_REQ_EVENT, vcpu);
+}
+
+/*
+ * Stock lifts its inhibit at every exit for a window, in code that the compiler puts into
+ * svm_invoke_exit_handler(): its handler's own ftrace site is not passed then, and this is the
+ * first one that is.  The exit ends nothing here, the injection does, unless what the window was
+ * for has been withdrawn meanwhile.
+ *
+ * Intel has no such reason.  There this only does what stock does.
+ */
+void vapic_hook_kvm_set_or_clear_apicv_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason,
+					       bool set)
+{
+	if (likely(reason == APICV_INHIBIT_REASON_IRQWIN)) {
+		if (unlikely(READ_ONCE(kvm->arch.apicv_inhibit_reasons) & BIT(reason)))
+			close_if_over(vapic_call(kvm_get_running_vcpu)());
+		return;
+	}
+	if (vapic_data(enable_apicv))
+		change_inhibit(kvm, reason, set);
+}
+
+/*
+ * An interrupt goes in, after an exit for the window or by itself.  As long as the vCPU is
+ * inhibited, every interrupt comes this way, so a window that nobody waits for any more
+ * inhibits no longer than until the vCPU's next one.
+ */
+void vapic_svm_inject_irq(struct kvm_vcpu *vcpu, bool reinjected)
+{
+	close_if_over(vcpu);
+	vapic_stock(inject_irq)(vcpu, reinjected);
+}
+
+/* The APIC is about to be reset or overwritten, and KVM to look for interrupts anew. */
+void vapic_svm_apicv_pre_state_restore(struct kvm_vcpu *vcpu)
+{
+	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+
+	if (ours)
+		vapic_irq_window_close(ours);
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The AMD64 manual, volume 2, "VMCB Layout", is where the offsets are from. */
+#include "nested.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "guest.h"
+
+#define MSR_EFER		0xc0000080
+#define EFER_SVME		(1U << 12)
+#define MSR_VM_HSAVE_PA		0xc0010117
+
+#define INTERCEPT_VMRUN		(1U << 0)
+#define INTERCEPT_VMMCALL	(1U << 1)
+#define EXIT_VMMCALL		0x81
+
+/* A 64-bit code and a flat data segment, as the VMCB keeps their attributes. */
+#define ATTRIBUTES_CODE		0x0a9b
+#define ATTRIBUTES_DATA		0x0c93
+
+#define RFLAGS_FIXED		(1U << 1)
+#define RFLAGS_IF		(1U << 9)
+
+struct segment {
+	uint16_t selector, attributes;
+	uint32_t limit;
+	uint64_t base;
+};
+
+struct vmcb {
+	uint8_t unused_0[0x010];
+	uint32_t intercepts_svm;	/* VMRUN, VMMCALL and so on */
+	uint8_t unused_1[0x058 - 0x014];
+	uint32_t asid;
+	uint8_t unused_2[0x070 - 0x05c];
+	uint64_t exit_code;
+	uint8_t unused_3[0x400 - 0x078];
+	struct segment es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
+	uint8_t unused_4[0x4d0 - 0x4a0];
+	uint64_t efer;
+	uint8_t unused_5[0x548 - 0x4d8];
+	uint64_t cr4, cr3, cr0, dr7, dr6, rflags, rip;
+	uint8_t unused_6[0x5d8 - 0x580];
+	uint64_t rsp;
+	uint8_t unused_7[0x1000 - 0x5e0];
+} __attribute__((packed, aligned(4096)));
+
+_Static_assert(sizeof(struct vmcb) == 4096, "a VMCB is a page");
+_Static_assert(__builtin_offsetof(struct vmcb, rip) == 0x578, "RIP");
+_Static_assert(__builtin_offsetof(struct vmcb, rsp) == 0x5d8, "RSP");
+
+static struct vmcb vmcb;
+static uint8_t host_save[4096] __attribute__((aligned(4096)));
+static uint8_t stack[16384] __attribute__((aligned(16)));
+
+bool nested_available(void)
+{
+	FILE *file = fopen("/sys/module/kvm_amd/parameters/nested", "r");
+	int value = file ? fgetc(file) : EOF;
+
+	if (file)
+		fclose(file);
+	return value == '1' || value == 'Y';
+}
+
+struct table {
+	uint16_t limit;
+	uint64_t base;
+} __attribute__((packed));
+
+static struct segment table_of(struct table table)
+{
+	return (struct segment){ .limit = table.limit, .base = table.base };
+}
+
+static void fill_tables(void)
+{
+	struct table gdt, idt;
+
+	__asm__ volatile("sgdt %0; sidt %1" : "=m"(gdt), "=m"(idt));
+	vmcb.gdtr = table_of(gdt);
+	vmcb.idtr = table_of(idt);
+}
+
+static void fill_segments(void)
+{
+	uint16_t code, data;
+
+	__asm__ volatile("mov %%cs, %0" : "=r"(code));
+	__asm__ volatile("mov %%ss, %0" : "=r"(data));
+	vmcb.cs = (struct segment){ code, ATTRIBUTES_CODE, 0xffffffff, 0 };
+	vmcb.ds = (struct segment){ data, ATTRIBUTES_DATA, 0xffffffff, 0 };
+	vmcb.es = vmcb.ss = vmcb.ds;
+}
+
+static void fill_registers(void (*function)(void))
+{
+	__asm__ volatile("mov %%cr0, %0" : "=r"(vmcb.cr0));
+	__asm__ volatile("mov %%cr3, %0" : "=r"(vmcb.cr3));
+	__asm__ volatile("mov %%cr4, %0" : "=r"(vmcb.cr4));
+	vmcb.efer = read_msr(MSR_EFER);
+	vmcb.dr6 = 0xffff0ff0;
+	vmcb.dr7 = 0x400;
+	vmcb.rflags = RFLAGS_FIXED | RFLAGS_IF;
+	vmcb.rip = (uint64_t)function;
+	/* As after a call. */
+	vmcb.rsp = (uint64_t)stack + sizeof(stack) - 8;
+}
+
+void nested_run(void (*function)(void))
+{
+	write_msr(MSR_EFER, read_msr(MSR_EFER) | EFER_SVME);
+	write_msr(MSR_VM_HSAVE_PA, (uint64_t)host_save);
+	vmcb.intercepts_svm = INTERCEPT_VMRUN | INTERCEPT_VMMCALL;
+	vmcb.asid = 1;
+	fill_tables();
+	fill_segments();
+	fill_registers(function);
+	/* The exit clears GIF, which holds back every interrupt until STGI. */
+	__asm__ volatile("push %%rbp\n	vmrun %%rax\n	stgi\n	pop %%rbp"
+			 : : "a"(&vmcb)
+			 : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
+			   "r13", "r14", "r15", "memory", "cc");
+	GUEST_ASSERT_EQ(vmcb.exit_code, EXIT_VMMCALL);
+}
+
+void nested_end(void)
+{
+	for (;;)
+		__asm__ volatile("vmmcall" ::: "memory");
+}
