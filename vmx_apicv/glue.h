@@ -50,8 +50,9 @@ struct vapic_vcpu {
 	 */
 	int waits_on;
 
-	/* What the EOI-exit bitmap of the VMCS holds. */
+	/* What the EOI-exit bitmap of the VMCS holds, and whether KVM has had a newer one. */
 	u64 eoi_exits[4];
+	bool eoi_exits_stale;
 
 	/* Counts. The first three have the vCPU's own task as only writer. */
 	u64 apic_accesses;

@@ -193,9 +193,11 @@ void vapic_vmx_load_eoi_exitmap(struct kvm_vcpu *vcpu, u64 *eoi_exit_bitmap)
 	struct vapic_vcpu *ours = vapic_vcpu_of(to_vmx(vcpu));
 	int i;
 
-	/* KVM asks only for vCPUs whose local APIC is its own. */
-	if (!vapic_apicv_active(vcpu->arch.apic))
+	/* KVM asks only for vCPUs whose local APIC is its own, and only once. */
+	if (!vapic_apicv_active(vcpu->arch.apic)) {
+		ours->eoi_exits_stale = true;
 		return;
+	}
 	/* Not into the nested guest's VMCS; KVM asks again when that has exited. */
 	if (vapic_guest_mode(vcpu)) {
 		vcpu->arch.load_eoi_exitmap_pending = true;
