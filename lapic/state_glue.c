@@ -295,6 +295,13 @@ static bool init_blocked(struct kvm_vcpu *vcpu)
 	return (vcpu->arch.hflags & HF_SMM_MASK) || vapic_op(apic_init_signal_blocked)(vcpu);
 }
 
+/* What woke it before, a paravirtual kick among it, is not to end a later halt. */
+static void set_runnable(struct kvm_vcpu *vcpu)
+{
+	vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
+	vcpu->arch.pv.pv_unhalted = false;
+}
+
 /* INIT and SIPI, in the vCPU's task. An error is for user space, from a nested guest's exit. */
 int vapic_hook_kvm_apic_accept_events(struct kvm_vcpu *vcpu)
 {
@@ -327,9 +334,10 @@ int vapic_hook_kvm_apic_accept_events(struct kvm_vcpu *vcpu)
 		case VAPIC_EVENT_RESET:
 			clear_bit(VAPIC_LAPIC_INIT, pending);
 			vapic_call(kvm_vcpu_reset)(vcpu, true);
-			vcpu->arch.mp_state = vcpu->arch.apic_base & MSR_IA32_APICBASE_BSP ?
-						      KVM_MP_STATE_RUNNABLE :
-						      KVM_MP_STATE_INIT_RECEIVED;
+			if (vcpu->arch.apic_base & MSR_IA32_APICBASE_BSP)
+				set_runnable(vcpu);
+			else
+				vcpu->arch.mp_state = KVM_MP_STATE_INIT_RECEIVED;
 			break;
 		case VAPIC_EVENT_START:
 			/*
@@ -339,7 +347,7 @@ int vapic_hook_kvm_apic_accept_events(struct kvm_vcpu *vcpu)
 			if (test_and_clear_bit(VAPIC_LAPIC_SIPI, pending)) {
 				vapic_op(vcpu_deliver_sipi_vector)(
 					vcpu, vapic_apic(apic, sipi_vector, unsigned int));
-				vcpu->arch.mp_state = KVM_MP_STATE_RUNNABLE;
+				set_runnable(vcpu);
 			}
 			return 0;
 		}
