@@ -207,7 +207,7 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 		return;
 	vm = vcpu->vm;
 
-	vapic_vcpu_leave(&vcpu->common);
+	vapic_vcpu_leave(&vcpu->common, &vm->common);
 	vapic_irq_window_close(vcpu);
 	vapic_avic_vcpu_retire(vapic_core(vcpu));
 	vapic_vcpu_of(svm) = NULL;

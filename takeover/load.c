@@ -247,6 +247,8 @@ static const struct step takeover[] = {
 
 /* avic=0 and its twin: nothing of KVM is looked at, let alone changed. */
 static const struct step idle[] = {
+	{"symbol lookup", vapic_symbols_init},
+	{"kernel symbols", resolve_kernel},
 	{"status", vapic_status_create, vapic_status_remove},
 };
 

@@ -10,6 +10,7 @@
 
 #include "ops.h"
 #include "redirect.h"
+#include "status.h"
 
 struct vapic_vendor {
 	const char *module;   /* "kvm_amd" */
@@ -43,8 +44,8 @@ struct vapic_vendor {
 	void (*switch_on)(void);
 	void (*switch_off)(void);
 
-	/* Content of /sys/kernel/vapic/vcpus. */
-	void (*status)(struct seq_buf *s);
+	/* Content of /sys/kernel/vapic/vcpus; 0 or a negative errno. */
+	int (*status)(struct seq_buf *s, const struct vapic_viewer *viewer);
 };
 
 extern const struct vapic_vendor vapic_svm, vapic_vmx;

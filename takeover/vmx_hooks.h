@@ -17,6 +17,7 @@
 #include <linux/static_call.h>
 
 #include "hooks.h"
+#include "status.h"
 
 #define VAPIC_REDIRECT(name, ret, args) ret vapic_hook_##name args;
 #define VAPIC_OP(op)                                                                               \
@@ -45,8 +46,8 @@ void vapic_vmx_unload(void);
 /* For the log line at load, after vapic_vmx_load(). */
 const char *vapic_vmx_mode(void);
 
-/* Content of /sys/kernel/vapic/vcpus.  May sleep; must not append forever. */
-void vapic_vmx_status(struct seq_buf *s);
+/* Content of /sys/kernel/vapic/vcpus, as the viewer may see it.  0 or -ENOMEM.  May sleep. */
+int vapic_vmx_status(struct seq_buf *s, const struct vapic_viewer *viewer);
 
 /*
  * Handler of the wakeup vector, for kvm_set_posted_intr_wakeup_handler().  In an
