@@ -18,6 +18,7 @@
 #include "params.h"
 #include "redirect.h"
 #include "requirements.h"
+#include "shown.h"
 #include "status.h"
 #include "symbols.h"
 #include "vendor.h"
@@ -218,6 +219,12 @@ static void restore_enable(void)
 	WRITE_ONCE(vapic_data(enable_apicv), stock_enable_apicv);
 }
 
+/* Who still reads ours when it is gone is waited for with the gate. */
+static int show_truth(void)
+{
+	return vapic_shown_replace(vendor_module, vapic_vendor->shown);
+}
+
 struct step {
 	const char *name;
 	int (*enter)(void);
@@ -242,6 +249,7 @@ static const struct step takeover[] = {
 	{"redirects", install_redirects, remove_redirects},
 	{"switches", switch_on, switch_off},
 	{"enable_apicv", enable, restore_enable},
+	{"parameter", show_truth, vapic_shown_restore},
 	{"open gate", vapic_gate_open, vapic_gate_close},
 };
 

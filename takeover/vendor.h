@@ -5,6 +5,7 @@
 #ifndef VAPIC_TAKEOVER_VENDOR_H
 #define VAPIC_TAKEOVER_VENDOR_H
 
+#include <linux/moduleparam.h>
 #include <linux/seq_buf.h>
 #include <linux/types.h>
 
@@ -46,6 +47,9 @@ struct vapic_vendor {
 
 	/* Content of /sys/kernel/vapic/vcpus; 0 or a negative errno. */
 	int (*status)(struct seq_buf *s, const struct vapic_viewer *viewer);
+
+	/* A parameter of the module that is to read as ours says while vapic is loaded. */
+	const struct kernel_param *shown;
 };
 
 extern const struct vapic_vendor vapic_svm, vapic_vmx;

@@ -43,6 +43,9 @@ int vapic_vmx_load(void);
 /* Called by unload, and by a failed load, when no hook can run any more. */
 void vapic_vmx_unload(void);
 
+/* IPI virtualization is wanted and there.  Set by vapic_vmx_load(). */
+extern bool vapic_vmx_ipiv;
+
 /* For the log line at load, after vapic_vmx_load(). */
 const char *vapic_vmx_mode(void);
 

@@ -68,9 +68,6 @@ static inline struct vapic_pi_vcpu *vapic_core(struct vapic_vcpu *vcpu)
 	return (struct vapic_pi_vcpu *)(vcpu + 1);
 }
 
-/* IPI virtualization is wanted and there. Constant while vapic is loaded. */
-extern bool vapic_vmx_ipiv;
-
 static inline struct vcpu_vmx *to_vmx(struct kvm_vcpu *vcpu)
 {
 	return vapic_container(vcpu, vcpu_vmx, vcpu);

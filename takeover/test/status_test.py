@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# /sys/kernel/vapic: who sees what, and that it is whole.  Run as takeover_test.py is, whose words it uses:
+# /sys/kernel/vapic and the parameters of the stock modules: who sees what, that it is
+# whole, and that it is true.  Run as takeover_test.py is, whose words it uses:
 #
 #   testbed/run amd --stock --dir FOLDER -- /mnt/test/status_test.py /mnt/vapic.ko
 
@@ -282,6 +283,26 @@ def open_file_outlives_the_module():
         os.close(file)
 
 
+def parameters_tell_what_is_so():
+    def shown():
+        return [kernel_state.parameter(base.vendor.module, name)
+                for name in base.vendor.parameters]
+
+    def cycle():
+        before = shown()
+        for parameters, wanted in ((f"{base.vendor.switch}=1", ["Y" for _ in before]),
+                                   *([("enable_ipiv=0", ["Y", "N"])] if INTEL else []),
+                                   (f"{base.vendor.switch}=0", before)):
+            check_loads(parameters)
+            check_equal(shown(), wanted, f"parameters while loaded with {parameters}")
+            check_unloads()
+            check_equal(shown(), before, "parameters afterwards")
+
+    base.unload()
+    for parameters in base.vendor.settings:
+        base.with_stock(parameters, cycle)
+
+
 TESTS = [
     nobody_but_root_sees_the_vms_of_root,
     users_see_their_own_vms,
@@ -290,6 +311,7 @@ TESTS = [
     process_that_has_ended_has_no_pid,
     many_readers_see_whole_texts,
     open_file_outlives_the_module,
+    parameters_tell_what_is_so,
 ]
 
 

@@ -40,7 +40,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 module_file = sys.argv[1] if len(sys.argv) > 1 else "/mnt/vapic.ko"
 vendor = vendors.HERE
 # Of load, in takeover/load.c; each redirection is a point of failure as well.
-STEPS = 18
+STEPS = 19
 
 
 class Log:
