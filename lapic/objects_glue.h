@@ -56,6 +56,13 @@ void vapic_vcpu_leave(struct vapic_vcpu_common *ours, struct vapic_vm_common *vm
  */
 void vapic_vm_wait_for_ipis(struct kvm *kvm);
 
+/*
+ * An interrupt of an assigned device stays remapped: tell who traces kvm_pi_irte_update, for
+ * each route that could have been posted. The caller holds off changes of the routes, or
+ * has them told again.
+ */
+void vapic_trace_remapped(struct kvm *kvm, unsigned int host_irq, u32 guest_irq);
+
 /* Written in the vCPU's task; others read it to decide how to deliver. */
 static inline bool vapic_apicv_active(struct kvm_lapic *apic)
 {

@@ -220,6 +220,7 @@ int vapic_vmx_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_i
 {
 	if (set)
 		pr_info_once("vapic: interrupts of assigned devices are remapped, not posted\n");
+	vapic_trace_remapped(kvm, host_irq, guest_irq);
 	return 0;
 }
 
