@@ -281,7 +281,7 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 		return;
 	vm = vcpu->vm;
 
-	vapic_vcpu_leave(&vcpu->common);
+	vapic_vcpu_leave(&vcpu->common, &vm->common);
 	vapic_listed_vcpu_of(svm) = NULL;
 	if (vapic_vcpu_of(svm)) {
 		vapic_irq_window_close(vcpu);

@@ -247,5 +247,13 @@ int vapic_svm_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_i
 {
 	if (set)
 		pr_info_once("vapic: interrupts of assigned devices are remapped, not posted\n");
+	vapic_trace_remapped(kvm, host_irq, guest_irq);
 	return 0;
+}
+
+/* SIPI. What woke the vCPU before, a paravirtual kick among it, is not to end a later halt. */
+void vapic_svm_vcpu_deliver_sipi_vector(struct kvm_vcpu *vcpu, u8 vector)
+{
+	vcpu->arch.pv.pv_unhalted = false;
+	vapic_stock(vcpu_deliver_sipi_vector)(vcpu, vector);
 }

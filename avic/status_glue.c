@@ -12,30 +12,38 @@ static unsigned long inhibits(struct vapic_vcpu_common *ours)
 	return vapic_svm_vcpu_get_apicv_inhibit_reasons(ours->vcpu);
 }
 
-static void print_counts(struct seq_buf *s, struct vapic_vcpu_common *common)
+static void counts(struct vapic_vcpu_common *common, u64 *to)
 {
 	struct vapic_vcpu *ours = container_of(common, struct vapic_vcpu, common);
 	struct vapic_avic_counts counts;
 
 	vapic_avic_vcpu_counts(vapic_core(ours), &counts);
-	seq_buf_printf(s,
-		       " ipi_type=%llu ipi_not_running=%llu ipi_target=%llu ipi_vector=%llu"
-		       " woken=%llu kicked=%llu access_trap=%llu access_fault=%llu",
-		       counts.ipi_exits[AVIC_IPI_FAILURE_INVALID_INT_TYPE],
-		       counts.ipi_exits[AVIC_IPI_FAILURE_TARGET_NOT_RUNNING],
-		       counts.ipi_exits[AVIC_IPI_FAILURE_INVALID_TARGET],
-		       counts.ipi_exits[AVIC_IPI_FAILURE_INVALID_IPI_VECTOR], counts.ipi_woken,
-		       counts.ipi_inactive, counts.accesses_trap, counts.accesses_fault);
-	if (ours->never != VAPIC_ACCELERATED)
-		seq_buf_printf(s, " never=%s", vapic_decision_name(ours->never));
+	to[0] = counts.ipi_exits[AVIC_IPI_FAILURE_INVALID_INT_TYPE];
+	to[1] = counts.ipi_exits[AVIC_IPI_FAILURE_TARGET_NOT_RUNNING];
+	to[2] = counts.ipi_exits[AVIC_IPI_FAILURE_INVALID_TARGET];
+	to[3] = counts.ipi_exits[AVIC_IPI_FAILURE_INVALID_IPI_VECTOR];
+	to[4] = counts.ipi_woken;
+	to[5] = counts.ipi_inactive;
+	to[6] = counts.accesses_trap;
+	to[7] = counts.accesses_fault;
 }
 
-void vapic_avic_status(struct seq_buf *s)
+static const char *never(struct vapic_vcpu_common *common)
+{
+	enum vapic_decision decision = container_of(common, struct vapic_vcpu, common)->never;
+
+	return decision == VAPIC_ACCELERATED ? NULL : vapic_decision_name(decision);
+}
+
+int vapic_avic_status(struct seq_buf *s, const struct vapic_viewer *viewer)
 {
 	static const struct vapic_status_ops ops = {
 		.inhibits = inhibits,
-		.print_counts = print_counts,
+		.never = never,
+		.counts = counts,
+		.count_names = {"ipi_type", "ipi_not_running", "ipi_target", "ipi_vector", "woken",
+				"kicked", "access_trap", "access_fault"},
 	};
 
-	vapic_status_vms(s, &ops);
+	return vapic_status_vms(s, viewer, &ops);
 }

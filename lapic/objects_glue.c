@@ -3,33 +3,39 @@
  * The list of VMs and vCPUs, and who keeps a VM's object alive: KVM destroys a VM before
  * its vCPUs, so the object lives until the last vCPU's is gone.
  */
+#include <linux/cred.h>
+#include <linux/pid.h>
 #include <linux/sched.h>
 #include <linux/srcu.h>
 
 #include "../takeover/symbols.h"
 #include "objects_glue.h"
 
-DEFINE_MUTEX(vapic_vms_lock);
+DEFINE_SPINLOCK(vapic_vms_lock);
 LIST_HEAD(vapic_vms);
+static u64 last_number;
 
 void vapic_vm_enter(struct vapic_vm_common *vm, struct kvm *kvm)
 {
 	kref_init(&vm->refs);
 	INIT_LIST_HEAD(&vm->vcpus);
 	vm->kvm = kvm;
-	vm->pid = task_tgid_nr(current);
+	vm->pid = get_pid(task_tgid(current));
+	vm->owner = current_euid();
 
-	mutex_lock(&vapic_vms_lock);
+	spin_lock(&vapic_vms_lock);
+	vm->number = ++last_number;
 	list_add_tail(&vm->node, &vapic_vms);
-	mutex_unlock(&vapic_vms_lock);
+	spin_unlock(&vapic_vms_lock);
 }
 
 void vapic_vm_leave(struct vapic_vm_common *vm)
 {
-	mutex_lock(&vapic_vms_lock);
+	spin_lock(&vapic_vms_lock);
 	list_del(&vm->node);
 	vm->kvm = NULL;
-	mutex_unlock(&vapic_vms_lock);
+	spin_unlock(&vapic_vms_lock);
+	put_pid(vm->pid);
 }
 
 void vapic_vcpu_enter(struct vapic_vcpu_common *ours, struct kvm_vcpu *vcpu,
@@ -38,16 +44,18 @@ void vapic_vcpu_enter(struct vapic_vcpu_common *ours, struct kvm_vcpu *vcpu,
 	kref_get(&vm->refs);
 	ours->vcpu = vcpu;
 
-	mutex_lock(&vapic_vms_lock);
+	spin_lock(&vapic_vms_lock);
 	list_add_tail(&ours->node, &vm->vcpus);
-	mutex_unlock(&vapic_vms_lock);
+	vm->vcpu_count++;
+	spin_unlock(&vapic_vms_lock);
 }
 
-void vapic_vcpu_leave(struct vapic_vcpu_common *ours)
+void vapic_vcpu_leave(struct vapic_vcpu_common *ours, struct vapic_vm_common *vm)
 {
-	mutex_lock(&vapic_vms_lock);
+	spin_lock(&vapic_vms_lock);
 	list_del(&ours->node);
-	mutex_unlock(&vapic_vms_lock);
+	vm->vcpu_count--;
+	spin_unlock(&vapic_vms_lock);
 }
 
 void vapic_vm_wait_for_ipis(struct kvm *kvm)

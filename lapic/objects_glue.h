@@ -10,16 +10,20 @@
 #include <linux/kref.h>
 #include <linux/kvm_host.h>
 #include <linux/list.h>
-#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/uidgid.h>
 
 #include "../takeover/layout.h"
 
 struct vapic_vm_common {
 	struct kref refs; /* one for the VM, one for each vCPU object */
 	struct kvm *kvm;  /* NULL once the VM is being destroyed; vapic_vms_lock */
-	pid_t pid;	  /* of the process that vapic_vm_enter() ran in */
+	u64 number;	  /* in the order of vapic_vms, from 1 */
+	struct pid *pid;  /* of the process that vapic_vm_enter() ran in, while listed */
+	kuid_t owner;	  /* its user */
 	struct list_head node;
 	struct list_head vcpus; /* vapic_vms_lock */
+	unsigned int vcpu_count;
 };
 
 struct vapic_vcpu_common {
@@ -27,8 +31,11 @@ struct vapic_vcpu_common {
 	struct list_head node;
 };
 
-/* For status. Taken last. */
-extern struct mutex vapic_vms_lock;
+/*
+ * For status. Taken last. Creation waits for it, so it is held only for a look at one VM, and
+ * with preemption off, lest a reader that is not let run holds up others.
+ */
+extern spinlock_t vapic_vms_lock;
 extern struct list_head vapic_vms;
 
 /* KVM makes the VM: list the object, with its first reference. */
@@ -40,7 +47,7 @@ void vapic_vm_leave(struct vapic_vm_common *vm);
 /* Likewise for a vCPU, which has a reference on the VM's object. */
 void vapic_vcpu_enter(struct vapic_vcpu_common *ours, struct kvm_vcpu *vcpu,
 		      struct vapic_vm_common *vm);
-void vapic_vcpu_leave(struct vapic_vcpu_common *ours);
+void vapic_vcpu_leave(struct vapic_vcpu_common *ours, struct vapic_vm_common *vm);
 
 /*
  * Hardware's tables no longer name a vCPU of the VM: wait until no other vCPU is amid an
@@ -48,6 +55,13 @@ void vapic_vcpu_leave(struct vapic_vcpu_common *ours);
  * others may run, which is so when the creation of a vCPU failed.
  */
 void vapic_vm_wait_for_ipis(struct kvm *kvm);
+
+/*
+ * An interrupt of an assigned device stays remapped: tell who traces kvm_pi_irte_update, for
+ * each route that could have been posted. The caller holds off changes of the routes, or
+ * has them told again.
+ */
+void vapic_trace_remapped(struct kvm *kvm, unsigned int host_irq, u32 guest_irq);
 
 /* Written in the vCPU's task; others read it to decide how to deliver. */
 static inline bool vapic_apicv_active(struct kvm_lapic *apic)

@@ -205,6 +205,8 @@ void vapic_hook_kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init_event)
 	struct vapic_lapic_initial how;
 
 	vapic_op(apicv_pre_state_restore)(vcpu);
+	/* A kick from before is not to end a halt of what runs from now on. */
+	vcpu->arch.pv.pv_unhalted = false;
 	if (!init_event)
 		reset_base(vcpu, bsp);
 	if (!apic)

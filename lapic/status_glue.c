@@ -1,13 +1,39 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What users may know of any VM and vCPU: accelerated or not, and why not.
+ * What users may know of VMs and vCPUs: accelerated or not, and why not.
+ *
+ * The creation of a VM waits for the lock of the list. So the lock is held to note the
+ * facts of one VM, and what they look like is written without it. One VM's lines are of
+ * one moment; VMs that come or go meanwhile are in the text or not.
  */
 #include "status_glue.h"
+
+#include <linux/mm.h>
+#include <linux/pid.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
 
 static const struct {
 	unsigned long mask;
 	const char *name;
 } inhibits[] = {APICV_INHIBIT_REASONS};
+
+struct vcpu_facts {
+	int id;
+	bool active;
+	unsigned long inhibits;
+	const char *never;
+	u64 counts[VAPIC_STATUS_MAX_COUNTS];
+};
+
+struct vm_facts {
+	u64 number;
+	pid_t pid;
+	unsigned long inhibits;
+	unsigned int vcpu_count;
+	unsigned int room; /* for so many vCPUs */
+	struct vcpu_facts vcpus[] __counted_by(room);
+};
 
 static void print_inhibits(struct seq_buf *s, unsigned long reasons)
 {
@@ -23,32 +49,118 @@ static void print_inhibits(struct seq_buf *s, unsigned long reasons)
 	seq_buf_puts(s, *separator == ',' ? "" : " inhibits=-");
 }
 
-static void print_vcpu(struct seq_buf *s, pid_t pid, struct vapic_vcpu_common *ours,
-		       unsigned long reasons, const struct vapic_status_ops *ops)
+static void print_vcpu(struct seq_buf *s, const struct vm_facts *vm, const struct vcpu_facts *vcpu,
+		       const struct vapic_status_ops *ops)
 {
-	struct kvm_vcpu *vcpu = ours->vcpu;
+	int i;
 
-	seq_buf_printf(s, "pid=%d vcpu=%d active=%d", pid, vcpu->vcpu_id,
-		       vapic_apicv_active(vcpu->arch.apic));
-	print_inhibits(s, reasons | (ops->inhibits ? ops->inhibits(ours) : 0));
-	ops->print_counts(s, ours);
+	seq_buf_printf(s, "pid=%d vcpu=%d active=%d", vm->pid, vcpu->id, vcpu->active);
+	print_inhibits(s, vcpu->inhibits);
+	for (i = 0; ops->count_names[i]; i++)
+		seq_buf_printf(s, " %s=%llu", ops->count_names[i], vcpu->counts[i]);
+	if (vcpu->never)
+		seq_buf_printf(s, " never=%s", vcpu->never);
 	seq_buf_putc(s, '\n');
 }
 
-void vapic_status_vms(struct seq_buf *s, const struct vapic_status_ops *ops)
+static void print_vm(struct seq_buf *s, const struct vm_facts *vm,
+		     const struct vapic_status_ops *ops)
 {
-	struct vapic_vcpu_common *vcpu;
+	unsigned int i;
+
+	seq_buf_printf(s, "pid=%d vm active=%d", vm->pid, !vm->inhibits);
+	print_inhibits(s, vm->inhibits);
+	seq_buf_putc(s, '\n');
+	for (i = 0; i < vm->vcpu_count; i++)
+		print_vcpu(s, vm, &vm->vcpus[i], ops);
+}
+
+/*
+ * A VM of one's own was made by the same user, and by a process that one can see: a
+ * container may share its users with the host, or with another container.
+ */
+static bool may_see(const struct vapic_viewer *viewer, const struct vapic_vm_common *vm)
+{
+	return viewer->all || (uid_eq(viewer->uid, vm->owner) && pid_nr_ns(vm->pid, viewer->pids));
+}
+
+/* The first one made after @number, which they are listed by. */
+static struct vapic_vm_common *next_vm(u64 number, const struct vapic_viewer *viewer)
+{
 	struct vapic_vm_common *vm;
 
-	mutex_lock(&vapic_vms_lock);
-	list_for_each_entry(vm, &vapic_vms, node) {
-		unsigned long reasons = READ_ONCE(vm->kvm->arch.apicv_inhibit_reasons);
+	list_for_each_entry(vm, &vapic_vms, node)
+		if (vm->number > number && may_see(viewer, vm))
+			return vm;
+	return NULL;
+}
 
-		seq_buf_printf(s, "pid=%d vm active=%d", vm->pid, !reasons);
-		print_inhibits(s, reasons);
-		seq_buf_putc(s, '\n');
-		list_for_each_entry(vcpu, &vm->vcpus, node)
-			print_vcpu(s, vm->pid, vcpu, reasons, ops);
+/* The number of a process that has ended may be another's by now. */
+static pid_t pid_in(const struct vapic_viewer *viewer, struct pid *pid)
+{
+	return pid_has_task(pid, PIDTYPE_TGID) ? pid_nr_ns(pid, viewer->pids) : 0;
+}
+
+static void note_facts(struct vm_facts *facts, struct vapic_vm_common *vm,
+		       const struct vapic_viewer *viewer, const struct vapic_status_ops *ops)
+{
+	struct vcpu_facts *vcpu = facts->vcpus;
+	struct vapic_vcpu_common *ours;
+
+	facts->number = vm->number;
+	facts->pid = pid_in(viewer, vm->pid);
+	facts->inhibits = READ_ONCE(vm->kvm->arch.apicv_inhibit_reasons);
+	facts->vcpu_count = vm->vcpu_count;
+	list_for_each_entry(ours, &vm->vcpus, node) {
+		vcpu->id = ours->vcpu->vcpu_id;
+		vcpu->active = vapic_apicv_active(ours->vcpu->arch.apic);
+		vcpu->inhibits = facts->inhibits | (ops->inhibits ? ops->inhibits(ours) : 0);
+		vcpu->never = ops->never ? ops->never(ours) : NULL;
+		ops->counts(ours, vcpu->counts);
+		vcpu++;
 	}
-	mutex_unlock(&vapic_vms_lock);
+}
+
+/* Room for the facts of a VM; the last one's number stays. */
+static struct vm_facts *make_room(struct vm_facts *old, unsigned int room)
+{
+	struct vm_facts *facts =
+		kvzalloc(struct_size_t(struct vm_facts, vcpus, room), GFP_KERNEL_ACCOUNT);
+
+	if (facts) {
+		facts->room = room;
+		facts->number = old ? old->number : 0;
+	}
+	kvfree(old);
+	return facts;
+}
+
+int vapic_status_vms(struct seq_buf *s, const struct vapic_viewer *viewer,
+		     const struct vapic_status_ops *ops)
+{
+	struct vm_facts *facts = make_room(NULL, 16);
+	struct vapic_vm_common *vm;
+	unsigned int needed;
+
+	while (facts && !seq_buf_has_overflowed(s)) {
+		spin_lock(&vapic_vms_lock);
+		vm = next_vm(facts->number, viewer);
+		needed = vm ? vm->vcpu_count : 0;
+		if (vm && needed <= facts->room)
+			note_facts(facts, vm, viewer, ops);
+		spin_unlock(&vapic_vms_lock);
+
+		if (!vm)
+			break;
+		if (needed <= facts->room)
+			print_vm(s, facts, ops);
+		else
+			facts = make_room(facts, roundup_pow_of_two(needed));
+		cond_resched();
+	}
+
+	if (!facts)
+		return -ENOMEM;
+	kvfree(facts);
+	return 0;
 }

@@ -8,17 +8,24 @@
 
 #include <linux/seq_buf.h>
 
+#include "../takeover/status.h"
 #include "objects_glue.h"
 
-/* What a vendor has to say of its vCPU: */
+#define VAPIC_STATUS_MAX_COUNTS 8
+
+/* What a vendor has to say of its vCPU. The functions run under vapic_vms_lock. */
 struct vapic_status_ops {
 	/* inhibits besides those of the VM */
 	unsigned long (*inhibits)(struct vapic_vcpu_common *ours);
-	/* counters, each with a space before it */
-	void (*print_counts)(struct seq_buf *s, struct vapic_vcpu_common *ours);
+	/* why it is never accelerated, by name, or NULL */
+	const char *(*never)(struct vapic_vcpu_common *ours);
+	/* numbers, and how they are called, in the order that they are printed in */
+	void (*counts)(struct vapic_vcpu_common *ours, u64 *counts);
+	const char *count_names[VAPIC_STATUS_MAX_COUNTS + 1];
 };
 
-/* A line for each VM, followed by one for each of its vCPUs. */
-void vapic_status_vms(struct seq_buf *s, const struct vapic_status_ops *ops);
+/* A line for each VM that the viewer may see, followed by one for each of its vCPUs. */
+int vapic_status_vms(struct seq_buf *s, const struct vapic_viewer *viewer,
+		     const struct vapic_status_ops *ops);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "lib/test.h"
 
+#include "lib/hyperv.h"
 #include "lib/ioapic.h"
 #include "lib/roles.h"
 
@@ -102,6 +103,50 @@ TEST(level_interrupt_repeats_after_eoi_while_the_line_is_high)
 	set_line(vm, false);
 	vm_wait(vm, !awaits_eoi(vm), "the last EOI reaches the IOAPIC");
 	roles_finish(vm);
+}
+
+/*
+ * Which EOIs exit is told to Intel's processors in a bitmap of their own, and only while
+ * acceleration is on. AutoEOI of vCPU 0 inhibits vCPU 1 as well, and leaves the latter's
+ * bitmap alone.
+ */
+TEST(eoi_reaches_the_ioapic_by_a_route_written_while_inhibited)
+{
+	struct guest_cpu *guest;
+	struct vm *vm;
+	bool arrived;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = vm_create(0);
+	roles_begin();
+	guest_set_handler(VECTOR, guest_count_irq);
+	hyperv_require(vm_add_vcpu(vm, 0, router, IOAPIC_LEVEL));
+	vm_add_vcpu(vm, 1, role_spinner, 0);
+	guest = vm->vcpus[1].guest;
+	hyperv_set_auto_eoi(&vm->vcpus[0], true);
+	vm_start(vm);
+	roles_wait_ready(vm, 0);
+	EXPECT_FALSE(vcpu_is_accelerated(&vm->vcpus[1]));
+	vcpu_pause(&vm->vcpus[0]);
+	hyperv_set_auto_eoi(&vm->vcpus[0], false);
+	vcpu_resume(&vm->vcpus[0]);
+	/* Not only asked for: vCPU 1 has gone on with it. */
+	EXPECT_EQ(accel_check()->active, vcpu_is_accelerated(&vm->vcpus[1]));
+
+	set_line(vm, true);
+	vm_wait(vm, guest->irqs[VECTOR] >= 1, "the level interrupt is handled");
+	set_line(vm, false);
+	for (unsigned int i = 0; i < 500 && awaits_eoi(vm); i++)
+		sleep_us(100);
+	arrived = !awaits_eoi(vm);
+	if (!arrived) {
+		vm_destroy(vm);
+		if (!vapic_takes_over("vmx_refresh_apicv_exec_ctrl"))
+			EXPECTED_FAILURE(return, "stock KVM: the bitmap of EOIs that exit is an old one");
+	} else {
+		roles_finish(vm);
+	}
+	EXPECT_TRUE(arrived);
 }
 
 /* A device model that waits for the guest's EOI before it raises the line again. */

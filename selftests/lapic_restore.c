@@ -1305,6 +1305,33 @@ TEST(restored_pending_sipi_starts_the_vcpu)
 	given_sipi(VM_X2APIC);
 }
 
+#define ICR_REMOTE_READ	(3U << 8)
+
+/*
+ * KVM takes a remote read for its paravirtual kick, which lets the next HLT end at once. One
+ * that a vCPU got before its INIT is no business of what it runs after its SIPI.
+ */
+TEST(kick_from_before_an_init_does_not_end_a_later_halt)
+{
+	struct vcpu *vcpu;
+	uint64_t halts;
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = begin_startup(0);
+	vcpu = &vm->vcpus[1];
+	command(vm, ICR_REMOTE_READ);
+	command(vm, ICR_INIT);
+	command(vm, ICR_STARTUP | FIRST_PAGE);
+	vm_wait(vm, started_at == FIRST_PAGE, "vCPU 1 starts");
+	vm_wait(vm, vcpu_is_blocked(vcpu), "vCPU 1 is halted");
+	halts = vcpu_stat(vcpu, "halt_exits");
+	vm_destroy(vm);
+	if (halts == 2 && !vapic_takes_over("kvm_apic_accept_events"))
+		EXPECTED_FAILURE(return, "stock KVM: a kick outlives the INIT after it");
+	EXPECT_EQ(1, halts);
+}
+
 static void set_smm(struct vcpu *vcpu, bool on)
 {
 	struct kvm_vcpu_events events;

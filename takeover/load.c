@@ -19,6 +19,7 @@
 #include "params.h"
 #include "redirect.h"
 #include "requirements.h"
+#include "shown.h"
 #include "status.h"
 #include "symbols.h"
 #include "vendor.h"
@@ -240,6 +241,12 @@ static void restore_enable(void)
 	WRITE_ONCE(vapic_data(enable_apicv), stock_enable_apicv);
 }
 
+/* Who still reads ours when it is gone is waited for with the gate. */
+static int show_truth(void)
+{
+	return vapic_shown_replace(vendor_module, vapic_vendor->shown);
+}
+
 struct step {
 	const char *name;
 	int (*enter)(void);
@@ -265,11 +272,14 @@ static const struct step takeover[] = {
 	{"verification", verify_takeovers},
 	{"switches", switch_on, switch_off},
 	{"enable_apicv", enable, restore_enable},
+	{"parameter", show_truth, vapic_shown_restore},
 	{"open gate", vapic_gate_open, vapic_gate_close},
 };
 
 /* avic=0 and its twin: nothing of KVM is looked at, let alone changed. */
 static const struct step idle[] = {
+	{"symbol lookup", vapic_symbols_init},
+	{"kernel symbols", resolve_kernel},
 	{"status", vapic_status_create, vapic_status_remove},
 };
 

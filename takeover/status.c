@@ -2,83 +2,53 @@
 /*
  * /sys/kernel/vapic/: version, audit, takeover, vcpus.
  *
- * Each file is text that a function writes into a buffer.  sysfs reads a page at a
- * time while the state moves on, so a read from the start takes a snapshot and the
- * later ones continue it.
+ * Each file is text that a function writes into a buffer: to say more, add to that
+ * function.  The text belongs to one open file: a read from its start takes it anew, the
+ * later ones continue it.  What it says depends on who opened the file.
+ *
+ * A sysfs attribute is not told of open and close, and so has no place for either, nor for
+ * freeing the text.  The files are therefore made where sysfs makes its own, in kernfs,
+ * and go with the folder as those do: removal waits for who is inside, and releases for
+ * files that are still open.
  */
 #include "status.h"
 
+#include <linux/capability.h>
+#include <linux/cred.h>
+#include <linux/fs.h>
+#include <linux/kernfs.h>
 #include <linux/kobject.h>
-#include <linux/mutex.h>
+#include <linux/mm.h>
+#include <linux/pid_namespace.h>
 #include <linux/seq_buf.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/sysfs.h>
+#include <linux/user_namespace.h>
 
 #include "gate.h"
 #include "generated/audit.h"
+#include "symbols.h"
 #include "vendor.h"
 #include "version.h"
 
-/* A snapshot starts with this size and doubles up to the limit; beyond, it is cut. */
-#define SNAPSHOT_MIN ((size_t)PAGE_SIZE)
-#define SNAPSHOT_MAX ((size_t)SZ_4M)
+/* A text starts with this size and doubles up to the limit, beyond which is EFBIG. */
+#define TEXT_MIN ((size_t)PAGE_SIZE)
+#define TEXT_MAX ((size_t)SZ_4M)
 
-struct text_file {
-	struct bin_attribute attribute;
-	void (*write)(struct seq_buf *s);
-	struct mutex lock;
-	char *snapshot;
-	size_t length;
-};
+/* 0 or a negative errno.  Called again with more room when the buffer overflows. */
+typedef int write_text(struct seq_buf *s, const struct vapic_viewer *viewer);
 
-static int take_snapshot(struct text_file *file)
+static int write_version(struct seq_buf *s, const struct vapic_viewer *viewer)
 {
-	struct seq_buf s;
-	size_t size;
-	char *buffer;
-
-	for (size = SNAPSHOT_MIN;; size *= 2) {
-		buffer = kvmalloc(size, GFP_KERNEL);
-		if (!buffer)
-			return -ENOMEM;
-		seq_buf_init(&s, buffer, size);
-		file->write(&s);
-		if (!seq_buf_has_overflowed(&s) || size >= SNAPSHOT_MAX)
-			break;
-		kvfree(buffer);
-	}
-
-	kvfree(file->snapshot);
-	file->snapshot = buffer;
-	file->length = seq_buf_used(&s);
+	seq_buf_puts(s, VAPIC_VERSION "\n");
 	return 0;
 }
 
-static ssize_t text_read(struct file *filp, struct kobject *kobj, struct bin_attribute *attribute,
-			 char *to, loff_t offset, size_t count)
-{
-	struct text_file *file = container_of(attribute, struct text_file, attribute);
-	ssize_t ret = 0;
-
-	mutex_lock(&file->lock);
-	if (!offset)
-		ret = take_snapshot(file);
-	if (!ret)
-		ret = memory_read_from_buffer(to, count, &offset, file->snapshot, file->length);
-	mutex_unlock(&file->lock);
-	return ret;
-}
-
-static void write_version(struct seq_buf *s)
-{
-	seq_buf_puts(s, VAPIC_VERSION "\n");
-}
-
 /* Which stock functions nobody has audited, known since the build. */
-static void write_audit(struct seq_buf *s)
+static int write_audit(struct seq_buf *s, const struct vapic_viewer *viewer)
 {
 	seq_buf_puts(s, VAPIC_AUDIT);
+	return 0;
 }
 
 static const char *state(bool active)
@@ -93,13 +63,13 @@ static void write_op(struct seq_buf *s, const struct vapic_op *op)
 }
 
 /* One line per entry of the tables: how, what, whose code runs. */
-static void write_takeover(struct seq_buf *s)
+static int write_takeover(struct seq_buf *s, const struct vapic_viewer *viewer)
 {
 	const struct vapic_vendor *vendor = vapic_vendor;
 	unsigned int i;
 
 	if (!vendor)
-		return;
+		return 0;
 	for (i = 0; i < vapic_redirect_count(); i++) {
 		const struct vapic_redirect *redirect = vapic_redirect(i);
 
@@ -109,49 +79,118 @@ static void write_takeover(struct seq_buf *s)
 	for (i = 0; i < vendor->op_count; i++)
 		write_op(s, &vendor->ops[i]);
 	write_op(s, &vapic_gate_op);
+	return 0;
 }
 
-static void write_vcpus(struct seq_buf *s)
+static int write_vcpus(struct seq_buf *s, const struct vapic_viewer *viewer)
 {
-	if (vapic_vendor)
-		vapic_vendor->status(s);
+	return vapic_vendor ? vapic_vendor->status(s, viewer) : 0;
 }
 
-#define TEXT_FILE(name_, write_)                                                                   \
-	{                                                                                          \
-		.attribute =                                                                       \
-			{                                                                          \
-				.attr = {.name = name_, .mode = 0444},                             \
-				.read = text_read,                                                 \
-			},                                                                         \
-		.write = write_,                                                                   \
-	}
+/* An open file.  kernfs lets in one reader of it at a time. */
+struct open_text {
+	struct vapic_viewer viewer;
+	char *text;
+	size_t length;
+};
 
-static struct text_file files[] = {
-	TEXT_FILE("version", write_version),
-	TEXT_FILE("audit", write_audit),
-	TEXT_FILE("takeover", write_takeover),
-	TEXT_FILE("vcpus", write_vcpus),
+static int take_text(struct open_text *open, write_text *write)
+{
+	struct seq_buf s;
+	size_t size;
+	char *buffer;
+	int ret;
+
+	for (size = TEXT_MIN; size <= TEXT_MAX; size *= 2) {
+		buffer = kvmalloc(size, GFP_KERNEL_ACCOUNT);
+		if (!buffer)
+			return -ENOMEM;
+		seq_buf_init(&s, buffer, size);
+		ret = write(&s, &open->viewer);
+		if (!ret && !seq_buf_has_overflowed(&s)) {
+			kvfree(open->text);
+			open->text = buffer;
+			open->length = seq_buf_used(&s);
+			return 0;
+		}
+		kvfree(buffer);
+		if (ret)
+			return ret;
+	}
+	return -EFBIG;
+}
+
+static int text_open(struct kernfs_open_file *of)
+{
+	struct open_text *open = kzalloc(sizeof(*open), GFP_KERNEL_ACCOUNT);
+
+	if (!open)
+		return -ENOMEM;
+	/* Of the opener: whoever gets the file from them sees what they see. */
+	open->viewer.all = file_ns_capable(of->file, &init_user_ns, CAP_SYS_ADMIN);
+	open->viewer.uid = of->file->f_cred->euid;
+	open->viewer.pids = get_pid_ns(task_active_pid_ns(current));
+	of->priv = open;
+	return 0;
+}
+
+static void text_release(struct kernfs_open_file *of)
+{
+	struct open_text *open = of->priv;
+
+	put_pid_ns(open->viewer.pids);
+	kvfree(open->text);
+	kfree(open);
+}
+
+static ssize_t text_read(struct kernfs_open_file *of, char *to, size_t count, loff_t offset)
+{
+	struct open_text *open = of->priv;
+	int ret;
+
+	if (!offset || !open->text) {
+		ret = take_text(open, of->kn->priv);
+		if (ret)
+			return ret;
+	}
+	return memory_read_from_buffer(to, count, &offset, open->text, open->length);
+}
+
+static const struct kernfs_ops text_ops = {
+	.open = text_open,
+	.release = text_release,
+	.read = text_read,
+};
+
+static const struct {
+	const char *name;
+	write_text *write;
+} files[] = {
+	{"version", write_version},
+	{"audit", write_audit},
+	{"takeover", write_takeover},
+	{"vcpus", write_vcpus},
 };
 
 static struct kobject *folder;
 
 int vapic_status_create(void)
 {
-	struct text_file *file;
-	int ret;
+	static struct lock_class_key key;
+	struct kernfs_node *node;
+	int i;
 
 	folder = kobject_create_and_add("vapic", kernel_kobj);
 	if (!folder)
 		return -ENOMEM;
 
-	for (file = files; file < files + ARRAY_SIZE(files); file++) {
-		mutex_init(&file->lock);
-		sysfs_bin_attr_init(&file->attribute);
-		ret = sysfs_create_bin_file(folder, &file->attribute);
-		if (ret) {
+	for (i = 0; i < ARRAY_SIZE(files); i++) {
+		node = vapic_call(__kernfs_create_file)(folder->sd, files[i].name, 0444,
+							GLOBAL_ROOT_UID, GLOBAL_ROOT_GID, 0,
+							&text_ops, files[i].write, NULL, &key);
+		if (IS_ERR(node)) {
 			vapic_status_remove();
-			return ret;
+			return PTR_ERR(node);
 		}
 	}
 	return 0;
@@ -159,15 +198,8 @@ int vapic_status_create(void)
 
 void vapic_status_remove(void)
 {
-	struct text_file *file;
-
-	/* Takes the files along, and waits for whoever is reading one. */
+	/* Takes the files along. */
 	kobject_del(folder);
 	kobject_put(folder);
 	folder = NULL;
-
-	for (file = files; file < files + ARRAY_SIZE(files); file++) {
-		kvfree(file->snapshot);
-		file->snapshot = NULL;
-	}
 }

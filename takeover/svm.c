@@ -71,6 +71,16 @@ static void switch_off(void)
 	WRITE_ONCE(*allow, stock_allow_x2apic);
 }
 
+/* kvm_amd reads its variable when it loads, and vapic is not loaded over it to be off. */
+static bool avic_is_on = true;
+
+static const struct kernel_param shown = {
+	.name = "avic",
+	.ops = &param_ops_bool,
+	.perm = 0444,
+	.arg = &avic_is_on,
+};
+
 const struct vapic_vendor vapic_svm = {
 	.module = "kvm_amd",
 	.build_id = VAPIC_BUILD_ID_kvm_amd,
@@ -89,4 +99,5 @@ const struct vapic_vendor vapic_svm = {
 	.switch_on = switch_on,
 	.switch_off = switch_off,
 	.status = vapic_avic_status,
+	.shown = &shown,
 };

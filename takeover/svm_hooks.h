@@ -17,6 +17,7 @@
 #include <vapic/eligibility.h>
 
 #include "hooks.h"
+#include "status.h"
 
 struct vcpu_svm;
 struct vmcb;
@@ -54,7 +55,7 @@ void vapic_avic_unload(void);
 /* For the log line at load: "xAPIC mode, x2AVIC off, IOMMU posting off". */
 const char *vapic_avic_mode(void);
 
-/* Content of /sys/kernel/vapic/vcpus.  May sleep; must not append forever. */
-void vapic_avic_status(struct seq_buf *s);
+/* Content of /sys/kernel/vapic/vcpus, as the viewer may see it.  0 or -ENOMEM.  May sleep. */
+int vapic_avic_status(struct seq_buf *s, const struct vapic_viewer *viewer);
 
 #endif

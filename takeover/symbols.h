@@ -11,6 +11,7 @@
 #define VAPIC_TAKEOVER_SYMBOLS_H
 
 #include <linux/ftrace.h>
+#include <linux/kernfs.h>
 #include <linux/kvm_host.h>
 #include <linux/preempt.h>
 #include <linux/static_call.h>

@@ -5,11 +5,13 @@
 #ifndef VAPIC_TAKEOVER_VENDOR_H
 #define VAPIC_TAKEOVER_VENDOR_H
 
+#include <linux/moduleparam.h>
 #include <linux/seq_buf.h>
 #include <linux/types.h>
 
 #include "ops.h"
 #include "redirect.h"
+#include "status.h"
 
 struct vapic_vendor {
 	const char *module;   /* "kvm_amd" */
@@ -43,8 +45,11 @@ struct vapic_vendor {
 	void (*switch_on)(void);
 	void (*switch_off)(void);
 
-	/* Content of /sys/kernel/vapic/vcpus. */
-	void (*status)(struct seq_buf *s);
+	/* Content of /sys/kernel/vapic/vcpus; 0 or a negative errno. */
+	int (*status)(struct seq_buf *s, const struct vapic_viewer *viewer);
+
+	/* A parameter of the module that is to read as ours says while vapic is loaded. */
+	const struct kernel_param *shown;
 };
 
 extern const struct vapic_vendor vapic_svm, vapic_vmx;

@@ -106,6 +106,14 @@ static void switch_off(void)
 	WRITE_ONCE(vapic_data(enable_ipiv), stock_enable_ipiv);
 }
 
+/* enable_apicv needs none: kvm_intel's parameter shows kvm's variable, which is set. */
+static const struct kernel_param shown = {
+	.name = "enable_ipiv",
+	.ops = &param_ops_bool,
+	.perm = 0444,
+	.arg = &vapic_vmx_ipiv,
+};
+
 const struct vapic_vendor vapic_vmx = {
 	.module = "kvm_intel",
 	.build_id = VAPIC_BUILD_ID_kvm_intel,
@@ -124,4 +132,5 @@ const struct vapic_vendor vapic_vmx = {
 	.switch_on = switch_on,
 	.switch_off = switch_off,
 	.status = vapic_vmx_status,
+	.shown = &shown,
 };

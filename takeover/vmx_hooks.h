@@ -19,6 +19,7 @@
 #include <vapic/eligibility.h>
 
 #include "hooks.h"
+#include "status.h"
 
 #define VAPIC_REDIRECT(name, ret, args) ret vapic_hook_##name args;
 #define VAPIC_OP(op)                                                                               \
@@ -50,11 +51,14 @@ int vapic_vmx_load(void);
 /* Called by unload, and by a failed load, when no hook can run any more. */
 void vapic_vmx_unload(void);
 
+/* IPI virtualization is wanted and there.  Set by vapic_vmx_load(). */
+extern bool vapic_vmx_ipiv;
+
 /* For the log line at load, after vapic_vmx_load(). */
 const char *vapic_vmx_mode(void);
 
-/* Content of /sys/kernel/vapic/vcpus.  May sleep; must not append forever. */
-void vapic_vmx_status(struct seq_buf *s);
+/* Content of /sys/kernel/vapic/vcpus, as the viewer may see it.  0 or -ENOMEM.  May sleep. */
+int vapic_vmx_status(struct seq_buf *s, const struct vapic_viewer *viewer);
 
 /*
  * Handler of the wakeup vector, for kvm_set_posted_intr_wakeup_handler().  In an

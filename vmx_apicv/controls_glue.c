@@ -101,6 +101,12 @@ void vapic_hook_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
 	controls_set(vmx, &controls);
 	update_msr_bitmap(vcpu, vmx, &controls);
 
+	/* Routes may have changed while it was off: have KVM load what they need. */
+	if (vapic_apicv_active(vcpu->arch.apic) && ours->eoi_exits_stale) {
+		ours->eoi_exits_stale = false;
+		kvm_make_request(KVM_REQ_LOAD_EOI_EXITMAP, vcpu);
+	}
+
 	/*
 	 * From now on the processor compares TPR with a threshold, which KVM did not keep while
 	 * acceleration was on; in x2APIC mode a TPR below it fails the entry. The event makes

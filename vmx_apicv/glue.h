@@ -53,8 +53,9 @@ struct vapic_vcpu {
 	/* Still to enter the VM's PID-pointer table. The vCPU's own task. */
 	bool outside;
 
-	/* What the EOI-exit bitmap of the VMCS holds. */
+	/* What the EOI-exit bitmap of the VMCS holds, and whether KVM has had a newer one. */
 	u64 eoi_exits[4];
+	bool eoi_exits_stale;
 
 	/* Counts. The first three have the vCPU's own task as only writer. */
 	u64 apic_accesses;
@@ -69,9 +70,6 @@ static inline struct vapic_pi_vcpu *vapic_core(struct vapic_vcpu *vcpu)
 {
 	return (struct vapic_pi_vcpu *)(vcpu + 1);
 }
-
-/* IPI virtualization is wanted and there. Constant while vapic is loaded. */
-extern bool vapic_vmx_ipiv;
 
 static inline struct vcpu_vmx *to_vmx(struct kvm_vcpu *vcpu)
 {

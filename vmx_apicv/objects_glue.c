@@ -221,7 +221,7 @@ static void vcpu_release(struct kvm_vcpu *vcpu)
 		return;
 	vm = ours->vm;
 
-	vapic_vcpu_leave(&ours->common);
+	vapic_vcpu_leave(&ours->common, &vm->common);
 	vapic_pi_vcpu_leave_table(vapic_core(ours));
 	if (vm->pid_table && !ours->outside)
 		vapic_vm_wait_for_ipis(vcpu->kvm);

@@ -174,9 +174,11 @@ void vapic_vmx_load_eoi_exitmap(struct kvm_vcpu *vcpu, u64 *eoi_exit_bitmap)
 	struct vapic_vcpu *ours = vapic_vcpu_of(to_vmx(vcpu));
 	int i;
 
-	/* KVM asks only for vCPUs whose local APIC is its own. */
-	if (!vapic_apicv_active(vcpu->arch.apic))
+	/* KVM asks only for vCPUs whose local APIC is its own, and only once. */
+	if (!vapic_apicv_active(vcpu->arch.apic)) {
+		ours->eoi_exits_stale = true;
 		return;
+	}
 	/* Not into the nested guest's VMCS; KVM asks again when that has exited. */
 	if (vapic_guest_mode(vcpu)) {
 		vcpu->arch.load_eoi_exitmap_pending = true;
@@ -199,8 +201,16 @@ int vapic_vmx_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_i
 {
 	if (set)
 		pr_info_once("vapic: interrupts of assigned devices are remapped, not posted\n");
+	vapic_trace_remapped(kvm, host_irq, guest_irq);
 	return 0;
 }
 
 /* So no vCPU that sleeps needs to get ready for their posts. */
 void vapic_vmx_pi_start_assignment(struct kvm *kvm) {}
+
+/* SIPI. What woke the vCPU before, a paravirtual kick among it, is not to end a later halt. */
+void vapic_vmx_vcpu_deliver_sipi_vector(struct kvm_vcpu *vcpu, u8 vector)
+{
+	vcpu->arch.pv.pv_unhalted = false;
+	vapic_stock(vcpu_deliver_sipi_vector)(vcpu, vector);
+}

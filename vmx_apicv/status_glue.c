@@ -7,23 +7,25 @@
 #include "../takeover/vmx_hooks.h"
 #include "glue.h"
 
-static void print_counts(struct seq_buf *s, struct vapic_vcpu_common *common)
+static void counts(struct vapic_vcpu_common *common, u64 *to)
 {
 	struct vapic_vcpu *ours = container_of(common, struct vapic_vcpu, common);
 
-	seq_buf_printf(s,
-		       " ipiv=%d apic_write=%llu apic_access=%llu eoi_induced=%llu notified=%llu"
-		       " woken=%llu",
-		       ours->vm->pid_table != NULL, READ_ONCE(ours->apic_writes),
-		       READ_ONCE(ours->apic_accesses), READ_ONCE(ours->eoi_exits_taken),
-		       (u64)atomic64_read(&ours->notifications), READ_ONCE(ours->wakeups));
+	to[0] = ours->vm->pid_table != NULL;
+	to[1] = READ_ONCE(ours->apic_writes);
+	to[2] = READ_ONCE(ours->apic_accesses);
+	to[3] = READ_ONCE(ours->eoi_exits_taken);
+	to[4] = atomic64_read(&ours->notifications);
+	to[5] = READ_ONCE(ours->wakeups);
 }
 
-void vapic_vmx_status(struct seq_buf *s)
+int vapic_vmx_status(struct seq_buf *s, const struct vapic_viewer *viewer)
 {
 	static const struct vapic_status_ops ops = {
-		.print_counts = print_counts,
+		.counts = counts,
+		.count_names = {"ipiv", "apic_write", "apic_access", "eoi_induced", "notified",
+				"woken"},
 	};
 
-	vapic_status_vms(s, &ops);
+	return vapic_status_vms(s, viewer, &ops);
 }

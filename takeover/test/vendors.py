@@ -49,7 +49,7 @@ class Vendor:
 
 AMD = Vendor(
     module="kvm_amd", what="AVIC", switch="avic", foreign=("enable_apicv", "enable_ipiv"),
-    functions=6 + COMMON_FUNCTIONS, ops=16, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
+    functions=6 + COMMON_FUNCTIONS, ops=17, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
     unfit=("npt=0", r"nested paging is off.*npt=1"),
     loader="svm_vcpu_load", load="avic_vcpu_load", another="avic_vm_init",
     variables=("enable_apicv",), kernel_variables=(), has_hardware=has_avic,
@@ -57,7 +57,7 @@ AMD = Vendor(
 
 INTEL = Vendor(
     module="kvm_intel", what="APICv", switch="enable_apicv", foreign=("avic",),
-    functions=7 + COMMON_FUNCTIONS, ops=15, parameters=("enable_apicv", "enable_ipiv"),
+    functions=7 + COMMON_FUNCTIONS, ops=16, parameters=("enable_apicv", "enable_ipiv"),
     settings=(["enable_apicv=0"], ["enable_apicv=1", "enable_ipiv=0"], ["enable_ipiv=1"]),
     unfit=("flexpriority=0", r"TPR shadow is off.*flexpriority=1"),
     loader="vmx_vcpu_load", load="vmx_vcpu_pi_load", another="vmx_vcpu_pi_put",
