@@ -261,7 +261,7 @@ static const struct step takeover[] = {
 	{"builds", check_builds},
 	{"KVM symbols", resolve_kvm},
 	{"KVM settings", check_module},
-	{"ftrace", vapic_redirect_available},
+	{"ftrace", vapic_redirect_begin, vapic_redirect_end},
 	{"takeovers", find_takeovers, forget_takeovers},
 	{"objects", load_vendor, unload_vendor},
 	{"status", vapic_status_create, vapic_status_remove},
@@ -376,7 +376,7 @@ static int __init vapic_load(void)
 		ret = vapic_load_should_fail(steps[i].name) ? -ENOMEM : steps[i].enter();
 		if (ret) {
 			leave_steps(i);
-			return vapic_redirects_stuck() ? stay() : ret;
+			return vapic_redirect_needs_text() ? stay() : ret;
 		}
 	}
 
@@ -392,7 +392,7 @@ static int __init vapic_load(void)
 static void __exit vapic_unload(void)
 {
 	leave_steps(step_count);
-	if (vapic_redirects_stuck()) {
+	if (vapic_redirect_needs_text()) {
 		say_stuck();
 		end_process();
 	}

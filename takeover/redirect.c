@@ -23,18 +23,62 @@ unsigned int vapic_redirects_stuck(void)
 	return stuck;
 }
 
-int vapic_redirect_available(void)
+/*
+ * An ops with the PERMANENT flag cannot be registered while the sysctl has ftrace off, nor can
+ * the sysctl switch it off afterwards. A direct ops can be registered with ftrace off: that
+ * redirects nothing, and undone, leaves flags in ftrace's records for which it shuts itself
+ * off at the next occasion. So this one comes first and goes last. What it traces is a
+ * function of ours that nobody calls.
+ */
+static noinline void held(void)
 {
+	barrier();
+}
+
+static void hold_call(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
+		      struct ftrace_regs *regs)
+{
+}
+
+static struct ftrace_ops hold = {.func = hold_call, .flags = FTRACE_OPS_FL_PERMANENT};
+static bool hold_stays;
+
+bool vapic_redirect_needs_text(void)
+{
+	return stuck || hold_stays;
+}
+
+int vapic_redirect_begin(void)
+{
+	int ret;
+
 	if (vapic_call(ftrace_is_dead)()) {
 		vapic_err("ftrace has shut itself off, and redirects nothing until the next "
 			  "boot\n");
 		return -ENODEV;
 	}
-	if (vapic_data(ftrace_enabled))
+
+	ret = ftrace_set_filter_ip(&hold, vapic_call(ftrace_location)((unsigned long)held), 0, 0);
+	if (!ret)
+		ret = register_ftrace_function(&hold);
+	if (!ret)
 		return 0;
 
-	vapic_err("ftrace is off: run sysctl kernel.ftrace_enabled=1\n");
-	return -EAGAIN;
+	ftrace_free_filter(&hold);
+	if (ret == -EBUSY) {
+		vapic_err("ftrace is off: run sysctl kernel.ftrace_enabled=1\n");
+		return -EAGAIN;
+	}
+	vapic_err("cannot use ftrace: error %d\n", ret);
+	return ret;
+}
+
+void vapic_redirect_end(void)
+{
+	/* If ftrace has shut itself off, it goes on with hold_call() on its list. */
+	hold_stays = vapic_call(ftrace_is_dead)() || unregister_ftrace_function(&hold);
+	if (!hold_stays)
+		ftrace_free_filter(&hold);
 }
 
 int vapic_redirect_find(struct vapic_redirect *redirect)

@@ -78,9 +78,14 @@ unsigned int vapic_redirects_stuck(void);
 void vapic_redirect_forget(struct vapic_redirect *redirect);
 
 /*
- * 0, or with the reason logged -EAGAIN if ftrace is switched off, -ENODEV if it has
- * shut itself off.
+ * Before the first redirection and after the last: while it lasts, nobody can switch ftrace
+ * off.  Beginning returns 0, or with the reason logged -EAGAIN if ftrace is switched off,
+ * -ENODEV if it has shut itself off, another negative errno if it refuses.
  */
-int vapic_redirect_available(void);
+int vapic_redirect_begin(void);
+void vapic_redirect_end(void);
+
+/* After the end: ftrace goes on with text of vapic, which must never leave memory. */
+bool vapic_redirect_needs_text(void);
 
 #endif

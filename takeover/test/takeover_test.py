@@ -339,18 +339,38 @@ def refuses_with_ftrace_off():
 
 
 def refuses_ftrace_going_off_meanwhile():
-    """Registering with ftrace succeeds then, and redirects nothing."""
+    """Up to the moment from which on it cannot be switched off."""
+    with ftrace_fault("at=register_ftrace_function"):
+        try:
+            check_refused(errno.EAGAIN, r"ftrace is off: run sysctl kernel\.ftrace_enabled=1")
+        finally:
+            subprocess.run(["sysctl", "-q", "kernel.ftrace_enabled=1"], check=True)
+    check_loads()
+    check_unloads()
+
+
+def refuses_what_verification_finds():
+    """Registering with ftrace succeeds while it is off, and redirects nothing."""
+    put("set_ftrace_filter", vendor.load)
     with ftrace_fault("at=register_ftrace_direct"):
         try:
             check_refused(errno.EAGAIN, r"still runs stock code: ftrace was switched off while")
         finally:
             subprocess.run(["sysctl", "-q", "kernel.ftrace_enabled=1"], check=True)
+            # Forced like that, ftrace has wrong flags in its records, and shuts itself
+            # off if it has nothing to do and finds them; the next removal mends them.
+            put("current_tracer", "function")
+    check_loads()
+    check_unloads()
+    put("current_tracer", "nop")
+    put("set_ftrace_filter", "")
+    put("trace", "")
 
 
 def shares_functions_with_tracers():
     """The site calls ftrace then, and ours only by way of it."""
     before = picture()
-    put("set_ftrace_filter", "\n".join((vendor.load, vendor.put, "kvm_apic_has_interrupt")))
+    put("set_ftrace_filter", "\n".join((vendor.load, vendor.another, "kvm_cpu_has_interrupt")))
     for tracer in ("function", "function_graph"):
         put("current_tracer", tracer)
         check_loads()
@@ -692,6 +712,7 @@ TESTS = [
     refuses_missing_symbol,
     refuses_with_ftrace_off,
     refuses_ftrace_going_off_meanwhile,
+    refuses_what_verification_finds,
     shares_functions_with_tracers,
     keeps_ftrace_on_while_loaded,
     refuses_other_direct_user,
