@@ -28,12 +28,58 @@ bool vapic_vmx_apicv_usable(void)
 	       (vapic_vmcs_config(cpu_based_2nd_exec_ctrl, u32) & secondary) == secondary;
 }
 
+/*
+ * All that KVM's check of a processor depends on, but for its own parameters: the VMX capability
+ * MSRs, and whether the firmware lets them be used.
+ */
+#define FIRST_CAPABILITY MSR_IA32_VMX_BASIC
+#define LAST_CAPABILITY MSR_IA32_VMX_PROCBASED_CTLS3
+#define CAPABILITIES (LAST_CAPABILITY - FIRST_CAPABILITY + 1)
+
+struct capabilities {
+	u64 feature_control;
+	u64 vmx[CAPABILITIES];
+};
+
+/* Of a processor that KVM has accepted. */
+static struct capabilities accepted;
+
+/* Of this processor; 0 where there is no such MSR. */
+static void read_capabilities(struct capabilities *c)
+{
+	u32 i;
+
+	memset(c, 0, sizeof(*c));
+	rdmsrl_safe(MSR_IA32_FEAT_CTL, &c->feature_control);
+	for (i = 0; i < CAPABILITIES; i++)
+		rdmsrl_safe(FIRST_CAPABILITY + i, &c->vmx[i]);
+}
+
+/*
+ * A processor comes online, or the host out of suspension; on that processor, interrupts off.
+ * KVM refuses one that is not like those it found at its load, and takes enable_apicv into
+ * that comparison, which was 0 then if kvm_intel was loaded so: it would refuse all.
+ */
+int vapic_vmx_check_processor_compatibility(void)
+{
+	struct capabilities here;
+
+	read_capabilities(&here);
+	if (!memcmp(&here, &accepted, sizeof(here)))
+		return 0;
+	return vapic_stock(check_processor_compatibility)();
+}
+
 int vapic_vmx_load(void)
 {
 	int err;
 
 	vapic_vmx_ipiv = vapic_param_on(VAPIC_ENABLE_IPIV) &&
 			 (vapic_vmcs_config(cpu_based_3rd_exec_ctrl, u64) & TERTIARY_EXEC_IPI_VIRT);
+
+	preempt_disable();
+	read_capabilities(&accepted);
+	preempt_enable();
 
 	vcpu_cache = kmem_cache_create("vapic_vmx_vcpu",
 				       sizeof(struct vapic_vcpu) + vapic_pi_vcpu_size(),

@@ -13,7 +13,8 @@ OFTEN = {
     "toggle": "each inhibit that comes or goes", "mode": "each switch of the APIC's mode",
     "nested": "exits of nested guests, after a toggle or mode", "wake-up": "each such interrupt",
     "ioctl": "save or restore", "INIT": "INIT, and when a vCPU is made",
-    "assignment": "a device assigned", "vCPU": "each vCPU", "VM": "each VM", "once": "load of vapic",
+    "assignment": "a device assigned", "processor": "a processor comes online",
+    "vCPU": "each vCPU", "VM": "each VM", "once": "load of vapic",
 }
 TAKEN = ("redirect", "op", "wrap", "variable")
 LEFT = ("stock", "unreached")
