@@ -433,7 +433,8 @@ static int take(struct kvm_vcpu *vcpu, const struct pathbench_request *request, 
 static int measure_all(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *ticks,
 		       u64 *costs)
 {
-	bool alone = request->path != PATHBENCH_DELIVER && request->path != PATHBENCH_DELIVER_AGAIN;
+	bool alone = request->path != PATHBENCH_DELIVER &&
+		     request->path != PATHBENCH_DELIVER_AGAIN;
 	int ret = 0;
 	u32 i;
 
