@@ -71,7 +71,7 @@ help:
 	@echo '  make          build vapic.ko'
 	@echo '  make check    all tests, in emulated machines where they need one'
 	@echo '  make demo     build everything, boot emulated machines, measure, report'
-	@echo '  make bench    instruction counts beside stock KVM'
+	@echo '  make bench    instructions and modelled cycles beside stock KVM'
 	@echo '  make takeovers  what is taken over, how, how often and why'
 	@echo '  make format   rewrite C and C++ with clang-format'
 	@echo '  make clean    remove what building the module made'

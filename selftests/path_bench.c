@@ -9,8 +9,13 @@
  * Each sample is taken within one thread, from TSC to TSC around one operation,
  * so that what other processors do meanwhile counts only if they take over,
  * which the median ignores.  Prints one JSON object per path on a line.
+ *
+ * On an emulated host it prints as well what the emulator counted besides instructions
+ * (costs: medians), of the processor of that thread, where a thread of the host measures.
  */
+#define _GNU_SOURCE
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +23,7 @@
 
 #include "lib/accel.h"
 #include "lib/bench.h"
+#include "lib/counters.h"
 #include "lib/figures.h"
 #include "lib/roles.h"
 
@@ -29,6 +35,33 @@
 static uint64_t samples[MAX_SAMPLES], end_to_end[MAX_SAMPLES];
 static volatile bool all_sent;
 
+/* By kind, and only of samples that stayed on one processor. */
+static uint64_t costs[COUNTERS_MAX_COSTS][MAX_SAMPLES];
+static uint64_t costs_before[COUNTERS_MAX_COSTS];
+static uint32_t costs_count;
+static int costs_pcpu;
+
+static void costs_begin(void)
+{
+	costs_pcpu = sched_getcpu();
+	if (counters_costs())
+		counters_read_costs(costs_pcpu, costs_before);
+}
+
+static void costs_end(uint32_t sample)
+{
+	uint64_t now[COUNTERS_MAX_COSTS];
+
+	if (!counters_costs())
+		return;
+	counters_read_costs(costs_pcpu, now);
+	if (sample < WARM_UP || sched_getcpu() != costs_pcpu)
+		return;
+	for (unsigned int kind = 0; kind < counters_costs(); kind++)
+		costs[kind][costs_count] = now[kind] - costs_before[kind];
+	costs_count++;
+}
+
 static void print_figures(const char *key, uint64_t *values, uint32_t count)
 {
 	struct figures f = figures_of(values, count);
@@ -37,6 +70,24 @@ static void print_figures(const char *key, uint64_t *values, uint32_t count)
 	       key, (unsigned long long)f.median, (unsigned long long)f.p99,
 	       (unsigned long long)f.mean, (unsigned long long)f.min,
 	       (unsigned long long)f.max);
+}
+
+static void print_costs(void)
+{
+	char name[COUNTER_NAME_SIZE];
+	unsigned int first = counters_per_cpu() - counters_costs();
+
+	if (!costs_count)
+		return;
+	printf(",\"costs\":{");
+	for (unsigned int kind = 0; kind < counters_costs(); kind++) {
+		/* "cost.NAME" */
+		counter_name(first + kind, name);
+		printf("%s\"%s\":%llu", kind ? "," : "", strchr(name, '.') + 1,
+		       (unsigned long long)figures_of(costs[kind], costs_count).median);
+	}
+	printf("}");
+	costs_count = 0;
 }
 
 static void report(const struct bench *bench, uint32_t count, bool has_end)
@@ -49,6 +100,7 @@ static void report(const struct bench *bench, uint32_t count, bool has_end)
 		printf(",");
 		print_figures("end_to_end", end_to_end + WARM_UP, count);
 	}
+	print_costs();
 	printf("}\n");
 	fflush(stdout);
 }
@@ -61,11 +113,14 @@ static void load_put(const struct bench *bench, uint32_t count)
 	struct kvm_regs regs;
 
 	for (uint32_t i = 0; i < count + WARM_UP; i++) {
-		uint64_t start = read_tsc();
+		uint64_t start;
 
+		costs_begin();
+		start = read_tsc();
 		if (ioctl(vcpu->fd, KVM_GET_REGS, &regs))
 			vm_fail(vm, "KVM_GET_REGS: %s", strerror(errno));
 		samples[i] = read_tsc() - start;
+		costs_end(i);
 	}
 	report(bench, count, false);
 	vm_destroy(vm);
@@ -85,11 +140,14 @@ static void run_exit(const struct bench *bench, uint32_t count)
 	struct vcpu *vcpu = vm_add_vcpu(vm, 0, exiting_guest, 0);
 
 	for (uint32_t i = 0; i < count + WARM_UP; i++) {
-		uint64_t start = read_tsc();
+		uint64_t start;
 
+		costs_begin();
+		start = read_tsc();
 		if (ioctl(vcpu->fd, KVM_RUN, 0) || vcpu->run->exit_reason != KVM_EXIT_IO)
 			vm_fail(vm, "KVM_RUN does not end with port I/O");
 		samples[i] = read_tsc() - start;
+		costs_end(i);
 	}
 	report(bench, count, false);
 	vm_destroy(vm);
@@ -113,9 +171,11 @@ static void deliver(const struct bench *bench, bool blocked, uint32_t count)
 
 		if (blocked)
 			vm_wait(vm, vcpu_is_blocked(vcpu), "the target blocks");
+		costs_begin();
 		start = read_tsc();
 		vm_send_msi(vm, 0, VECTOR);
 		end = read_tsc();
+		costs_end(i);
 		vm_wait(vm, guest->irqs[VECTOR] > i, "the interrupt is handled");
 		samples[i] = end - start;
 		end_to_end[i] = guest->irq_tsc[VECTOR] - start;

@@ -127,11 +127,38 @@ void counters_read(unsigned int pcpu, uint64_t *row)
 		row[i] = pcpu < bar[AVIC_WORD_CPUS] ? bar[first / 8 + i] : 0;
 }
 
+_Static_assert(COST_KINDS <= COUNTERS_MAX_COSTS, "there is room for all costs");
+
+unsigned int counters_costs(void)
+{
+	return counters_per_cpu() ? COST_KINDS : 0;
+}
+
+void counters_read_costs(unsigned int pcpu, uint64_t *costs)
+{
+	uint64_t row = bar[AVIC_WORD_FIRST_ROW] + pcpu * bar[AVIC_WORD_ROW_SIZE];
+	uint64_t first = row / 8 + bar[AVIC_WORD_COUNTERS] - COST_KINDS;
+
+	for (unsigned int i = 0; i < COST_KINDS; i++)
+		costs[i] = bar[first + i];
+}
+
 #else
 
 unsigned int counters_per_cpu(void)
 {
 	return 0;
+}
+
+unsigned int counters_costs(void)
+{
+	return 0;
+}
+
+void counters_read_costs(unsigned int pcpu, uint64_t *costs)
+{
+	(void)pcpu;
+	(void)costs;
 }
 
 void counter_name(unsigned int counter, char *name)

@@ -100,6 +100,10 @@ static void stat_name(unsigned stat, char *name)
       snprintf(name, VMX_STATS_NAME, "exit.%u", reason);
   } else if (stat == VMX_STAT_REASON_OTHER) {
     snprintf(name, VMX_STATS_NAME, "exit.other");
+  } else if (stat >= VMX_STAT_COST) {
+    static const char *const cost[COST_KINDS] = { COST_NAMES };
+
+    snprintf(name, VMX_STATS_NAME, "cost.%s", cost[stat - VMX_STAT_COST]);
   } else {
     static const char *const page[] = {
       "apic_access.read", "apic_access.write", "apic_write",

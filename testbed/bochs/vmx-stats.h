@@ -17,6 +17,8 @@
 
 #include <stdint.h>
 
+#include "cost.h"
+
 #define VMX_STATS_PCI_VENDOR	0x1234
 #define VMX_STATS_PCI_DEVICE	0x5a1c
 
@@ -61,7 +63,10 @@ enum vmx_stat {
 	VMX_STAT_ACCESS_WRITE = VMX_STAT_ACCESS_READ + VMX_STATS_REGISTERS,
 	VMX_STAT_APIC_WRITE = VMX_STAT_ACCESS_WRITE + VMX_STATS_REGISTERS,
 
-	VMX_STAT_COUNT = VMX_STAT_APIC_WRITE + VMX_STATS_REGISTERS,
+	/* By enum cost_kind, which is last in a row. */
+	VMX_STAT_COST = VMX_STAT_APIC_WRITE + VMX_STATS_REGISTERS,
+
+	VMX_STAT_COUNT = VMX_STAT_COST + COST_KINDS,
 };
 
 #ifdef BX_BOCHS_H
@@ -71,6 +76,19 @@ extern Bit64u vmx_stats[VMX_STATS_CPUS][VMX_STAT_COUNT];
 
 /* Count an event on the CPU whose code this is. */
 #define VMX_COUNT(stat) ((void)vmx_stats[BX_CPU_ID][stat]++)
+
+/* Count one of what testbed/cost.h names, unless a guest runs. */
+#define COST_COUNT(kind) do { \
+  if (! BX_CPU_THIS_PTR in_vmx_guest) VMX_COUNT(VMX_STAT_COST + (kind)); \
+} while (0)
+
+extern struct return_stack return_stacks[VMX_STATS_CPUS];
+
+/* A near call in 64-bit mode, and a near return. */
+#define COST_CALL(behind) return_stack_call(&return_stacks[BX_CPU_ID], behind)
+#define COST_RETURN(target) do { \
+  if (return_stack_misses(&return_stacks[BX_CPU_ID], target)) COST_COUNT(COST_RETURN_MISS); \
+} while (0)
 
 void vmx_stats_exit(unsigned cpu, Bit32u reason, Bit64u qualification);
 void vmx_stats_device(void);

@@ -50,7 +50,7 @@ host_emustat()
 # host_program FILE SOURCE
 host_program()
 {
-	gcc -O2 -Wall -static -s -o "$1" "$2" || die "$(basename "$1") did not build"
+	gcc -O2 -Wall -static -s -I"$TESTBED_DIR" -o "$1" "$2" || die "$(basename "$1") did not build"
 }
 
 # What the Intel machine has in its memory when it starts: the kernel as it lies

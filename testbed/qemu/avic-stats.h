@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "cost.h"
+
 #define AVIC_STATS_PCI_VENDOR	0x1234
 #define AVIC_STATS_PCI_DEVICE	0x5a1c
 
@@ -66,7 +68,10 @@ enum avic_stat {
 	AVIC_STAT_NOACCEL_READ = AVIC_STAT_INCOMPLETE_IPI + AVIC_STATS_IPI_IDS,
 	AVIC_STAT_NOACCEL_WRITE = AVIC_STAT_NOACCEL_READ + AVIC_STATS_REGISTERS,
 
-	AVIC_STAT_COUNT = AVIC_STAT_NOACCEL_WRITE + AVIC_STATS_REGISTERS,
+	/* By enum cost_kind, which is last in a row. */
+	AVIC_STAT_COST = AVIC_STAT_NOACCEL_WRITE + AVIC_STATS_REGISTERS,
+
+	AVIC_STAT_COUNT = AVIC_STAT_COST + COST_KINDS,
 };
 
 /* The exits that are worth a word; null for the others. */
@@ -121,6 +126,7 @@ static inline void avic_stat_name(unsigned int stat, char *name)
 		[AVIC_STAT_DOORBELL_RUNNING] = "doorbell.running",
 		[AVIC_STAT_DOORBELL_LOST] = "doorbell.lost",
 	};
+	static const char *const cost[COST_KINDS] = { COST_NAMES };
 	static const char *const id[AVIC_STATS_IPI_IDS] = {
 		"type", "not_running", "target", "backing_page", "vector",
 	};
@@ -144,8 +150,10 @@ static inline void avic_stat_name(unsigned int stat, char *name)
 		snprintf(name, 48, "incomplete_ipi.%s", id[stat - AVIC_STAT_INCOMPLETE_IPI]);
 	} else if (stat < AVIC_STAT_NOACCEL_WRITE) {
 		snprintf(name, 48, "noaccel.read.0x%03x", (stat - AVIC_STAT_NOACCEL_READ) << 4);
-	} else {
+	} else if (stat < AVIC_STAT_COST) {
 		snprintf(name, 48, "noaccel.write.0x%03x", (stat - AVIC_STAT_NOACCEL_WRITE) << 4);
+	} else {
+		snprintf(name, 48, "cost.%s", cost[stat - AVIC_STAT_COST]);
 	}
 }
 

@@ -38,6 +38,8 @@ typedef struct AVICState {
 
     /* Written by the CPU itself only; read by anyone at any time. */
     uint64_t stat[AVIC_STAT_COUNT];
+
+    struct return_stack returns;
 } AVICState;
 
 static inline AVICState *avic_state(CPUX86State *env)
@@ -97,5 +99,8 @@ static inline void avic_redirect(CPUX86State *env, MMUAccessType access,
         avic_do_redirect(access, gpa, paddr, prot);
     }
 }
+
+/* Count one of what testbed/cost.h names, unless a guest runs. */
+void avic_cost(CPUX86State *env, enum cost_kind kind);
 
 #endif

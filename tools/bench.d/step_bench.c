@@ -2,7 +2,8 @@
 /*
  * Brings a vCPU into the state that each step of KVM needs and lets the module
  * pathbench measure the step. Prints one JSON object per step on a line:
- * {"name":…,"samples":…,"ticks":{"median":…,"p99":…,"mean":…,"min":…}}.
+ * {"name":…,"samples":…,"ticks":{"median":…,"p99":…,"mean":…,"min":…},"costs":{KIND:{…},…}},
+ * where costs are those of testbed/cost.h and have the same four figures.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,53 +16,87 @@
 #include "lib/accel.h"
 #include "lib/figures.h"
 #include "lib/roles.h"
+#include "cost.h"
 #include "pathbench/pathbench.h"
 #include "sleepers.h"
 
 #define VECTOR 0x64
 #define WARM_UP 20
+#define DIVIDE_BY_128 0xa
 #define SLEEPERS 64
 /* Between two looks whether all sleep again. */
 #define LOOK_US 2000
 
+struct costs {
+	uint64_t of[COST_KINDS];
+};
+
 static int device;
 static uint64_t *samples;
+static struct costs *costs;
 
-static void ask(struct vcpu *vcpu, unsigned long what, enum pathbench_path path, uint32_t count,
-		uint64_t *results)
+static void measure(struct vcpu *vcpu, enum pathbench_path path, uint32_t count, uint32_t first)
 {
 	struct pathbench_request request = {
 		.vcpu_fd = vcpu->fd,
 		.path = path,
 		.vector = VECTOR,
 		.samples = count,
-		.ticks = (uint64_t)(uintptr_t)results,
+		.ticks = (uintptr_t)&samples[first],
+		.costs = (uintptr_t)&costs[first],
 	};
 
-	if (ioctl(device, what, &request))
-		vm_fail(vcpu->vm, "pathbench, path %u: %s", path, strerror(errno));
+	if (ioctl(device, PATHBENCH_MEASURE, &request))
+		vm_fail(vcpu->vm, "PATHBENCH_MEASURE of path %u: %s", path, strerror(errno));
 }
 
-static void measure(struct vcpu *vcpu, enum pathbench_path path, uint32_t count, uint64_t *ticks)
+static void print_figures(const char *name, uint64_t *values, uint32_t count)
 {
-	ask(vcpu, PATHBENCH_MEASURE, path, count, ticks);
+	struct figures figures = figures_of(values, count);
+
+	printf("\"%s\":{\"median\":%llu,\"p99\":%llu,\"mean\":%llu,\"min\":%llu}", name,
+	       (unsigned long long)figures.median, (unsigned long long)figures.p99,
+	       (unsigned long long)figures.mean, (unsigned long long)figures.min);
 }
 
 static void report(const char *name, uint32_t count)
 {
-	struct figures figures = figures_of(samples, count);
+	static const char *const kinds[COST_KINDS] = {COST_NAMES};
 
-	printf("{\"name\":\"%s\",\"samples\":%u,\"ticks\":{\"median\":%llu,\"p99\":%llu,"
-	       "\"mean\":%llu,\"min\":%llu}}\n",
-	       name, count, (unsigned long long)figures.median, (unsigned long long)figures.p99,
-	       (unsigned long long)figures.mean, (unsigned long long)figures.min);
+	printf("{\"name\":\"%s\",\"samples\":%u,", name, count);
+	print_figures("ticks", samples, count);
+	printf(",\"costs\":{");
+	for (unsigned int kind = 0; kind < COST_KINDS; kind++) {
+		for (uint32_t i = 0; i < count; i++)
+			samples[i] = costs[i].of[kind];
+		if (kind)
+			printf(",");
+		print_figures(kinds[kind], samples, count);
+	}
+	printf("}}\n");
 	fflush(stdout);
 }
 
 /*
- * Steps that the vCPU's own thread takes outside the guest. The vCPU has run, so
- * that whatever KVM sets up lazily is there, and is paused meanwhile.
+ * The vCPU has run, so that whatever KVM sets up lazily is there; it is paused, and on this
+ * processor, or the first sample would pay for its move.
  */
+static struct vcpu *paused_vcpu(unsigned int options, void (*role)(uint64_t))
+{
+	struct vm *vm = vm_create(options);
+	struct vcpu *vcpu;
+
+	roles_begin();
+	guest_set_handler(VECTOR, guest_count_irq);
+	vcpu = vm_add_vcpu(vm, 0, role, 0);
+	vm_start(vm);
+	roles_wait_ready(vm, 0);
+	vcpu_pause(vcpu);
+	vcpu_pin(vcpu, host_cpu(0));
+	return vcpu;
+}
+
+/* Steps that the vCPU's own thread takes outside the guest. */
 static void own_steps(uint32_t count)
 {
 	static const struct {
@@ -86,29 +121,123 @@ static void own_steps(uint32_t count)
 		{"new_eoi_bitmap", PATHBENCH_NEW_EOI_BITMAP, false, true},
 	};
 	bool is_intel = access("/sys/module/kvm_intel", F_OK) == 0;
-	struct vm *vm = vm_create(0);
-	struct vcpu *vcpu;
+	struct vcpu *vcpu = paused_vcpu(0, role_spinner);
 
-	roles_begin();
-	vcpu = vm_add_vcpu(vm, 0, role_spinner, 0);
-	vm_start(vm);
-	roles_wait_ready(vm, 0);
-	vcpu_pause(vcpu);
-	/* Or the first sample pays for the vCPU's move to this processor. */
-	vcpu_pin(vcpu, host_cpu(0));
 	for (unsigned int i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
 		if (is_intel ? !steps[i].on_intel : !steps[i].on_amd)
 			continue;
-		measure(vcpu, steps[i].path, WARM_UP, samples);
-		measure(vcpu, steps[i].path, count, samples);
+		measure(vcpu, steps[i].path, WARM_UP, 0);
+		measure(vcpu, steps[i].path, count, 0);
 		report(steps[i].name, count);
 	}
-	if (!is_intel) {
-		ask(vcpu, PATHBENCH_LOCKS, PATHBENCH_WINDOW, count, samples);
-		report("window_locks", count);
+	vcpu_resume(vcpu);
+	roles_finish(vcpu->vm);
+}
+
+/* In x2APIC mode, a timer running that does not expire meanwhile. */
+static void role_linux(uint64_t unused)
+{
+	(void)unused;
+	apic_write(APIC_TDCR, DIVIDE_BY_128);
+	apic_write(APIC_LVT_TIMER, APIC_TIMER_ONESHOT | VECTOR);
+	apic_write(APIC_TMICT, UINT32_MAX);
+	role_set_ready();
+	role_wait_finished();
+}
+
+/* What is saved and restored of a guest as Linux is one. */
+static void linux_steps(uint32_t count)
+{
+	static const struct {
+		const char *name;
+		enum pathbench_path path;
+	} steps[] = {
+		{"save_linux", PATHBENCH_SAVE},
+		{"restore_linux", PATHBENCH_RESTORE},
+	};
+	struct vcpu *vcpu = paused_vcpu(VM_X2APIC, role_linux);
+
+	for (unsigned int i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		measure(vcpu, steps[i].path, WARM_UP, 0);
+		measure(vcpu, steps[i].path, count, 0);
+		report(steps[i].name, count);
 	}
 	vcpu_resume(vcpu);
-	roles_finish(vm);
+	roles_finish(vcpu->vm);
+}
+
+/* The least of all samples: an interrupt may add to some. */
+static struct costs least_costs(struct vcpu *vcpu, enum pathbench_known known)
+{
+	struct pathbench_request request = {
+		.vcpu_fd = vcpu->fd,
+		.path = PATHBENCH_KNOWN,
+		.vector = known,
+		.samples = WARM_UP,
+		.ticks = (uintptr_t)samples,
+		.costs = (uintptr_t)costs,
+	};
+	struct costs least;
+
+	if (ioctl(device, PATHBENCH_MEASURE, &request))
+		vm_fail(vcpu->vm, "PATHBENCH_KNOWN of %u: %s", known, strerror(errno));
+	least = costs[0];
+	for (unsigned int i = 1; i < WARM_UP; i++)
+		for (unsigned int kind = 0; kind < COST_KINDS; kind++)
+			if (costs[i].of[kind] < least.of[kind])
+				least.of[kind] = costs[i].of[kind];
+	return least;
+}
+
+/*
+ * Whether the emulator counts what known code costs; a line of TAP for each kind. Where the
+ * code around it costs something, that is no part of it.
+ */
+static int check_known(void)
+{
+	static const struct {
+		const char *what;
+		enum pathbench_known known;
+		int kind; /* -1: none at all */
+		bool on_amd;
+	} kinds[] = {
+		{"operations with LOCK", KNOWN_LOCK, COST_LOCKED, true},
+		{"XCHGs with memory", KNOWN_XCHG, COST_LOCKED, true},
+		{"VMREADs", KNOWN_VMREAD, COST_VMREAD, false},
+		{"VMWRITEs", KNOWN_VMWRITE, COST_VMWRITE, false},
+		{"RDMSRs", KNOWN_RDMSR, COST_RDMSR, true},
+		{"WRMSRs", KNOWN_WRMSR, COST_WRMSR, true},
+		{"returns to elsewhere", KNOWN_RETURN_MISS, COST_RETURN_MISS, true},
+		{"returns to the caller", KNOWN_RETURN, -1, true},
+	};
+	static const char *const names[COST_KINDS] = {COST_NAMES};
+	bool is_intel = access("/sys/module/kvm_intel", F_OK) == 0;
+	struct vcpu *vcpu = paused_vcpu(0, role_spinner);
+	struct costs around = least_costs(vcpu, KNOWN_NOTHING);
+	unsigned int number = 0, failed = 0;
+
+	for (unsigned int i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		struct costs costs_of;
+		bool ok = true;
+
+		if (!is_intel && !kinds[i].on_amd)
+			continue;
+		costs_of = least_costs(vcpu, kinds[i].known);
+		for (int kind = 0; kind < COST_KINDS; kind++) {
+			uint64_t counted = costs_of.of[kind] - around.of[kind];
+
+			if (counted != (kind == kinds[i].kind ? KNOWN_TIMES : 0)) {
+				printf("# %s: %lld\n", names[kind], (long long)counted);
+				ok = false;
+			}
+		}
+		failed += !ok;
+		printf("%sok %u costs of %u %s are counted\n", ok ? "" : "not ", ++number,
+		       KNOWN_TIMES, kinds[i].what);
+	}
+	vcpu_resume(vcpu);
+	roles_finish(vcpu->vm);
+	return failed ? 1 : 0;
 }
 
 /* One at a time: each must be handled before the next finds the same state. */
@@ -125,14 +254,10 @@ static void deliver(const char *name, enum pathbench_path path, bool blocked, ui
 	vm_start(vm);
 	roles_wait_ready(vm, 0);
 	for (uint32_t i = 0; i < WARM_UP + count; i++) {
-		uint64_t ticks;
-
 		if (blocked)
 			vm_wait(vm, vcpu_is_blocked(vcpu), "the target blocks");
-		measure(vcpu, path, 1, &ticks);
+		measure(vcpu, path, 1, i < WARM_UP ? 0 : i - WARM_UP);
 		vm_wait(vm, guest->irqs[VECTOR] > i, "the interrupt is handled");
-		if (i >= WARM_UP)
-			samples[i - WARM_UP] = ticks;
 	}
 	report(name, count);
 	roles_finish(vm);
@@ -150,9 +275,8 @@ static void deliver_blocked(uint32_t count)
 }
 
 /* Where vCPUs sleep: @target is woken, 0 for none. */
-static uint64_t wake_sleeper(int vcpu_fd, enum pathbench_path path, uint32_t target)
+static void wake_sleeper(int vcpu_fd, enum pathbench_path path, uint32_t target, uint32_t sample)
 {
-	uint64_t ticks;
 	struct pathbench_request request = {
 		.vcpu_fd = vcpu_fd,
 		.path = path,
@@ -160,7 +284,8 @@ static uint64_t wake_sleeper(int vcpu_fd, enum pathbench_path path, uint32_t tar
 		.samples = 1,
 		.sleepers = SLEEPERS,
 		.target = target,
-		.ticks = (uintptr_t)&ticks,
+		.ticks = (uintptr_t)&samples[sample],
+		.costs = (uintptr_t)&costs[sample],
 	};
 
 	while (ioctl(device, PATHBENCH_MEASURE, &request)) {
@@ -170,7 +295,6 @@ static uint64_t wake_sleeper(int vcpu_fd, enum pathbench_path path, uint32_t tar
 		}
 		sleep_us(LOOK_US);
 	}
-	return ticks;
 }
 
 static void wake_sleepers(uint32_t count)
@@ -189,9 +313,9 @@ static void wake_sleepers(uint32_t count)
 
 	for (unsigned int step = 0; step < sizeof(steps) / sizeof(steps[0]); step++) {
 		for (uint32_t i = 0; i < WARM_UP + count; i++)
-			samples[i < WARM_UP ? 0 : i - WARM_UP] =
-				wake_sleeper(vcpu_fd, steps[step].path,
-					     steps[step].one_due ? 1 + i % SLEEPERS : 0);
+			wake_sleeper(vcpu_fd, steps[step].path,
+				     steps[step].one_due ? 1 + i % SLEEPERS : 0,
+				     i < WARM_UP ? 0 : i - WARM_UP);
 		report(steps[step].name, count);
 	}
 }
@@ -202,6 +326,7 @@ static const struct {
 	bool by_default;
 } groups[] = {
 	{"own", own_steps, true},
+	{"linux", linux_steps, true},
 	{"running", deliver_running, true},
 	{"blocked", deliver_blocked, true},
 	/* Last: its vCPUs stay. */
@@ -220,21 +345,28 @@ static bool is_wanted(unsigned int group, char **names)
 
 int main(int argc, char **argv)
 {
+	bool only_known = argc == 2 && !strcmp(argv[1], "known");
 	uint32_t count = argc >= 2 ? strtoul(argv[1], NULL, 0) : 0;
 
-	if (!count) {
-		fprintf(stderr, "Usage: %s SAMPLES [own|running|blocked|sleepers...]\n", argv[0]);
+	if (!count && !only_known) {
+		fprintf(stderr,
+			"Usage: %s SAMPLES [own|linux|running|blocked|sleepers...]\n"
+			"       %s known\n",
+			argv[0], argv[0]);
 		return 2;
 	}
 	device = open("/dev/vapic-pathbench", O_RDWR | O_CLOEXEC);
 	samples = calloc(count + WARM_UP, sizeof(*samples));
-	if (device < 0 || !samples) {
+	costs = calloc(count + WARM_UP, sizeof(*costs));
+	if (device < 0 || !samples || !costs) {
 		perror("/dev/vapic-pathbench");
 		return 1;
 	}
 	fprintf(stderr, "# %s\n", accel_check()->reason);
 	if (accel_check()->verdict != ACCEL_OK)
 		return 1;
+	if (only_known)
+		return check_known();
 	for (unsigned int i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
 		if (is_wanted(i, argv + 2))
 			groups[i].measure(count);

@@ -44,3 +44,17 @@ linux_test()
 		;;
 	esac
 }
+
+# Whether the emulator counts what code that bench's module knows costs. It must be one where
+# time counts instructions.
+costs()
+{
+	local results status
+
+	# shellcheck disable=SC2154 # the folder of the test that sources this
+	results=$(insmod "$here/pathbench.ko" && "$here/step_bench" known)
+	status=$?
+	[ -z "$results" ] || sed -E "s/^((not )?ok) [0-9]+ /\1 $suite: /" <<< "$results"
+	rmmod pathbench
+	verdict $status 'the emulator counts what known code costs'
+}

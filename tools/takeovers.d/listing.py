@@ -49,6 +49,10 @@ class List:
             if entry.key not in self.taken:
                 yield f"{entry}: a reason in takeover/reasons, but not taken over"
             yield from self.faults_of(entry)
+        left = {entry.name for entry in self.of("stock")}
+        for name, shown in figures.LEFT_TO_STOCK.items():
+            if name not in left:
+                yield f"{name}: the bench says that it is left to stock: {', '.join(shown)}"
         for entry in self.of(*tables.LEFT):
             if any(name == entry.name and how == "redirect" for _, how, name in self.taken):
                 yield f"{entry}: taken over all the same"
@@ -65,6 +69,8 @@ class List:
         for row in entry.cheaper:
             if row not in self.rows:
                 yield f"{entry}: the bench has no row {row}"
+            elif row.partition(".")[2] in figures.STOCK_STEPS:
+                yield f"{entry}: in the row {row} the bench runs stock's code"
 
     def groundless(self):
         """Who is needed by others alone, none of which earns its place in the end."""
@@ -146,8 +152,11 @@ class Bench:
         found = self.paths.get(machine, {}).get(title)
         if not found:
             return ""
-        worse = "" if found["vapic"] < found["stock"] else ", which is not cheaper"
-        return f"{found['stock']:,} -> {found['vapic']:,}{worse}"
+        # Cycles are what the bench judges by, where it has some.
+        stock, vapic = (found.get("cycles", found)[name] for name in ("stock", "vapic"))
+        worse = "" if vapic < stock else ", which is not cheaper"
+        unit = "cycles" if "cycles" in found else "instructions"
+        return f"{stock:,} -> {vapic:,} {unit}{worse}"
 
 
 def why(entry, listed, figure):

@@ -8,7 +8,8 @@ from listing import REPORT, summary, why
 
 def print_list(listed, bench):
     if bench.paths:
-        print(f"Figures: instructions of stock with acceleration -> vapic, {REPORT}")
+        print(f"Figures: stock with acceleration -> vapic, modelled cycles or, where nothing else is"
+              f" counted, instructions; {REPORT}")
     else:
         print(f"No figures: there is no {REPORT}, which make bench writes")
     heading = None

@@ -24,6 +24,8 @@
 #include <asm/posted_intr.h>
 #include <asm/vmx.h>
 
+#include "counters.h"
+#include "known.h"
 #include "pathbench.h"
 
 #define MAX_SAMPLES 100000
@@ -54,20 +56,34 @@ static void *target_of(const struct static_call_key *key)
 	return READ_ONCE(key->func);
 }
 
+static __always_inline u64 clock_begin(void)
+{
+	counters_begin();
+	return rdtsc_ordered();
+}
+
+static __always_inline u64 clock_end(void)
+{
+	u64 now = rdtsc_ordered();
+
+	counters_end();
+	return now;
+}
+
 static u64 nothing(void)
 {
-	u64 start = rdtsc_ordered();
+	u64 start = clock_begin();
 
-	return rdtsc_ordered() - start;
+	return clock_end() - start;
 }
 
 static u64 load_put(struct kvm_vcpu *vcpu)
 {
-	u64 start = rdtsc_ordered();
+	u64 start = clock_begin();
 
 	vcpu_load(vcpu);
 	vcpu_put(vcpu);
-	return rdtsc_ordered() - start;
+	return clock_end() - start;
 }
 
 /* As kvm_sched_out() and kvm_sched_in() are called by the scheduler. */
@@ -79,10 +95,10 @@ static u64 switch_out_in(struct kvm_vcpu *vcpu)
 	vcpu_load(vcpu);
 	/* Makes the thread count as preempted, as the one of a running vCPU is. */
 	vcpu->wants_to_run = true;
-	start = rdtsc_ordered();
+	start = clock_begin();
 	notifier->ops->sched_out(notifier, current);
 	notifier->ops->sched_in(notifier, raw_smp_processor_id());
-	end = rdtsc_ordered();
+	end = clock_end();
 	vcpu->wants_to_run = false;
 	vcpu_put(vcpu);
 	return end - start;
@@ -95,12 +111,12 @@ static u64 block_unblock(struct kvm_vcpu *vcpu)
 	u64 start, end;
 
 	vcpu_load(vcpu);
-	start = rdtsc_ordered();
+	start = clock_begin();
 	if (blocking)
 		blocking(vcpu);
 	if (unblocking)
 		unblocking(vcpu);
-	end = rdtsc_ordered();
+	end = clock_end();
 	vcpu_put(vcpu);
 	return end - start;
 }
@@ -108,10 +124,10 @@ static u64 block_unblock(struct kvm_vcpu *vcpu)
 static u64 deliver(struct kvm_vcpu *vcpu, u32 vector)
 {
 	deliver_op deliver_interrupt = target_of(key_deliver);
-	u64 start = rdtsc_ordered();
+	u64 start = clock_begin();
 
 	deliver_interrupt(vcpu->arch.apic, APIC_DM_FIXED, 0, vector);
-	return rdtsc_ordered() - start;
+	return clock_end() - start;
 }
 
 /*
@@ -126,10 +142,10 @@ static u64 sleep_wake(struct kvm_vcpu *vcpu)
 
 	vcpu_load(vcpu);
 	prepare_to_rcuwait(wait);
-	start = rdtsc_ordered();
+	start = clock_begin();
 	notifier->ops->sched_out(notifier, current);
 	notifier->ops->sched_in(notifier, raw_smp_processor_id());
-	end = rdtsc_ordered();
+	end = clock_end();
 	finish_rcuwait(wait);
 	vcpu_put(vcpu);
 	return end - start;
@@ -140,9 +156,9 @@ static u64 ask(struct kvm_vcpu *vcpu, int (*question)(struct kvm_vcpu *vcpu))
 	u64 start, end;
 
 	vcpu_load(vcpu);
-	start = rdtsc_ordered();
+	start = clock_begin();
 	question(vcpu);
-	end = rdtsc_ordered();
+	end = clock_end();
 	vcpu_put(vcpu);
 	return end - start;
 }
@@ -152,9 +168,9 @@ static u64 sync_guest(struct kvm_vcpu *vcpu)
 	u64 start, end;
 
 	vcpu_load(vcpu);
-	start = rdtsc_ordered();
+	start = clock_begin();
 	sync_to_vapic(vcpu);
-	end = rdtsc_ordered();
+	end = clock_end();
 	vcpu_put(vcpu);
 	return end - start;
 }
@@ -168,9 +184,9 @@ static u64 save_or_restore(struct kvm_vcpu *vcpu, bool restore)
 	vcpu_load(vcpu);
 	if (restore)
 		get_state(vcpu, &state);
-	start = rdtsc_ordered();
+	start = clock_begin();
 	(restore ? set_state : get_state)(vcpu, &state);
-	end = rdtsc_ordered();
+	end = clock_end();
 	vcpu_put(vcpu);
 	return end - start;
 }
@@ -184,80 +200,12 @@ static u64 toggle(struct kvm_vcpu *vcpu)
 	vcpu_load(vcpu);
 	for (off = 1; off >= 0; off--) {
 		kvm_set_or_clear_apicv_inhibit(vcpu->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, off);
-		start = rdtsc_ordered();
+		start = clock_begin();
 		__kvm_vcpu_update_apicv(vcpu);
-		ticks += rdtsc_ordered() - start;
+		ticks += clock_end() - start;
 	}
 	vcpu_put(vcpu);
 	return ticks;
-}
-
-/* Functions that take a lock, each a probe while locks are counted. */
-static struct kprobe lock_probes[] = {
-	{.symbol_name = "mutex_lock"},
-	{.symbol_name = "down_read"},
-	{.symbol_name = "down_write"},
-	{.symbol_name = "_raw_spin_lock"},
-	{.symbol_name = "_raw_spin_lock_irq"},
-	{.symbol_name = "_raw_spin_lock_irqsave"},
-	{.symbol_name = "_raw_read_lock"},
-	{.symbol_name = "_raw_write_lock"},
-};
-
-/* Whose locks are counted, between its begin() and end(). */
-static struct task_struct *lock_counter;
-static u64 locks_taken;
-static bool counts_locks;
-
-static int lock_taken(struct kprobe *probe, struct pt_regs *regs)
-{
-	if (READ_ONCE(lock_counter) == current)
-		locks_taken++;
-	return 0;
-}
-
-static int probe_locks(void)
-{
-	unsigned int i;
-	int ret;
-
-	for (i = 0; i < ARRAY_SIZE(lock_probes); i++) {
-		/* What a former registration has left there is in the way of the next. */
-		lock_probes[i] = (struct kprobe){.symbol_name = lock_probes[i].symbol_name,
-						 .pre_handler = lock_taken};
-		ret = register_kprobe(&lock_probes[i]);
-		if (ret) {
-			while (i-- > 0)
-				unregister_kprobe(&lock_probes[i]);
-			return ret;
-		}
-	}
-	counts_locks = true;
-	return 0;
-}
-
-static void unprobe_locks(void)
-{
-	unsigned int i;
-
-	counts_locks = false;
-	for (i = 0; i < ARRAY_SIZE(lock_probes); i++)
-		unregister_kprobe(&lock_probes[i]);
-}
-
-static u64 begin(void)
-{
-	locks_taken = 0;
-	WRITE_ONCE(lock_counter, counts_locks ? current : NULL);
-	return rdtsc_ordered();
-}
-
-static u64 end(u64 start)
-{
-	u64 ticks = rdtsc_ordered() - start;
-
-	WRITE_ONCE(lock_counter, NULL);
-	return counts_locks ? locks_taken : ticks;
 }
 
 /* Inhibits the VM as a debugger does, as far as the vCPU is concerned. */
@@ -276,22 +224,22 @@ static u64 window(struct kvm_vcpu *vcpu, u32 vector)
 	void (*inject)(struct kvm_vcpu *vcpu, bool reinjected) = target_of(key_inject);
 	vcpu_op ask_window = target_of(key_ask_window);
 	vcpu_op cancel = target_of(key_cancel);
-	u64 start, result;
+	u64 start, end;
 
 	vcpu_load(vcpu);
 	inhibit(vcpu, true);
 	vcpu->arch.interrupt.soft = false;
 	vcpu->arch.interrupt.nr = vector;
-	start = begin();
+	start = clock_begin();
 	ask_window(vcpu);
 	window_exit(vcpu);
 	inject(vcpu, false);
-	result = end(start);
+	end = clock_end();
 	cancel(vcpu);
 	vcpu->arch.interrupt.injected = false;
 	inhibit(vcpu, false);
 	vcpu_put(vcpu);
-	return result;
+	return end - start;
 }
 
 static u64 sync(struct kvm_vcpu *vcpu)
@@ -301,9 +249,9 @@ static u64 sync(struct kvm_vcpu *vcpu)
 
 	vcpu_load(vcpu);
 	local_irq_disable();
-	start = rdtsc_ordered();
+	start = clock_begin();
 	sync_pir_to_irr(vcpu);
-	end = rdtsc_ordered();
+	end = clock_end();
 	local_irq_enable();
 	vcpu_put(vcpu);
 	return end - start;
@@ -318,9 +266,9 @@ static u64 load_bitmap(struct kvm_vcpu *vcpu, bool new)
 	vcpu_load(vcpu);
 	if (new)
 		bitmap[2] ^= 1;
-	start = rdtsc_ordered();
+	start = clock_begin();
 	load_eoi_exitmap(vcpu, bitmap);
-	end = rdtsc_ordered();
+	end = clock_end();
 	vcpu_put(vcpu);
 	return end - start;
 }
@@ -368,18 +316,18 @@ static void post(struct pi_desc *descriptor, u32 vector)
 
 static u64 run_handler(void)
 {
-	u64 start = rdtsc_ordered();
+	u64 start = clock_begin();
 
 	(*handler_place)();
-	return rdtsc_ordered() - start;
+	return clock_end() - start;
 }
 
 static u64 wake_thread(struct kvm_vcpu *target)
 {
-	u64 start = rdtsc_ordered();
+	u64 start = clock_begin();
 
 	kvm_vcpu_wake_up(target);
-	return rdtsc_ordered() - start;
+	return clock_end() - start;
 }
 
 /*
@@ -425,12 +373,27 @@ static bool is_wake(const struct pathbench_request *request)
 	return request->path >= PATHBENCH_WAKE && request->path <= PATHBENCH_WAKE_THREAD;
 }
 
+/* Whatever begins and ends it, a known path holds KNOWN_TIMES of one kind and none of another. */
+static u64 known(struct kvm_vcpu *vcpu, enum pathbench_known kind)
+{
+	u64 start, end;
+
+	vcpu_load(vcpu);
+	start = clock_begin();
+	known_run(kind);
+	end = clock_end();
+	vcpu_put(vcpu);
+	return end - start;
+}
+
 static bool is_supported(const struct pathbench_request *request)
 {
-	if (request->path < PATHBENCH_WINDOW)
-		return true;
+	if (request->path == PATHBENCH_KNOWN)
+		return counters_are_there() && known_is_possible(request->vector);
 	if (request->path == PATHBENCH_WINDOW)
 		return boot_cpu_has(X86_FEATURE_SVM) && window_exit;
+	if (request->path < PATHBENCH_SLEEP)
+		return true;
 	if (!boot_cpu_has(X86_FEATURE_VMX) || !target_of(key_sync) || !target_of(key_bitmap))
 		return false;
 	/* Within what create_vm makes the table for. */
@@ -478,6 +441,9 @@ static u64 measure(struct kvm_vcpu *vcpu, const struct pathbench_request *reques
 	case PATHBENCH_NEW_EOI_BITMAP:
 		ticks = load_bitmap(vcpu, request->path == PATHBENCH_NEW_EOI_BITMAP);
 		break;
+	case PATHBENCH_KNOWN:
+		ticks = known(vcpu, request->vector);
+		break;
 	default:
 		ticks = nothing();
 	}
@@ -485,7 +451,30 @@ static u64 measure(struct kvm_vcpu *vcpu, const struct pathbench_request *reques
 	return ticks;
 }
 
-static int measure_all(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *ticks)
+/* One sample. The counters that it looks at are those of the CPU where it begins. */
+static int take(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *ticks)
+{
+	if (is_wake(request))
+		return wake(vcpu, request, ticks);
+	switch (request->path) {
+	case PATHBENCH_SAVE:
+	case PATHBENCH_RESTORE:
+		*ticks = save_or_restore(vcpu, request->path == PATHBENCH_RESTORE);
+		break;
+	case PATHBENCH_TOGGLE:
+		*ticks = toggle(vcpu);
+		break;
+	case PATHBENCH_WINDOW:
+		*ticks = window(vcpu, request->vector);
+		break;
+	default:
+		*ticks = measure(vcpu, request);
+	}
+	return 0;
+}
+
+static int measure_all(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *ticks,
+		       u64 *costs)
 {
 	bool alone = request->path != PATHBENCH_DELIVER &&
 		     request->path != PATHBENCH_DELIVER_AGAIN;
@@ -494,60 +483,34 @@ static int measure_all(struct kvm_vcpu *vcpu, const struct pathbench_request *re
 
 	if (alone && mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
+	migrate_disable();
 	for (i = 0; i < request->samples && !ret; i++) {
-		if (is_wake(request)) {
-			ret = wake(vcpu, request, &ticks[i]);
-			continue;
-		}
-		switch (request->path) {
-		case PATHBENCH_SAVE:
-		case PATHBENCH_RESTORE:
-			ticks[i] = save_or_restore(vcpu, request->path == PATHBENCH_RESTORE);
-			break;
-		case PATHBENCH_TOGGLE:
-			ticks[i] = toggle(vcpu);
-			break;
-		case PATHBENCH_WINDOW:
-			ticks[i] = window(vcpu, request->vector);
-			break;
-		default:
-			ticks[i] = measure(vcpu, request);
-		}
+		counters_restart();
+		ret = take(vcpu, request, &ticks[i]);
+		counters_take(&costs[i * COST_KINDS]);
 	}
+	migrate_enable();
 	if (alone)
 		mutex_unlock(&vcpu->mutex);
 	return ret;
 }
 
-static int count_all(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *locks)
+static int measure_file(const struct file *file, const struct pathbench_request *request)
 {
-	static DEFINE_MUTEX(one_at_a_time);
-	int ret;
-
-	mutex_lock(&one_at_a_time);
-	ret = probe_locks();
-	if (!ret) {
-		ret = measure_all(vcpu, request, locks);
-		unprobe_locks();
-	}
-	mutex_unlock(&one_at_a_time);
-	return ret;
-}
-
-static int measure_file(const struct file *file, const struct pathbench_request *request,
-			bool locks)
-{
-	u64 *ticks;
+	size_t ticks_size = request->samples * sizeof(u64);
+	size_t costs_size = ticks_size * COST_KINDS;
+	u64 *ticks, *costs;
 	int ret;
 
 	if (strncmp(file->f_path.dentry->d_name.name, "kvm-vcpu:", 9))
 		return -EINVAL;
-	ticks = kvcalloc(request->samples, sizeof(*ticks), GFP_KERNEL);
+	ticks = kvzalloc(ticks_size + costs_size, GFP_KERNEL);
 	if (!ticks)
 		return -ENOMEM;
-	ret = (locks ? count_all : measure_all)(file->private_data, request, ticks);
-	if (!ret &&
-	    copy_to_user(u64_to_user_ptr(request->ticks), ticks, request->samples * sizeof(*ticks)))
+	costs = ticks + request->samples;
+	ret = measure_all(file->private_data, request, ticks, costs);
+	if (!ret && (copy_to_user(u64_to_user_ptr(request->ticks), ticks, ticks_size) ||
+		     copy_to_user(u64_to_user_ptr(request->costs), costs, costs_size)))
 		ret = -EFAULT;
 	kvfree(ticks);
 	return ret;
@@ -559,19 +522,18 @@ static long pathbench_ioctl(struct file *unused, unsigned int command, unsigned 
 	struct file *file;
 	int ret;
 
-	if (command != PATHBENCH_MEASURE && command != PATHBENCH_LOCKS)
+	if (command != PATHBENCH_MEASURE)
 		return -ENOTTY;
 	if (copy_from_user(&request, (void __user *)arg, sizeof(request)))
 		return -EFAULT;
 	if (!request.samples || request.samples > MAX_SAMPLES || request.path >= PATHBENCH_PATHS)
 		return -EINVAL;
-	if (!is_supported(&request) ||
-	    (command == PATHBENCH_LOCKS && request.path != PATHBENCH_WINDOW))
+	if (!is_supported(&request))
 		return -EOPNOTSUPP;
 	file = fget(request.vcpu_fd);
 	if (!file)
 		return -EBADF;
-	ret = measure_file(file, &request, command == PATHBENCH_LOCKS);
+	ret = measure_file(file, &request);
 	fput(file);
 	return ret;
 }
@@ -623,12 +585,19 @@ static int __init pathbench_init(void)
 {
 	int ret = find_keys();
 
-	return ret ?: misc_register(&pathbench_device);
+	if (ret)
+		return ret;
+	counters_open();
+	ret = misc_register(&pathbench_device);
+	if (ret)
+		counters_close();
+	return ret;
 }
 
 static void __exit pathbench_exit(void)
 {
 	misc_deregister(&pathbench_device);
+	counters_close();
 }
 
 module_init(pathbench_init);

@@ -9,9 +9,10 @@
 struct pathbench_request {
 	__s32 vcpu_fd;
 	__u32 path;   /* enum pathbench_path */
-	__u32 vector; /* of the two DELIVER, of WINDOW and the three WAKE */
+	__u32 vector; /* of the two DELIVER, of WINDOW, the three WAKE, and KNOWN */
 	__u32 samples;
 	__u64 ticks;	/* address of that many __u64 for the result */
+	__u64 costs;	/* and of as many for each kind of testbed/cost.h */
 	__u32 sleepers; /* of the three WAKE: vCPUs 1 to this must sleep on this CPU */
 	__u32 target;	/* and this one is woken; 0, of PATHBENCH_WAKE: none */
 };
@@ -32,6 +33,7 @@ enum pathbench_path {
 	PATHBENCH_TOGGLE,	 /* acceleration goes off and on */
 	/* On AMD only: an interrupt that KVM injects into a guest of a VM that is inhibited */
 	PATHBENCH_WINDOW, /* waits for its window; the exit for that; its injection */
+	PATHBENCH_KNOWN, /* of which is known what it holds; vector is an enum pathbench_known */
 	/* On Intel only, with IPI virtualization; -EOPNOTSUPP elsewhere. */
 	PATHBENCH_SLEEP,	  /* the thread is switched out to sleep and back in */
 	PATHBENCH_SYNC,		  /* before an entry: look at what was posted */
@@ -43,10 +45,26 @@ enum pathbench_path {
 	PATHBENCH_PATHS,
 };
 
+/*
+ * KNOWN_TIMES of one thing. The first holds none, the last as many calls that return as they
+ * should.
+ */
+enum pathbench_known {
+	KNOWN_NOTHING,
+	KNOWN_LOCK,
+	KNOWN_XCHG,
+	KNOWN_VMREAD,
+	KNOWN_VMWRITE,
+	KNOWN_RDMSR,
+	KNOWN_WRMSR,
+	KNOWN_RETURN_MISS,
+	KNOWN_RETURN,
+	KNOWNS,
+};
+
+#define KNOWN_TIMES 100
+
 /* All but the two DELIVER wait until the vCPU is in no other ioctl. */
 #define PATHBENCH_MEASURE _IOW('~', 0x5a, struct pathbench_request)
-
-/* The same, but what comes instead of ticks is how many locks were taken; WINDOW only. */
-#define PATHBENCH_LOCKS _IOW('~', 0x5b, struct pathbench_request)
 
 #endif
