@@ -74,6 +74,12 @@ int vapic_symbols_init(void)
 	int ret;
 
 	ret = register_kprobe(&probe);
+	/* The function is one that kprobes leave to ftrace. */
+	if (ret == -ENODEV) {
+		vapic_err("ftrace has shut itself off, and redirects nothing until the next "
+			  "boot\n");
+		return ret;
+	}
 	if (ret) {
 		vapic_err("cannot look up kernel symbols (kprobe: error %d): the kernel needs "
 			  "CONFIG_KPROBES and CONFIG_KALLSYMS_ALL\n",
