@@ -199,21 +199,19 @@ static void broadcaster(uint64_t count)
 TEST(vcpu_made_by_several_threads_at_once_is_like_any_other)
 {
 	const struct accel *accel = accel_check();
+	/* One after the other: see "Where stock differs" in README.md. */
+	bool alone = accel->active && !accel->vapic;
 
 	REQUIRE_EXPECTED_ACCELERATION();
 	for (unsigned int round = 0; round < rounds; round++) {
-		struct vm *vm = vm_create(VM_RACE);
+		struct vm *vm = vm_create(alone ? 0 : VM_RACE);
 
 		begin();
 		vm_add_vcpu(vm, 0, broadcaster, 5);
 		for (unsigned int i = 1; i < RACED; i++)
 			vm_add_vcpu(vm, i, role_spinner, 0);
-		EXPECT_EQ(-EEXIST, vm_raw_create_vcpu(vm, 1));
-		if (accel->active && !accel->vapic) {
-			/* See "Where stock differs" in README.md. */
-			vm_destroy(vm);
-			continue;
-		}
+		if (!alone)
+			EXPECT_EQ(-EEXIST, vm_raw_create_vcpu(vm, 1));
 		vm_start_held(vm, 1U << 0);
 		roles_wait_ready(vm, 1);
 		for (unsigned int i = 1; i < RACED && accel->active; i++) {
