@@ -682,7 +682,7 @@ void vm_resume(struct vm *vm)
 bool vcpu_is_blocked(struct vcpu *vcpu)
 {
 	uint64_t blocking = 0;
-	char path[64], text[256], *state;
+	char path[64], first;
 	ssize_t length;
 	int fd;
 
@@ -690,17 +690,17 @@ bool vcpu_is_blocked(struct vcpu *vcpu)
 		vm_fail(vcpu->vm, "this kernel does not count blocked vCPUs");
 	if (!blocking)
 		return false;
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", vcpu->tid);
+	/*
+	 * The thread's state says "sleeps" from before KVM looks a last time whether it has
+	 * to. This file has the number of its system call once it is off the CPU, and
+	 * "running" before.
+	 */
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", vcpu->tid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	length = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	length = fd < 0 ? -1 : read(fd, &first, 1);
 	if (fd >= 0)
 		close(fd);
-	if (length <= 0)
-		return false;
-	text[length] = '\0';
-	/* The state letter follows the name, which ends in the last parenthesis. */
-	state = strrchr(text, ')');
-	return state && state[1] == ' ' && state[2] == 'S';
+	return length == 1 && first >= '0' && first <= '9';
 }
 
 uint64_t vcpu_stat(struct vcpu *vcpu, const char *name)
