@@ -5,8 +5,11 @@
 #include "explorer.hpp"
 
 #include <cstdlib>
+#include <deque>
 #include <sstream>
+#include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 namespace explorer {
 namespace {
@@ -18,11 +21,83 @@ struct Pending {
 
 } // namespace
 
-struct Explorer::Thread {
+// What an answer leads to: the stores up to the next operation, and where that is.
+struct Explorer::Way {
+	std::vector<Buffered> stored;
+	unsigned to;
+};
+
+// How far a script may have come: right before an operation.
+struct Explorer::Point {
 	std::vector<std::uint64_t> answers;
+	Operation next;
+	std::unordered_map<std::uint64_t, Way> ways = {};
+};
+
+// All points of a script that were met.
+class Explorer::Course {
+public:
+	// One for all ways there, since the answers decide nothing any more.
+	static constexpr unsigned kEnd = ~0u;
+
+	Course(Explorer &explorer, const Script &script)
+		: explorer_(explorer), script_(script), start_(run({}))
+	{
+	}
+
+	const Way &start() const { return start_; }
+	const Operation &next(unsigned point) const { return points_[point].next; }
+
+	const Way &after(unsigned point, std::uint64_t answer)
+	{
+		auto &ways = points_[point].ways;
+		const auto known = ways.find(answer);
+
+		if (known != ways.end())
+			return known->second;
+
+		std::vector<std::uint64_t> answers = points_[point].answers;
+
+		answers.push_back(answer);
+		return ways.emplace(answer, run(std::move(answers))).first->second;
+	}
+
+private:
+	// Up to the next operation that others could notice or be noticed by. A store into the
+	// CPU's own buffer is not one: it changes nothing for anybody else, and nothing that
+	// they do changes it, so all orders of it are the same.
+	Way run(std::vector<std::uint64_t> answers)
+	{
+		Way way = {{}, kEnd};
+		Cpu cpu(answers, way.stored);
+
+		explorer_.current_ = &cpu;
+		try {
+			script_(cpu);
+		} catch (const Pending &pending) {
+			way.to = static_cast<unsigned>(points_.size());
+			points_.push_back({std::move(answers), pending.operation});
+		}
+		explorer_.current_ = nullptr;
+		return way;
+	}
+
+	Explorer &explorer_;
+	const Script &script_;
+	std::deque<Point> points_; // which stay where they are as more come
+	Way start_;
+};
+
+struct Explorer::Thread {
+	unsigned point;
 	std::vector<Buffered> buffer;
-	bool finished = false;
-	Operation next{}; // unless finished
+
+	void take(const Way &way)
+	{
+		point = way.to;
+		buffer.insert(buffer.end(), way.stored.begin(), way.stored.end());
+	}
+	bool finished() const { return point == Course::kEnd; }
 };
 
 struct Explorer::State {
@@ -38,9 +113,7 @@ struct Explorer::State {
 		};
 
 		for (const Thread &t : threads) {
-			put(std::uint64_t{t.finished} << 63 | std::uint64_t{t.answers.size()} << 32 | t.buffer.size());
-			for (std::uint64_t answer : t.answers)
-				put(answer);
+			put(std::uint64_t{t.point} << 32 | t.buffer.size());
 			for (const Buffered &b : t.buffer) {
 				put(b.location);
 				put(b.value);
@@ -56,7 +129,7 @@ std::uint64_t Cpu::ask(const Operation &operation)
 		return answers_[next_++];
 	if (operation.kind != Operation::Kind::kStore)
 		throw Pending{operation};
-	buffer_.push_back({operation.location, operation.value});
+	stored_.push_back({operation.location, operation.value});
 	answers_.push_back(0);
 	++next_;
 	return 0;
@@ -99,24 +172,6 @@ std::uint64_t Explorer::access(const seam::Access &access)
 	std::abort();
 }
 
-// Run the script up to its next operation that others could notice or be noticed by. A
-// store into the CPU's own buffer is not one: it changes nothing for anybody else, and
-// nothing that they do changes it, so all orders of it are the same.
-void Explorer::advance(const Script &script, Thread &thread)
-{
-	Cpu cpu(thread.answers, thread.buffer);
-
-	current_ = &cpu;
-	try {
-		script(cpu);
-		thread.finished = true;
-		thread.answers.clear(); // they decide nothing any more
-	} catch (const Pending &pending) {
-		thread.next = pending.operation;
-	}
-	current_ = nullptr;
-}
-
 std::string Explorer::describe(const Taken &step) const
 {
 	static constexpr const char *kKinds[] = {"load", "visible:", "exchange", "or", "and",
@@ -145,12 +200,13 @@ Result Explorer::run(const std::vector<Script> &scripts, const Memory &initial, 
 	Result result;
 	std::unordered_set<std::string> met;
 	std::vector<Taken> trail;
+	std::deque<Course> courses;
 
 	seam::observer = this;
 
-	// Carries out the next operation of thread `t`; false if it has to wait.
-	const auto execute = [](State &state, Thread &t, std::uint64_t &answer) {
-		const Operation &op = t.next;
+	// Carries out `op`, the next of thread `t`; false if it has to wait.
+	const auto execute = [](State &state, const Thread &t, const Operation &op,
+				std::uint64_t &answer) {
 		std::uint64_t &word = state.memory[op.location];
 
 		switch (op.kind) {
@@ -214,18 +270,19 @@ Result Explorer::run(const std::vector<Script> &scripts, const Memory &initial, 
 				visit(next);
 				trail.pop_back();
 			}
-			if (state.threads[i].finished || !result.refused.empty())
+			if (state.threads[i].finished() || !result.refused.empty())
 				continue;
 
 			State next = state;
+			Thread &t = next.threads[i];
+			const Operation &op = courses[i].next(t.point);
 			std::uint64_t answer = 0;
 
-			if (!execute(next, next.threads[i], answer))
+			if (!execute(next, t, op, answer))
 				continue;
 			moved = true;
-			trail.push_back({i, next.threads[i].next, answer});
-			next.threads[i].answers.push_back(answer);
-			advance(scripts[i], next.threads[i]);
+			trail.push_back({i, op, answer});
+			t.take(courses[i].after(t.point, answer));
 			visit(next);
 			trail.pop_back();
 		}
@@ -235,7 +292,7 @@ Result Explorer::run(const std::vector<Script> &scripts, const Memory &initial, 
 		std::vector<bool> finished;
 
 		for (const Thread &t : state.threads)
-			finished.push_back(t.finished);
+			finished.push_back(t.finished());
 		++result.ends;
 		result.refused = check(state.memory, finished);
 		if (result.refused.empty())
@@ -247,7 +304,7 @@ Result Explorer::run(const std::vector<Script> &scripts, const Memory &initial, 
 	State start{initial, std::vector<Thread>(scripts.size())};
 
 	for (unsigned i = 0; i < scripts.size(); ++i)
-		advance(scripts[i], start.threads[i]);
+		start.threads[i].take(courses.emplace_back(*this, scripts[i]).start());
 	visit(start);
 	seam::observer = nullptr;
 	result.states = met.size();

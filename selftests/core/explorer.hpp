@@ -8,9 +8,10 @@
 // chosen from, at each point: a CPU's next operation, and the oldest store of a buffer.
 //
 // A script is ordinary code, core's functions included. It must depend on nothing but
-// the answers of its operations: it is run again from its start for every step, with the
-// answers so far, up to the next operation. Therefore a state is the memory, the store
-// buffers and the answers, and a state met before is not explored again.
+// the answers of its operations: to go on from somewhere, it is run again from its start with
+// the answers so far, up to the next operation, once for each row of answers. Therefore a
+// state is the memory, the store buffers and how far each script has come, which is a row of
+// answers, and a state met before is not explored again.
 #pragma once
 
 #include <array>
@@ -94,13 +95,13 @@ private:
 	friend class Explorer;
 	using Kind = Operation::Kind;
 
-	Cpu(std::vector<std::uint64_t> &answers, std::vector<Buffered> &buffer)
-		: answers_(answers), buffer_(buffer)
+	Cpu(std::vector<std::uint64_t> &answers, std::vector<Buffered> &stored)
+		: answers_(answers), stored_(stored)
 	{
 	}
 
 	std::vector<std::uint64_t> &answers_;
-	std::vector<Buffered> &buffer_;
+	std::vector<Buffered> &stored_;
 	std::size_t next_ = 0;
 };
 
@@ -130,6 +131,9 @@ public:
 		   std::size_t most_states = 4'000'000);
 
 private:
+	struct Way;
+	struct Point;
+	class Course;
 	struct Thread;
 	struct State;
 	// A step of the order being explored. kStore: it became visible.
@@ -140,7 +144,6 @@ private:
 	};
 
 	std::uint64_t access(const seam::Access &access) override;
-	void advance(const Script &script, Thread &thread);
 	std::string describe(const Taken &step) const;
 
 	std::map<const void *, std::pair<unsigned, Location>> mapped_;
