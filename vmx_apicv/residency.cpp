@@ -3,7 +3,7 @@
 // Residency: where hardware that posts an interrupt sends its notification, and whether it
 // sends one. A descriptor is always in one of three states:
 //
-//   loaded      SN=0, NV=notification, NDST=the CPU the vCPU is on
+//   loaded      SN=0, NV=notification, NDST=the CPU the vCPU is on, or was last
 //   armed       SN=0, NV=wakeup, NDST=the CPU on whose waiters the vCPU is
 //   suppressed  SN=1: nobody is told; load() looks for what came meanwhile
 //

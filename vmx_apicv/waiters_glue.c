@@ -265,6 +265,9 @@ static noinline void put_blocking(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours
 /*
  * Who sleeps must be woken by hardware's posts if hardware posts: by IPI virtualization
  * today, and then to every vCPU of the VM. Without it, software posts and wakes.
+ *
+ * Who was preempted may be away for long, and posts would go on interrupting whoever runs
+ * here. Who goes to user space is soon back, mostly here.
  */
 void vapic_hook_vmx_vcpu_pi_put(struct kvm_vcpu *vcpu)
 {
@@ -276,6 +279,6 @@ void vapic_hook_vmx_vcpu_pi_put(struct kvm_vcpu *vcpu)
 		return;
 	if (kvm_vcpu_is_blocking(vcpu))
 		put_blocking(vcpu, ours);
-	else
+	else if (vcpu->preempted)
 		vapic_hot_pi_suppress(vapic_descriptor(vmx));
 }

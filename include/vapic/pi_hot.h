@@ -59,7 +59,7 @@ static inline u32 vapic_pi_destination(u32 host_id, bool x2apic)
 
 /*
  * As vapic_pi_vcpu_load(), if the vCPU comes back to the CPU that it left, not having slept
- * there: only SN has to go. False, with nothing changed, if it is not so.
+ * there: only SN has to go, if it is set. False, with nothing changed, if it is not so.
  */
 static inline bool vapic_hot_pi_resume(const struct vapic_pi_vcpu *vcpu, void *descriptor,
 				       u32 destination)
@@ -70,6 +70,9 @@ static inline bool vapic_hot_pi_resume(const struct vapic_pi_vcpu *vcpu, void *d
 
 	if (__atomic_load_n(&hot->home, __ATOMIC_RELAXED) != destination)
 		return false;
+	/* The vCPU's own task sets it, and nobody else. */
+	if (!(__atomic_load_n(&words[VAPIC_HOT_PI_CONTROL], __ATOMIC_RELAXED) & VAPIC_HOT_PI_SN))
+		return true;
 
 	__atomic_fetch_and(&words[VAPIC_HOT_PI_CONTROL], ~(u64)VAPIC_HOT_PI_SN, __ATOMIC_SEQ_CST);
 	posted = __atomic_load_n(&words[0], __ATOMIC_RELAXED) |

@@ -50,12 +50,14 @@ void vapic_pi_vcpu_leave_home(struct vapic_pi_vcpu *vcpu);
 void vapic_pi_vcpu_leave_table(struct vapic_pi_vcpu *vcpu);
 
 /*
- * Residency. Called by the vCPU's own task with preemption off.
+ * Residency. Called by the vCPU's own task with preemption off. Who leaves the CPU in
+ * another way stays loaded: the first post then interrupts that CPU, in vain, and load
+ * has nothing to do if the vCPU comes back to it.
  *
  * load: the vCPU is on the CPU that @destination names: its APIC ID in the format of
  *       NDST. Notifications go there.
- * suppress: it leaves the CPU and will not sleep, or sleeps with interrupts blocked:
- *       hardware posts without telling anybody, and load finds out.
+ * suppress: it leaves the CPU for others and would run on, or sleeps with interrupts
+ *       blocked: hardware posts without telling anybody, and load finds out.
  * arm: it is on its CPU and about to sleep; from here hardware sends the wakeup vector to
  *       that CPU. The caller has added it to the CPU's waiters before. True if something
  *       was posted already: the caller sends the vector to itself.

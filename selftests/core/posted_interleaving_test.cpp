@@ -15,7 +15,7 @@ using search::expect_nothing_lost;
 
 namespace {
 
-const std::string kActs = "vhHupt";
+const std::string kActs = "vhHumPpt";
 
 // All scripts of up to `acts` acts.
 std::vector<Scenario> scenarios(const std::string &senders, unsigned acts, Scenario s = {})

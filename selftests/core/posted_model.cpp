@@ -229,10 +229,17 @@ private:
 			halt(true);
 			break;
 		case Act::kPut:
-			s_.core.suppress(core_);
+			load();
+			break;
+		case Act::kMove:
+			migrate();
 			load();
 			break;
 		case Act::kPreempt:
+			s_.core.suppress(core_);
+			load();
+			break;
+		case Act::kPreemptMove:
 			s_.core.suppress(core_);
 			migrate();
 			load();

@@ -34,7 +34,9 @@ enum class Act : char {
 	kHalt = 'h',	      // sleep unless an interrupt is there
 	kHaltPreempted = 'H', // the same, preempted on the way, back on another CPU
 	kPut = 'u',	      // put, and load again
-	kPreempt = 'p',	      // the same, but load on the other CPU
+	kMove = 'm',	      // the same, but load on the other CPU
+	kPreempt = 'P',	      // put for another thread, and load again
+	kPreemptMove = 'p',   // the same, but load on the other CPU
 	kToggle = 't',	      // acceleration off, or on again
 };
 
