@@ -79,8 +79,15 @@ static void update_msr_bitmap(struct kvm_vcpu *vcpu, struct vcpu_vmx *vmx,
 	vapic_nested(vmx, force_msr_bitmap_recalc, bool) = true;
 }
 
-/* Acceleration goes on or off, in the vCPU's task, preemption off. */
-void vapic_hook_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
+/* KVM computes the threshold of TPR for no other. */
+static bool apic_enabled(struct kvm_vcpu *vcpu)
+{
+	return (vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE) &&
+	       vapic_field(vcpu->arch.apic, kvm_lapic, sw_enabled, bool);
+}
+
+/* Acceleration goes on or off, in the vCPU's task, preemption off; an event is requested. */
+void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
@@ -110,17 +117,18 @@ void vapic_hook_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
 	/*
 	 * From now on the processor compares TPR with a threshold, which KVM did not keep while
 	 * acceleration was on; in x2APIC mode a TPR below it fails the entry. The event makes
-	 * KVM compute it; with an APIC that is disabled, KVM does not.
+	 * KVM compute it, but not with an APIC that is disabled.
 	 */
-	if (!vapic_apicv_active(vcpu->arch.apic)) {
+	if (!vapic_apicv_active(vcpu->arch.apic) && !apic_enabled(vcpu))
 		vapic_vmcs_write(TPR_THRESHOLD, 0);
-		kvm_make_request(KVM_REQ_EVENT, vcpu);
-	}
 }
 
-void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
+/* kvm_intel calls this when a nested guest has exited, without an event. */
+void vapic_hook_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
 {
-	vapic_hook_vmx_refresh_apicv_exec_ctrl(vcpu);
+	vapic_vmx_refresh_apicv_exec_ctrl(vcpu);
+	if (!vapic_apicv_active(vcpu->arch.apic))
+		kvm_make_request(KVM_REQ_EVENT, vcpu);
 }
 
 static enum vapic_apic_mode apic_mode(struct kvm_vcpu *vcpu)
