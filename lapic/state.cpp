@@ -41,7 +41,9 @@ constexpr unsigned kIcrUpper = kIcrLow + 1;
 
 } // namespace
 
+static_assert(static_cast<std::uint32_t>(ApicRegister::kId) == VAPIC_HOT_ID);
 static_assert(static_cast<std::uint32_t>(ApicRegister::kTpr) == VAPIC_HOT_TPR);
+static_assert(static_cast<std::uint32_t>(ApicRegister::kTimerDivide) == VAPIC_HOT_TIMER_DIVIDE);
 static_assert(static_cast<std::uint32_t>(Bank::kIsr) == VAPIC_HOT_ISR);
 static_assert(VAPIC_NO_VECTOR == RegisterPage::kNone);
 
@@ -72,12 +74,6 @@ u32 vapic_lapic_deliverable(const void *regs)
 void vapic_lapic_update_ppr(void *regs)
 {
 	page(regs).write(ApicRegister::kPpr, page(regs).priority().raw());
-}
-
-bool vapic_lapic_image_fits(const void *image, const vapic_lapic_form *form)
-{
-	return !form->x2apic || !form->x2apic_ids ||
-	       static_cast<const std::uint32_t *>(image)[kId] == form->id;
 }
 
 void vapic_lapic_restore(void *regs, const vapic_lapic_form *form, void *image)
@@ -133,9 +129,4 @@ void vapic_lapic_reset(void *regs, const vapic_lapic_initial *how)
 	to.clear(Bank::kIrr);
 	to.clear(Bank::kIsr);
 	to.clear(Bank::kTmr);
-}
-
-u32 vapic_lapic_timer_divisor(const void *regs)
-{
-	return TimerDivide{page(regs).read(ApicRegister::kTimerDivide)}.divisor();
 }

@@ -53,24 +53,32 @@ static void xen_enabled(struct kvm_vcpu *vcpu)
 #endif
 }
 
-/* The spurious-interrupt vector register, whose bit 8 enables the APIC by software. */
-static void set_spiv(struct kvm_vcpu *vcpu, u32 value)
+/* KVM tests for disabled APICs only while the key counts one. */
+static noinline void set_sw_enabled(struct kvm_vcpu *vcpu, bool enable)
+{
+	struct static_key_false_deferred *disabled = &vapic_data(apic_sw_disabled);
+
+	vapic_apic(vcpu->arch.apic, sw_enabled, bool) = enable;
+	if (enable)
+		static_branch_slow_dec_deferred(disabled);
+	else
+		static_branch_inc(&disabled->key);
+	map_changed(vcpu->kvm);
+}
+
+/*
+ * The spurious-interrupt vector register, whose bit 8 enables the APIC by software. Inline,
+ * as what else each image goes through once: where returns are guarded, a call costs more
+ * than what these do.
+ */
+static __always_inline void set_spiv(struct kvm_vcpu *vcpu, u32 value)
 {
 	struct kvm_lapic *apic = vcpu->arch.apic;
-	struct static_key_false_deferred *disabled = &vapic_data(apic_sw_disabled);
 	bool enable = value & APIC_SPIV_APIC_ENABLED;
 
 	vapic_apic_write(apic, APIC_SPIV, value);
-
-	/* KVM tests for disabled APICs only while the key counts one. */
-	if (enable != vapic_apic(apic, sw_enabled, bool)) {
-		vapic_apic(apic, sw_enabled, bool) = enable;
-		if (enable)
-			static_branch_slow_dec_deferred(disabled);
-		else
-			static_branch_inc(&disabled->key);
-		map_changed(vcpu->kvm);
-	}
+	if (enable != vapic_apic(apic, sw_enabled, bool))
+		set_sw_enabled(vcpu, enable);
 
 	if (enable) {
 		/* Page-ready events wait for the APIC too. */
@@ -87,7 +95,7 @@ static void set_spiv(struct kvm_vcpu *vcpu, u32 value)
  * hardware and the IOMMU may not know yet that acceleration is off, and set a bit of the IRR
  * without setting the flag.
  */
-static void refresh_copies(struct kvm_lapic *apic)
+static __always_inline void refresh_copies(struct kvm_lapic *apic)
 {
 	vapic_apic(apic, irr_pending, bool) = true;
 	vapic_apic(apic, isr_count, s16) =
@@ -96,7 +104,7 @@ static void refresh_copies(struct kvm_lapic *apic)
 }
 
 /* Hardware's, while acceleration is on. */
-static void refresh_hardware(struct kvm_vcpu *vcpu)
+static __always_inline void refresh_hardware(struct kvm_vcpu *vcpu)
 {
 	void *regs = vapic_apic_regs(vcpu->arch.apic);
 
@@ -105,7 +113,7 @@ static void refresh_hardware(struct kvm_vcpu *vcpu)
 	vapic_op(hwapic_isr_update)(vcpu, vapic_kvm_vector(vapic_hot_highest(regs, APIC_ISR)));
 }
 
-static void stop_timer(struct kvm_lapic *apic)
+static __always_inline void stop_timer(struct kvm_lapic *apic)
 {
 	hrtimer_cancel(&vapic_apic_timer(apic, timer, struct hrtimer));
 
@@ -126,7 +134,7 @@ static void restart_timer(struct kvm_lapic *apic)
 	vapic_apic_timer(apic, expired_tscdeadline, u64) = 0;
 	vapic_call(apic_update_lvtt)(apic);
 	vapic_call(apic_manage_nmi_watchdog)(apic, vapic_apic_read(apic, APIC_LVT0));
-	vapic_apic(apic, divide_count, u32) = vapic_lapic_timer_divisor(vapic_apic_regs(apic));
+	vapic_apic(apic, divide_count, u32) = vapic_hot_timer_divisor(vapic_apic_regs(apic));
 
 	mode = vapic_apic_timer(apic, timer_mode, u32);
 	if ((mode != APIC_LVT_TIMER_ONESHOT && mode != APIC_LVT_TIMER_PERIODIC) ||
@@ -144,7 +152,7 @@ int vapic_hook_kvm_apic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state 
 	struct kvm *kvm = vcpu->kvm;
 
 	/* Stock finds out when it has discarded posted interrupts and changed SPIV. */
-	if (!vapic_lapic_image_fits(s->regs, &form))
+	if (!vapic_hot_image_fits(s->regs, &form))
 		return -EINVAL;
 
 	/* What was posted before must not get into the new state. */
@@ -192,7 +200,7 @@ static void reset_timer(struct kvm_lapic *apic)
 	vapic_apic_timer(apic, target_expiration, ktime_t) = 0;
 	vapic_apic_timer(apic, tscdeadline, u64) = 0;
 	vapic_apic_timer(apic, expired_tscdeadline, u64) = 0;
-	vapic_apic(apic, divide_count, u32) = vapic_lapic_timer_divisor(vapic_apic_regs(apic));
+	vapic_apic(apic, divide_count, u32) = vapic_hot_timer_divisor(vapic_apic_regs(apic));
 	vapic_call(apic_update_lvtt)(apic);
 }
 

@@ -106,9 +106,12 @@ void vapic_pi_vcpu_discard(vapic_pi_vcpu *vcpu)
 {
 	PiDescriptor &descriptor = *vcpu->descriptor;
 
-	// ON first: an ON that is set meanwhile stays, at worst over an empty PIR.
-	descriptor.control.clear_bits(PiControl{}.with(PiControl::kOn, true));
+	// ON first: an ON that is set meanwhile stays, at worst over an empty PIR. Mostly there is
+	// nothing, and what comes after the look comes after all this.
+	if (descriptor.control.load().get(PiControl::kOn))
+		descriptor.control.clear_bits(PiControl{}.with(PiControl::kOn, true));
 	for (Slot<PirWord> &word : descriptor.pir)
-		word.exchange(PirWord{});
+		if (word.load().raw())
+			word.exchange(PirWord{});
 	vapic_pi_vcpu_unsettle(vcpu);
 }

@@ -40,9 +40,6 @@ struct vapic_lapic_form {
 	u32 id;		 /* the vCPU's, which does not change */
 };
 
-/* False if @image is of a vCPU with another ID. Nothing else in an image is an error. */
-bool vapic_lapic_image_fits(const void *image, const struct vapic_lapic_form *form);
-
 /*
  * Copy from @image, which then looks like the page. The page has its current count, until the
  * caller clears it.
@@ -60,9 +57,6 @@ struct vapic_lapic_initial {
 
 /* Set all registers but the version. */
 void vapic_lapic_reset(void *regs, const struct vapic_lapic_initial *how);
-
-/* What the divide configuration register says: 1 to 128. */
-u32 vapic_lapic_timer_divisor(const void *regs);
 
 VAPIC_C_END
 

@@ -8,10 +8,17 @@
 
 #include <vapic/lapic.h>
 
+#define VAPIC_HOT_ID 0x020
 #define VAPIC_HOT_TPR 0x080
 #define VAPIC_HOT_ISR 0x100
+#define VAPIC_HOT_TIMER_DIVIDE 0x3e0
 
 /* NOLINTBEGIN(cppcoreguidelines-pro-type-cstyle-cast): C reads this too */
+
+static inline u32 vapic_hot_read(const void *regs, u32 offset)
+{
+	return __atomic_load_n((const u32 *)((const u8 *)regs + offset), __ATOMIC_RELAXED);
+}
 
 /* Bits of the n-th of a bank's eight registers. */
 static inline u32 vapic_hot_bits(const u32 *bank, u32 n)
@@ -66,7 +73,7 @@ static inline u32 vapic_hot_count(const void *regs, u32 offset)
  */
 static inline u32 vapic_hot_ppr(const void *regs, u32 vector)
 {
-	const u32 task = vapic_hot_bits((const u32 *)((const u8 *)regs + VAPIC_HOT_TPR), 0) & 0xff;
+	const u32 task = vapic_hot_read(regs, VAPIC_HOT_TPR) & 0xff;
 
 	if (vector == VAPIC_NO_VECTOR || (task & 0xf0) >= (vector & 0xf0))
 		return task;
@@ -76,6 +83,21 @@ static inline u32 vapic_hot_ppr(const void *regs, u32 vector)
 static inline u32 vapic_hot_priority(const void *regs)
 {
 	return vapic_hot_ppr(regs, vapic_hot_highest(regs, VAPIC_HOT_ISR));
+}
+
+/* What the divide configuration register says, in bits 0, 1 and 3: 1 to 128. */
+static inline u32 vapic_hot_timer_divisor(const void *regs)
+{
+	const u32 divide = vapic_hot_read(regs, VAPIC_HOT_TIMER_DIVIDE);
+
+	return 1u << (((divide & 3) | (divide >> 1 & 4)) + 1) % 8;
+}
+
+/* False if @image is of a vCPU with another ID. Nothing else in an image is an error. */
+static inline bool vapic_hot_image_fits(const void *image, const struct vapic_lapic_form *form)
+{
+	return !form->x2apic || !form->x2apic_ids ||
+	       vapic_hot_read(image, VAPIC_HOT_ID) == form->id;
 }
 
 /* Copy all registers, between a page and an image: aligned words of 64 bits, each whole. */

@@ -2,7 +2,7 @@
 //
 // The state of a local APIC as a whole, against models written from the manuals with
 // plain bytes and sets of vectors.
-#include <vapic/lapic.h>
+#include <vapic/lapic_hot.h>
 
 #include <algorithm>
 #include <cstring>
@@ -285,7 +285,7 @@ TEST(ImageFits, OnlyAnotherX2apicIdIsAnError)
 	for (const vapic_lapic_form &f : all_forms(0x123)) {
 		for (u32 id : {0u, 0x122u, 0x123u, 0x23000000u, ~0u}) {
 			image[0x020 / 4] = id;
-			EXPECT_EQ(vapic_lapic_image_fits(image.data(), &f),
+			EXPECT_EQ(vapic_hot_image_fits(image.data(), &f),
 				  !(f.x2apic && f.x2apic_ids) || id == 0x123);
 		}
 	}
@@ -302,7 +302,7 @@ TEST(TimerDivisor, IsThatOfTheManualsTableWhateverElseIsSet)
 	for (const auto &row : table) {
 		for (u32 other : {0u, 0x4u, 0xfffffff4u}) {
 			page.set(0x3e0, row.bits | other);
-			EXPECT_EQ(vapic_lapic_timer_divisor(page.get()), row.divisor) << row.bits;
+			EXPECT_EQ(vapic_hot_timer_divisor(page.get()), row.divisor) << row.bits;
 		}
 	}
 }

@@ -116,25 +116,6 @@ public:
 static_assert(Lvt::kDeliveryMode.kMask == 0x700);
 static_assert(Lvt::kMasked.kMask == 0x10000);
 
-// 111b, of bits 3, 1 and 0, divides by 1, and n by 2 to the power of n + 1.
-class TimerDivide : public Word<TimerDivide, std::uint32_t> {
-public:
-	using Word::Word;
-
-	static constexpr At<std::uint32_t, 0, 2> kLow{};
-	static constexpr At<std::uint32_t, 3, 1> kHigh{};
-
-	[[nodiscard]] constexpr std::uint32_t divisor() const
-	{
-		return std::uint32_t{1} << ((get(kHigh) << 2 | get(kLow)) + 1) % 8;
-	}
-};
-
-static_assert(TimerDivide::kLow.kMask == 0x3);
-static_assert(TimerDivide::kHigh.kMask == 0x8);
-static_assert(TimerDivide{0x0}.divisor() == 2 && TimerDivide{0xa}.divisor() == 128 &&
-	      TimerDivide{0xb}.divisor() == 1);
-
 // LDR of x2APIC mode, which follows from the ID: the cluster of 16 and the bit in it.
 constexpr std::uint32_t x2apic_ldr(std::uint32_t id)
 {
