@@ -91,7 +91,7 @@ OPERATION_NOISE = 0.02
 INTEL_PAIR_NOISE = 0.05
 INTEL_WAKE_NOISE = 0.05
 WAKE_NOISE = 0.25
-# hackbench prints milliseconds, of some 50 to 200 that it takes.
+# hackbench prints milliseconds, of some 100 to 200 that it takes.
 HACKBENCH_NOISE = 0.02
 # On AMD's machine one processor runs at a time. Now and then the turn of the woken one comes
 # before the waker is done; then the one's time holds the other's, and the way to the handler is

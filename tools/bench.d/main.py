@@ -39,7 +39,7 @@ BOOTS = {
                 "steps": ["running"], "operations": True},
     # As many guests of each mode, and in each so many runs of hackbench.
     "amd-hackbench": {"program": "hackbench.py", "machine": "amd", "modes": AMD[1:],
-                      "host_cpus": 2, "guests": 3, "runs": 10, "hackbench": "-p -g 1 -l 20"},
+                      "host_cpus": 2, "guests": 3, "runs": 10, "hackbench": "-p -g 1 -l 60"},
     "intel-hackbench": {"program": "hackbench.py", "machine": "intel", "modes": INTEL_IPIV,
                         "host_cpus": 2, "guests": 3, "runs": 10, "hackbench": "-p -g 1 -l 20"},
     # With QEMU's defaults; the n-th run of each mode makes a pair with that of another.
