@@ -9,11 +9,14 @@
 import contextlib
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import re
 import select
 import socket
+import struct
+import subprocess
 import sys
 import time
 import traceback
@@ -28,6 +31,7 @@ from takeover_test import Kvm, check, check_equal, check_loads, check_unloads, l
 VCPUS = "/sys/kernel/vapic/vcpus"
 USER, OTHER_USER = 1000, 1001
 CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
+KVM_SET_GSI_ROUTING, KVM_IRQFD, KVM_IRQ_ROUTING_MSI = 0x4008ae6a, 0x4020ae76, 2
 CAPABILITY_VERSION_3 = 0x20080522
 INTEL = base.vendor.module == "kvm_intel"
 READERS, ROUNDS = 64, 2 if INTEL else 8
@@ -115,6 +119,11 @@ def asked(function, *who, **options):
 
 def read(path=VCPUS):
     return kernel_state.read(path)
+
+
+def write(path, text):
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
 
 
 def make_vm(kvm, vcpus=1):
@@ -305,6 +314,45 @@ def parameters_tell_what_is_so():
         base.with_stock(parameters, cycle)
 
 
+@contextlib.contextmanager
+def traced(event):
+    """The lines of the tracepoint that are recorded in the block, once it has ended."""
+    tracing = "/sys/kernel/tracing"
+    lines = []
+    if not os.path.exists(f"{tracing}/instances"):
+        subprocess.run(["mount", "-t", "tracefs", "tracefs", tracing], check=True)
+    os.mkdir(f"{tracing}/instances/test")
+    try:
+        write(f"{tracing}/instances/test/events/{event}/enable", "1")
+        yield lines
+        lines += [line for line in read(f"{tracing}/instances/test/trace").splitlines()
+                  if not line.startswith("#")]
+    finally:
+        os.rmdir(f"{tracing}/instances/test")
+
+
+def interrupt_of_a_device_is_seen_to_stay_remapped():
+    """Nothing else says so while vapic is loaded."""
+    folder = os.path.dirname(base.module_file)
+    ensure_loaded()
+    subprocess.run(["insmod", f"{folder}/irq_producer.ko"], check=True)
+    try:
+        with Kvm() as kvm, traced("kvm/kvm_pi_irte_update") as lines:
+            vm = kvm.accelerated_vm()
+            kvm.vcpu(vm)
+            kvm.fds.append(os.eventfd(0))
+            # The MSI of vector 51h to the APIC with ID 0, as GSI 24.
+            fcntl.ioctl(vm, KVM_SET_GSI_ROUTING, struct.pack("<II" "IIII" "IIIIIIII", 1, 0, 24,
+                        KVM_IRQ_ROUTING_MSI, 0, 0, 0xfee00000, 0, 0x51, *[0] * 5))
+            fcntl.ioctl(vm, KVM_IRQFD, struct.pack("<IIII16x", kvm.fds[-1], 24, 0, 0))
+            write("/sys/module/irq_producer/parameters/eventfd", str(kvm.fds[-1]))
+            write("/sys/module/irq_producer/parameters/eventfd", "-1")
+    finally:
+        subprocess.run(["rmmod", "irq_producer"], check=True)
+    wanted = "PI is disabled for irq 77, vcpu 0, gsi: 0x18, gvec: 0x51, pi_desc_addr: 0x0"
+    check_equal([line.split(": ", 2)[-1] for line in lines], [wanted, wanted], "trace")
+
+
 TESTS = [
     nobody_but_root_sees_the_vms_of_root,
     users_see_their_own_vms,
@@ -312,6 +360,7 @@ TESTS = [
     pids_are_those_of_the_readers_namespace,
     process_that_has_ended_has_no_pid,
     many_readers_see_whole_texts,
+    interrupt_of_a_device_is_seen_to_stay_remapped,
     open_file_outlives_the_module,
     parameters_tell_what_is_so,
 ]
