@@ -17,7 +17,7 @@ void vapic_host_ipi_target(void *host_vcpu, u32 icr_low, enum vapic_ipi_target t
 
 	if (target == VAPIC_TARGET_INACTIVE) {
 		/* KVM delivers it; the flag makes it look at the IRR. */
-		vapic_field(vcpu->arch.apic, kvm_lapic, irr_pending, bool) = true;
+		vcpu->arch.apic->irr_pending = true;
 		kvm_make_request(KVM_REQ_EVENT, vcpu);
 		vapic_call(kvm_vcpu_kick)(vcpu);
 		return;
@@ -54,7 +54,7 @@ static bool is_broadcast(u32 icr_low, u32 icr_high)
 int vapic_hook_avic_incomplete_ipi_interception(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
-	struct vmcb *vmcb = vapic_vmcb(svm);
+	struct vmcb *vmcb = svm->vmcb;
 	u64 info1 = vmcb->control.exit_info_1;
 	u64 info2 = vmcb->control.exit_info_2;
 	u32 icr_high = upper_32_bits(info1);
@@ -89,7 +89,7 @@ int vapic_hook_avic_incomplete_ipi_interception(struct kvm_vcpu *vcpu)
 int vapic_hook_avic_unaccelerated_access_interception(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
-	struct vmcb *vmcb = vapic_vmcb(svm);
+	struct vmcb *vmcb = svm->vmcb;
 	struct vapic_avic_vcpu *core = vapic_core(vapic_vcpu_of(svm));
 	struct vapic_access access;
 

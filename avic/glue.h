@@ -22,7 +22,7 @@
 #include <vapic/eligibility.h>
 
 #include "../lapic/objects_glue.h"
-#include "../takeover/layout.h"
+#include "../kvm/layout.h"
 #include "../takeover/symbols.h"
 
 struct vapic_vm {
@@ -56,37 +56,29 @@ static inline struct vapic_avic_vcpu *vapic_core(struct vapic_vcpu *vcpu)
 
 static inline struct vcpu_svm *to_svm(struct kvm_vcpu *vcpu)
 {
-	return vapic_container(vcpu, vcpu_svm, vcpu);
-}
-
-static inline struct kvm_vcpu *svm_to_vcpu(struct vcpu_svm *svm)
-{
-	return vapic_member(svm, vcpu_svm, vcpu, struct kvm_vcpu);
+	return container_of(vcpu, struct vcpu_svm, vcpu);
 }
 
 static inline struct kvm_svm *to_kvm_svm(struct kvm *kvm)
 {
-	return vapic_container(kvm, kvm_svm, kvm);
+	return container_of(kvm, struct kvm_svm, kvm);
 }
 
-#define vapic_vm_of(kvm)                                                                           \
-	vapic_field(to_kvm_svm(kvm), kvm_svm, avic_physical_id_table_page, struct vapic_vm *)
+static inline struct vapic_vm *vapic_vm_of(struct kvm *kvm)
+{
+	return to_kvm_svm(kvm)->avic_physical_id_table_page;
+}
 
 /* NULL for a vCPU without a local APIC of KVM's. */
-#define vapic_listed_vcpu_of(svm) vapic_field(svm, vcpu_svm, avic_backing_page, struct vapic_vcpu *)
+static inline struct vapic_vcpu *vapic_listed_vcpu_of(struct vcpu_svm *svm)
+{
+	return svm->avic_backing_page;
+}
 
 /* NULL for a vCPU that has no entry in the tables, which is never accelerated. */
-#define vapic_vcpu_of(svm) vapic_field(svm, vcpu_svm, avic_physical_id_cache, struct vapic_vcpu *)
-
-/* The VMCB that the vCPU runs now, which is L2's while a nested guest runs. */
-#define vapic_vmcb(svm) vapic_field(svm, vcpu_svm, vmcb, struct vmcb *)
-
-/* The VMCB of L1, the only one that AVIC is ever on in. */
-static inline struct vmcb *vapic_vmcb01(struct vcpu_svm *svm)
+static inline struct vapic_vcpu *vapic_vcpu_of(struct vcpu_svm *svm)
 {
-	struct kvm_vmcb_info *info = vapic_member(svm, vcpu_svm, vmcb01, struct kvm_vmcb_info);
-
-	return vapic_field(info, kvm_vmcb_info, ptr, struct vmcb *);
+	return svm->avic_physical_id_cache;
 }
 
 static inline bool vapic_x2apic_mode(struct kvm_vcpu *vcpu)

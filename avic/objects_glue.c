@@ -72,15 +72,14 @@ const char *vapic_avic_mode(void)
  */
 static enum vapic_encryption encryption(struct kvm *kvm)
 {
-	struct kvm_sev_info *sev =
-		vapic_member(to_kvm_svm(kvm), kvm_svm, sev_info, struct kvm_sev_info);
+	struct kvm_sev_info *sev = &to_kvm_svm(kvm)->sev_info;
 	unsigned long type = kvm->arch.vm_type;
 
 	if (type == KVM_X86_SNP_VM)
 		return VAPIC_ENCRYPTED_NESTED;
-	if (type == KVM_X86_SEV_ES_VM || vapic_field(sev, kvm_sev_info, es_active, bool))
+	if (type == KVM_X86_SEV_ES_VM || sev->es_active)
 		return VAPIC_ENCRYPTED_STATE;
-	if (type == KVM_X86_SEV_VM || vapic_field(sev, kvm_sev_info, active, bool))
+	if (type == KVM_X86_SEV_VM || sev->active)
 		return VAPIC_ENCRYPTED;
 	return VAPIC_UNENCRYPTED;
 }
@@ -140,7 +139,7 @@ int vapic_hook_avic_vm_init(struct kvm *kvm)
 		vm_free(vm);
 		return -ENOMEM;
 	}
-	vapic_vm_of(kvm) = vm;
+	to_kvm_svm(kvm)->avic_physical_id_table_page = vm;
 	vapic_vm_enter(&vm->common, kvm);
 	return 0;
 }
@@ -150,7 +149,7 @@ void vapic_svm_vm_destroy(struct kvm *kvm)
 	struct vapic_vm *vm = vapic_vm_of(kvm);
 
 	/* Stock frees the table that it finds here. */
-	vapic_vm_of(kvm) = NULL;
+	to_kvm_svm(kvm)->avic_physical_id_table_page = NULL;
 	vapic_stock(vm_destroy)(kvm);
 
 	if (!vm)
@@ -221,19 +220,19 @@ bool vapic_host_vcpu_stays(void *host_vcpu)
 static void accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
-	void *regs = vapic_field(apic, kvm_lapic, regs, void *);
+	void *regs = apic->regs;
 
 	/* The ID fits: that was decided. */
 	WARN_ON_ONCE(!vapic_avic_vcpu_init(vapic_core(vcpu), vcpu->vm->core, kvm_vcpu,
 					   kvm_vcpu->vcpu_id, regs, __sme_set(virt_to_phys(regs))));
 	if (vapic_apicv_active(apic))
 		vapic_avic_vcpu_activate(vapic_core(vcpu));
-	vapic_vcpu_of(to_svm(kvm_vcpu)) = vcpu;
+	to_svm(kvm_vcpu)->avic_physical_id_cache = vcpu;
 }
 
 int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)
 {
-	struct kvm_vcpu *kvm_vcpu = svm_to_vcpu(svm);
+	struct kvm_vcpu *kvm_vcpu = &svm->vcpu;
 	struct kvm *kvm = kvm_vcpu->kvm;
 	enum vapic_decision decision = decide(kvm_vcpu);
 	struct vapic_vcpu *vcpu;
@@ -266,7 +265,7 @@ int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)
 	else
 		never_accelerate(kvm_vcpu, vcpu);
 
-	vapic_listed_vcpu_of(svm) = vcpu;
+	svm->avic_backing_page = vcpu;
 	vapic_vcpu_enter(&vcpu->common, kvm_vcpu, &vcpu->vm->common);
 	return 0;
 }
@@ -282,12 +281,12 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 	vm = vcpu->vm;
 
 	vapic_vcpu_leave(&vcpu->common, &vm->common);
-	vapic_listed_vcpu_of(svm) = NULL;
+	svm->avic_backing_page = NULL;
 	if (vapic_vcpu_of(svm)) {
 		vapic_irq_window_close(vcpu);
 		if (vapic_avic_vcpu_retire(vapic_core(vcpu)))
 			vapic_vm_wait_for_ipis(kvm_vcpu->kvm);
-		vapic_vcpu_of(svm) = NULL;
+		svm->avic_physical_id_cache = NULL;
 	}
 	vcpu_free(vcpu);
 	kref_put(&vm->common.refs, vm_release);

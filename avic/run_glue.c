@@ -32,7 +32,7 @@ void vapic_svm_vcpu_put(struct kvm_vcpu *vcpu)
 	struct vapic_vcpu *ours = vapic_vcpu_of(svm);
 
 	lockdep_assert_preemption_disabled();
-	vapic_field(svm, vcpu_svm, guest_state_loaded, bool) = false;
+	svm->guest_state_loaded = false;
 	vcpu->stat.host_state_reload++;
 	if (ours)
 		vapic_avic_vcpu_put(vapic_core(ours));
@@ -117,7 +117,7 @@ static noinline void trace_accepted(struct kvm_vcpu *vcpu, int delivery_mode, in
 static noinline void deliver_traced(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
 				    int vector)
 {
-	struct kvm_vcpu *vcpu = vapic_field(apic, kvm_lapic, vcpu, struct kvm_vcpu *);
+	struct kvm_vcpu *vcpu = apic->vcpu;
 
 	trace_accepted(vcpu, delivery_mode, trig_mode, vector);
 	announce(vcpu, apic);
@@ -126,21 +126,20 @@ static noinline void deliver_traced(struct kvm_lapic *apic, int delivery_mode, i
 void vapic_svm_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
 				 int vector)
 {
-	vapic_hot_set_irr(vapic_field(apic, kvm_lapic, regs, void *), vector);
+	vapic_hot_set_irr(apic->regs, vector);
 	/* After the bit: KVM clears the flag, looks at the IRR, and sets it again. */
-	vapic_field(apic, kvm_lapic, irr_pending, bool) = true;
+	apic->irr_pending = true;
 
 	if (unlikely(vapic_traced_kvm_apicv_accept_irq()))
 		return deliver_traced(apic, delivery_mode, trig_mode, vector);
-	announce(vapic_field(apic, kvm_lapic, vcpu, struct kvm_vcpu *), apic);
+	announce(apic->vcpu, apic);
 }
 
 static bool is_sev_es(struct kvm *kvm)
 {
-	struct kvm_sev_info *sev =
-		vapic_member(to_kvm_svm(kvm), kvm_svm, sev_info, struct kvm_sev_info);
+	struct kvm_sev_info *sev = &to_kvm_svm(kvm)->sev_info;
 
-	return vapic_field(sev, kvm_sev_info, es_active, bool);
+	return sev->es_active;
 }
 
 /*
@@ -151,7 +150,7 @@ static void intercept_cr8_write(struct vcpu_svm *svm, struct vmcb *vmcb, bool on
 {
 	unsigned long *word = (unsigned long *)&vmcb->control.intercepts[INTERCEPT_CR];
 
-	if (on && is_sev_es(svm_to_vcpu(svm)->kvm))
+	if (on && is_sev_es(svm->vcpu.kvm))
 		return;
 	if (on)
 		__set_bit(INTERCEPT_CR8_WRITE, word);
@@ -163,7 +162,7 @@ static void intercept_cr8_write(struct vcpu_svm *svm, struct vmcb *vmcb, bool on
 /* Store the VMCB words of AVIC, on or off, and all that goes with the change. */
 void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)
 {
-	struct kvm_vcpu *vcpu = svm_to_vcpu(svm);
+	struct kvm_vcpu *vcpu = &svm->vcpu;
 	struct vapic_vcpu *ours = vapic_vcpu_of(svm);
 	bool active = vapic_apicv_active(vcpu->arch.apic);
 	struct vapic_avic_vmcb words;
@@ -200,7 +199,7 @@ void vapic_svm_set_virtual_apic_mode(struct kvm_vcpu *vcpu)
 		return;
 	/* Acceleration or the mode decides too, and LDR and DFR may have changed unseen. */
 	vapic_avic_vcpu_sync_logical(vapic_core(ours), vapic_x2apic_mode(vcpu));
-	vapic_hook_avic_init_vmcb(svm, vapic_vmcb01(svm));
+	vapic_hook_avic_init_vmcb(svm, svm->vmcb01.ptr);
 }
 
 /* Acceleration goes on or off, in the vCPU's task, preemption off. */

@@ -72,9 +72,9 @@ static void close_if_over(struct kvm_vcpu *vcpu)
 /* Of the lowest vector and the highest priority: it exits and is never delivered. */
 static void request_exit(struct vcpu_svm *svm)
 {
-	struct vmcb *vmcb = vapic_vmcb(svm);
+	struct vmcb *vmcb = svm->vmcb;
 
-	__set_bit(INTERCEPT_VINTR, (unsigned long *)vapic_vmcb01(svm)->control.intercepts);
+	__set_bit(INTERCEPT_VINTR, (unsigned long *)svm->vmcb01.ptr->control.intercepts);
 	vapic_call(recalc_intercepts)(svm);
 	/* KVM leaves it out for a nested guest that runs with its hypervisor's interrupts off. */
 	if (!test_bit(INTERCEPT_VINTR, (unsigned long *)vmcb->control.intercepts))
@@ -91,7 +91,7 @@ void vapic_svm_enable_irq_window(struct kvm_vcpu *vcpu)
 	struct kvm_lapic *apic = vcpu->arch.apic;
 
 	/* Without virtual GIF, the STGI that sets it exits, and KVM asks again. */
-	if (unlikely(!vapic_data(vgif)) && !vapic_field(svm, vcpu_svm, guest_gif, bool))
+	if (unlikely(!vapic_data(vgif)) && !svm->guest_gif)
 		return;
 	/* AVIC is never on in the VMCB of a nested guest. */
 	if (apic && unlikely(vapic_apicv_active(apic)) && !vapic_guest_mode(vcpu))
@@ -103,7 +103,7 @@ void vapic_irq_window_ask_again(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(vcpu);
 
-	if (likely(!(vapic_vmcb01(svm)->control.int_ctl & V_IRQ_MASK)))
+	if (likely(!(svm->vmcb01.ptr->control.int_ctl & V_IRQ_MASK)))
 		return;
 	vapic_call(svm_clear_vintr)(svm);
 	kvm_make_request(KVM_REQ_EVENT, vcpu);

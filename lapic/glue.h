@@ -14,7 +14,7 @@
 #include <vapic/lapic_hot.h>
 
 #include "../takeover/lapic_hooks.h"
-#include "../takeover/layout.h"
+#include "../kvm/layout.h"
 #include "../takeover/symbols.h"
 #include "objects_glue.h"
 
@@ -26,28 +26,15 @@
 #error struct kvm_lapic has guest_apic_protected: vapic does not know protected APICs
 #endif
 
-struct kvm_timer;
-
-#define vapic_apic(apic, field, type) vapic_field(apic, kvm_lapic, field, type)
-
-#define vapic_apic_timer(apic, field, type)                                                        \
-	vapic_field(vapic_member(apic, kvm_lapic, lapic_timer, struct kvm_timer), kvm_timer,       \
-		    field, type)
-
-static inline void *vapic_apic_regs(struct kvm_lapic *apic)
-{
-	return vapic_apic(apic, regs, void *);
-}
-
 /* A register that no other task or hardware writes while the vCPU does not run. */
 static inline u32 vapic_apic_read(struct kvm_lapic *apic, unsigned int offset)
 {
-	return READ_ONCE(*(u32 *)(vapic_apic_regs(apic) + offset));
+	return READ_ONCE(*(u32 *)(apic->regs + offset));
 }
 
 static inline void vapic_apic_write(struct kvm_lapic *apic, unsigned int offset, u32 value)
 {
-	WRITE_ONCE(*(u32 *)(vapic_apic_regs(apic) + offset), value);
+	WRITE_ONCE(*(u32 *)(apic->regs + offset), value);
 }
 
 /* An interrupt in service, of the highest class, or 0. */
@@ -56,11 +43,11 @@ static __always_inline u32 vapic_apic_in_service(struct kvm_lapic *apic)
 	u32 vector;
 
 	/* Both copies mean nothing with acceleration, and say so: count 1, cache empty. */
-	if (!vapic_apic(apic, isr_count, s16))
+	if (!apic->isr_count)
 		return 0;
-	vector = vapic_apic(apic, highest_isr_cache, int);
+	vector = apic->highest_isr_cache;
 	if (vector == VAPIC_NO_VECTOR)
-		vector = vapic_hot_highest(vapic_apic_regs(apic), APIC_ISR);
+		vector = vapic_hot_highest(apic->regs, APIC_ISR);
 	return vector == VAPIC_NO_VECTOR ? 0 : vector;
 }
 

@@ -13,7 +13,7 @@
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
 
-#include "../takeover/layout.h"
+#include "../kvm/layout.h"
 
 struct vapic_vm_common {
 	struct kref refs; /* one for the VM, one for each vCPU object */
@@ -66,12 +66,12 @@ void vapic_trace_remapped(struct kvm *kvm, unsigned int host_irq, u32 guest_irq)
 /* Written in the vCPU's task; others read it to decide how to deliver. */
 static inline bool vapic_apicv_active(struct kvm_lapic *apic)
 {
-	return READ_ONCE(vapic_field(apic, kvm_lapic, apicv_active, bool));
+	return READ_ONCE(apic->apicv_active);
 }
 
 static inline void vapic_apicv_set_active(struct kvm_lapic *apic, bool active)
 {
-	WRITE_ONCE(vapic_field(apic, kvm_lapic, apicv_active, bool), active);
+	WRITE_ONCE(apic->apicv_active, active);
 }
 
 static inline bool vapic_irqchip_in_kernel(struct kvm *kvm)

@@ -31,7 +31,7 @@ static __always_inline bool has_extint(struct kvm_vcpu *vcpu, struct kvm_lapic *
 		return false;
 	/* As RESET leaves it, so that of a guest which does not use the APIC for its devices. */
 	if (likely(READ_ONCE(vcpu->kvm->arch.irqchip_mode) == KVM_IRQCHIP_KERNEL))
-		return READ_ONCE(vapic_field(vcpu->kvm->arch.vpic, kvm_pic, output, int));
+		return READ_ONCE(vcpu->kvm->arch.vpic->output);
 	return vapic_call(kvm_cpu_has_extint)(vcpu);
 }
 
@@ -43,7 +43,7 @@ static __always_inline bool has_extint(struct kvm_vcpu *vcpu, struct kvm_lapic *
  */
 static noinline int hold(struct kvm_lapic *apic)
 {
-	vapic_lapic_update_ppr(vapic_apic_regs(apic));
+	vapic_lapic_update_ppr(apic->regs);
 	return -1;
 }
 
@@ -51,9 +51,9 @@ static __always_inline int highest_irr(struct kvm_vcpu *vcpu, struct kvm_lapic *
 {
 	if (vapic_lapic_posted)
 		return vapic_op(sync_pir_to_irr)(vcpu);
-	if (!vapic_apic(apic, irr_pending, bool))
+	if (!apic->irr_pending)
 		return -1;
-	return vapic_kvm_vector(vapic_hot_highest(vapic_apic_regs(apic), APIC_IRR));
+	return vapic_kvm_vector(vapic_hot_highest(apic->regs, APIC_IRR));
 }
 
 /* As vapic_lapic_deliverable(), with posted interrupts and by KVM's copies. */

@@ -58,7 +58,7 @@ static noinline void set_sw_enabled(struct kvm_vcpu *vcpu, bool enable)
 {
 	struct static_key_false_deferred *disabled = &vapic_data(apic_sw_disabled);
 
-	vapic_apic(vcpu->arch.apic, sw_enabled, bool) = enable;
+	vcpu->arch.apic->sw_enabled = enable;
 	if (enable)
 		static_branch_slow_dec_deferred(disabled);
 	else
@@ -77,7 +77,7 @@ static __always_inline void set_spiv(struct kvm_vcpu *vcpu, u32 value)
 	bool enable = value & APIC_SPIV_APIC_ENABLED;
 
 	vapic_apic_write(apic, APIC_SPIV, value);
-	if (enable != vapic_apic(apic, sw_enabled, bool))
+	if (enable != apic->sw_enabled)
 		set_sw_enabled(vcpu, enable);
 
 	if (enable) {
@@ -97,16 +97,15 @@ static __always_inline void set_spiv(struct kvm_vcpu *vcpu, u32 value)
  */
 static __always_inline void refresh_copies(struct kvm_lapic *apic)
 {
-	vapic_apic(apic, irr_pending, bool) = true;
-	vapic_apic(apic, isr_count, s16) =
-		vapic_apicv_active(apic) ? 1 : vapic_hot_count(vapic_apic_regs(apic), APIC_ISR);
-	vapic_apic(apic, highest_isr_cache, int) = -1;
+	apic->irr_pending = true;
+	apic->isr_count = vapic_apicv_active(apic) ? 1 : vapic_hot_count(apic->regs, APIC_ISR);
+	apic->highest_isr_cache = -1;
 }
 
 /* Hardware's, while acceleration is on. */
 static __always_inline void refresh_hardware(struct kvm_vcpu *vcpu)
 {
-	void *regs = vapic_apic_regs(vcpu->arch.apic);
+	void *regs = vcpu->arch.apic->regs;
 
 	vapic_op(apicv_post_state_restore)(vcpu);
 	vapic_op(hwapic_irr_update)(vcpu, vapic_kvm_vector(vapic_hot_highest(regs, APIC_IRR)));
@@ -115,14 +114,14 @@ static __always_inline void refresh_hardware(struct kvm_vcpu *vcpu)
 
 static __always_inline void stop_timer(struct kvm_lapic *apic)
 {
-	hrtimer_cancel(&vapic_apic_timer(apic, timer, struct hrtimer));
+	hrtimer_cancel(&apic->lapic_timer.timer);
 
 	preempt_disable();
-	if (vapic_apic_timer(apic, hv_timer_in_use, bool))
+	if (apic->lapic_timer.hv_timer_in_use)
 		vapic_call(cancel_hv_timer)(apic);
 	preempt_enable();
 
-	atomic_set(&vapic_apic_timer(apic, pending, atomic_t), 0);
+	atomic_set(&apic->lapic_timer.pending, 0);
 }
 
 /* From the registers, the current count among them. */
@@ -131,12 +130,12 @@ static void restart_timer(struct kvm_lapic *apic)
 	u32 mode;
 
 	stop_timer(apic);
-	vapic_apic_timer(apic, expired_tscdeadline, u64) = 0;
+	apic->lapic_timer.expired_tscdeadline = 0;
 	vapic_call(apic_update_lvtt)(apic);
 	vapic_call(apic_manage_nmi_watchdog)(apic, vapic_apic_read(apic, APIC_LVT0));
-	vapic_apic(apic, divide_count, u32) = vapic_hot_timer_divisor(vapic_apic_regs(apic));
+	apic->divide_count = vapic_hot_timer_divisor(apic->regs);
 
-	mode = vapic_apic_timer(apic, timer_mode, u32);
+	mode = apic->lapic_timer.timer_mode;
 	if ((mode != APIC_LVT_TIMER_ONESHOT && mode != APIC_LVT_TIMER_PERIODIC) ||
 	    vapic_call(set_target_expiration)(apic, APIC_TMCCT))
 		vapic_call(restart_apic_timer)(apic);
@@ -159,7 +158,7 @@ int vapic_hook_kvm_apic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state 
 	vapic_op(apicv_pre_state_restore)(vcpu);
 
 	set_spiv(vcpu, *(u32 *)(s->regs + APIC_SPIV));
-	vapic_lapic_restore(vapic_apic_regs(apic), &form, s->regs);
+	vapic_lapic_restore(apic->regs, &form, s->regs);
 	vapic_call(kvm_apic_set_version)(vcpu);
 	refresh_copies(apic);
 	/* PPR is right; what else KVM derives from it. */
@@ -190,17 +189,17 @@ static void reset_base(struct kvm_vcpu *vcpu, bool bsp)
 	vcpu->arch.apic_base = APIC_DEFAULT_PHYS_BASE | MSR_IA32_APICBASE_ENABLE |
 			       (bsp ? MSR_IA32_APICBASE_BSP : 0);
 	if (apic)
-		vapic_apic(apic, base_address, unsigned long) = APIC_DEFAULT_PHYS_BASE;
+		apic->base_address = APIC_DEFAULT_PHYS_BASE;
 }
 
 /* Stock leaves the preemption timer running, and the period of a timer that has stopped. */
 static void reset_timer(struct kvm_lapic *apic)
 {
-	vapic_apic_timer(apic, period, s64) = 0;
-	vapic_apic_timer(apic, target_expiration, ktime_t) = 0;
-	vapic_apic_timer(apic, tscdeadline, u64) = 0;
-	vapic_apic_timer(apic, expired_tscdeadline, u64) = 0;
-	vapic_apic(apic, divide_count, u32) = vapic_hot_timer_divisor(vapic_apic_regs(apic));
+	apic->lapic_timer.period = 0;
+	apic->lapic_timer.target_expiration = 0;
+	apic->lapic_timer.tscdeadline = 0;
+	apic->lapic_timer.expired_tscdeadline = 0;
+	apic->divide_count = vapic_hot_timer_divisor(apic->regs);
 	vapic_call(apic_update_lvtt)(apic);
 }
 
@@ -227,9 +226,9 @@ void vapic_hook_kvm_lapic_reset(struct kvm_vcpu *vcpu, bool init_event)
 		.reset = !init_event,
 		.lint0_pic = bsp && !(kvm->arch.disabled_quirks & KVM_X86_QUIRK_LINT0_REENABLED),
 		.id = vcpu->vcpu_id,
-		.lvts = vapic_apic(apic, nr_lvt_entries, int),
+		.lvts = apic->nr_lvt_entries,
 	};
-	vapic_lapic_reset(vapic_apic_regs(apic), &how);
+	vapic_lapic_reset(apic->regs, &how);
 	set_spiv(vcpu, vapic_apic_read(apic, APIC_SPIV));
 	vapic_call(kvm_apic_set_version)(vcpu);
 	vapic_call(apic_manage_nmi_watchdog)(apic, vapic_apic_read(apic, APIC_LVT0));
@@ -272,8 +271,8 @@ static void set_active(struct kvm_vcpu *vcpu, bool active)
 	 * of them.
 	 */
 	if (active) {
-		vector = vapic_hot_highest(vapic_apic_regs(apic), APIC_ISR);
-		vapic_apic_write(apic, APIC_PROCPRI, vapic_hot_ppr(vapic_apic_regs(apic), vector));
+		vector = vapic_hot_highest(apic->regs, APIC_ISR);
+		vapic_apic_write(apic, APIC_PROCPRI, vapic_hot_ppr(apic->regs, vector));
 		vapic_op(hwapic_isr_update)(vcpu, vapic_kvm_vector(vector));
 	} else {
 		kvm_make_request(KVM_REQ_EVENT, vcpu);

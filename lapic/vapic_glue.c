@@ -73,8 +73,7 @@ void vapic_hook_kvm_lapic_sync_from_vapic(struct kvm_vcpu *vcpu)
 
 	if (!test_bit(KVM_APIC_CHECK_VAPIC, &vcpu->arch.apic_attention))
 		return;
-	if (!read_guest(vcpu->kvm, &vapic_apic(apic, vapic_cache, struct gfn_to_hva_cache),
-			priority))
+	if (!read_guest(vcpu->kvm, &apic->vapic_cache, priority))
 		return;
 	vapic_apic_write(apic, APIC_TASKPRI, priority & 0xff);
 	vapic_call(apic_update_ppr)(apic);

@@ -10,7 +10,7 @@
 #include <linux/kvm_host.h>
 #include <linux/version.h>
 
-#include "layout.h"
+#include "../kvm/layout.h"
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0) || LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
 #error vapic knows Linux 6.12 only: other kernels differ in what it takes over
@@ -37,14 +37,10 @@
 #error CONFIG_MODULE_UNLOAD is missing: users of the KVM modules are counted with it
 #endif
 
-/* The headers package and the modules must agree on what both declare. */
-static_assert(VAPIC_OFF(vcpu_svm, vcpu) == 0);
-static_assert(VAPIC_SIZE(vcpu_svm, vcpu) == sizeof(struct kvm_vcpu));
-static_assert(VAPIC_OFF(kvm_svm, kvm) == 0);
-static_assert(VAPIC_SIZE(kvm_svm, kvm) == sizeof(struct kvm));
-static_assert(VAPIC_OFF(vcpu_vmx, vcpu) == 0);
-static_assert(VAPIC_SIZE(vcpu_vmx, vcpu) == sizeof(struct kvm_vcpu));
-static_assert(VAPIC_OFF(kvm_vmx, kvm) == 0);
-static_assert(VAPIC_SIZE(kvm_vmx, kvm) == sizeof(struct kvm));
+/* kvm allocates the vendor's structure and hands out what it begins with. */
+static_assert(offsetof(struct vcpu_svm, vcpu) == 0);
+static_assert(offsetof(struct kvm_svm, kvm) == 0);
+static_assert(offsetof(struct vcpu_vmx, vcpu) == 0);
+static_assert(offsetof(struct kvm_vmx, kvm) == 0);
 
 #endif

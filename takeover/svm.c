@@ -4,7 +4,7 @@
  */
 #include <asm/cpufeature.h>
 
-#include "layout.h"
+#include "../kvm/layout.h"
 #include "params.h"
 #include "refuse.h"
 #include "svm_hooks.h"

@@ -6,7 +6,7 @@
 #include <asm/msr.h>
 #include <asm/vmx.h>
 
-#include "layout.h"
+#include "../kvm/layout.h"
 #include "params.h"
 #include "refuse.h"
 #include "symbols.h"

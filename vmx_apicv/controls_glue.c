@@ -17,42 +17,39 @@ enum msr_bitmap_mode {
 
 static struct vmcs_controls_shadow *shadow(struct vcpu_vmx *vmx)
 {
-	return vapic_member(vapic_field(vmx, vcpu_vmx, loaded_vmcs, struct loaded_vmcs *),
-			    loaded_vmcs, controls_shadow, struct vmcs_controls_shadow);
+	return &vmx->loaded_vmcs->controls_shadow;
 }
-
-#define shadow_of(vmx, field, type) vapic_field(shadow(vmx), vmcs_controls_shadow, field, type)
 
 static struct vapic_apicv_controls controls_get(struct vcpu_vmx *vmx)
 {
 	return (struct vapic_apicv_controls){
-		.pin = shadow_of(vmx, pin, u32),
-		.secondary = shadow_of(vmx, secondary_exec, u32),
-		.tertiary = shadow_of(vmx, tertiary_exec, u64),
+		.pin = shadow(vmx)->pin,
+		.secondary = shadow(vmx)->secondary_exec,
+		.tertiary = shadow(vmx)->tertiary_exec,
 	};
 }
 
 static void controls_set(struct vcpu_vmx *vmx, const struct vapic_apicv_controls *controls)
 {
-	if (shadow_of(vmx, pin, u32) != controls->pin) {
+	if (shadow(vmx)->pin != controls->pin) {
 		vapic_vmcs_write(PIN_BASED_VM_EXEC_CONTROL, controls->pin);
-		shadow_of(vmx, pin, u32) = controls->pin;
+		shadow(vmx)->pin = controls->pin;
 	}
-	if (shadow_of(vmx, secondary_exec, u32) != controls->secondary) {
+	if (shadow(vmx)->secondary_exec != controls->secondary) {
 		vapic_vmcs_write(SECONDARY_VM_EXEC_CONTROL, controls->secondary);
-		shadow_of(vmx, secondary_exec, u32) = controls->secondary;
+		shadow(vmx)->secondary_exec = controls->secondary;
 	}
-	if (shadow_of(vmx, tertiary_exec, u64) != controls->tertiary) {
+	if (shadow(vmx)->tertiary_exec != controls->tertiary) {
 		vapic_vmcs_write(TERTIARY_VM_EXEC_CONTROL, controls->tertiary);
-		shadow_of(vmx, tertiary_exec, u64) = controls->tertiary;
+		shadow(vmx)->tertiary_exec = controls->tertiary;
 	}
 }
 
 /* A word of a half of the MSR bitmap: of MSRs 800h to 83Fh. */
 static u64 *bitmap_word(struct vcpu_vmx *vmx, bool write)
 {
-	struct loaded_vmcs *vmcs01 = vapic_member(vmx, vcpu_vmx, vmcs01, struct loaded_vmcs);
-	void *bitmap = vapic_field(vmcs01, loaded_vmcs, msr_bitmap, void *);
+	struct loaded_vmcs *vmcs01 = &vmx->vmcs01;
+	void *bitmap = vmcs01->msr_bitmap;
 
 	return bitmap + (write ? 0x800 : 0) + APIC_BASE_MSR / BITS_PER_BYTE;
 }
@@ -67,23 +64,22 @@ static void update_msr_bitmap(struct kvm_vcpu *vcpu, struct vcpu_vmx *vmx,
 		mode = MSR_BITMAP_X2APIC |
 		       (controls->secondary & SECONDARY_EXEC_APIC_REGISTER_VIRT ? MSR_BITMAP_APICV :
 										  0);
-	if (mode == vapic_field(vmx, vcpu_vmx, x2apic_msr_bitmap_mode, u8))
+	if (mode == vmx->x2apic_msr_bitmap_mode)
 		return;
-	vapic_field(vmx, vcpu_vmx, x2apic_msr_bitmap_mode, u8) = mode;
+	vmx->x2apic_msr_bitmap_mode = mode;
 
 	exits = vapic_apicv_x2apic_msrs(controls,
 					vapic_call(kvm_lapic_readable_reg_mask)(vcpu->arch.apic));
 	*bitmap_word(vmx, false) = exits.read;
 	*bitmap_word(vmx, true) = exits.write;
 	/* The nested guest's bitmap was made from this one. */
-	vapic_nested(vmx, force_msr_bitmap_recalc, bool) = true;
+	vmx->nested.force_msr_bitmap_recalc = true;
 }
 
 /* KVM computes the threshold of TPR for no other. */
 static bool apic_enabled(struct kvm_vcpu *vcpu)
 {
-	return (vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE) &&
-	       vapic_field(vcpu->arch.apic, kvm_lapic, sw_enabled, bool);
+	return (vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE) && vcpu->arch.apic->sw_enabled;
 }
 
 /* Acceleration goes on or off, in the vCPU's task, preemption off; an event is requested. */
@@ -97,7 +93,7 @@ void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
 		return;
 	/* kvm_intel calls again when the nested guest has exited. */
 	if (vapic_guest_mode(vcpu)) {
-		vapic_nested(vmx, update_vmcs01_apicv_status, bool) = true;
+		vmx->nested.update_vmcs01_apicv_status = true;
 		return;
 	}
 
@@ -150,13 +146,13 @@ static enum vapic_apic_mode apic_mode(struct kvm_vcpu *vcpu)
 void vapic_hook_vmx_set_virtual_apic_mode(struct kvm_vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	u32 may = vapic_vmcs_config(cpu_based_2nd_exec_ctrl, u32);
+	u32 may = vapic_data(vmcs_config).cpu_based_2nd_exec_ctrl;
 	struct vapic_apicv_controls controls;
 
 	if (!vapic_vcpu_of(vmx))
 		return;
 	if (vapic_guest_mode(vcpu)) {
-		vapic_nested(vmx, change_vmcs01_virtual_apic_mode, bool) = true;
+		vmx->nested.change_vmcs01_virtual_apic_mode = true;
 		return;
 	}
 

@@ -16,8 +16,7 @@ void vapic_vmcs_failed(unsigned long field)
 /* KVM reads it once per exit, and so do we, whoever comes first. */
 static u64 exit_qualification(struct kvm_vcpu *vcpu)
 {
-	unsigned long *cached =
-		&vapic_field(to_vmx(vcpu), vcpu_vmx, exit_qualification, unsigned long);
+	unsigned long *cached = &to_vmx(vcpu)->exit_qualification;
 
 	if (!__test_and_set_bit(VCPU_EXREG_EXIT_INFO_1, (unsigned long *)&vcpu->arch.regs_avail))
 		*cached = vapic_vmcs_read(EXIT_QUALIFICATION);

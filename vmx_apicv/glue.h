@@ -22,15 +22,8 @@
 #include <vapic/vmx.h>
 
 #include "../lapic/objects_glue.h"
-#include "../takeover/layout.h"
+#include "../kvm/layout.h"
 #include "../takeover/symbols.h"
-
-struct vcpu_vmx;
-struct kvm_vmx;
-struct nested_vmx;
-struct loaded_vmcs;
-struct vmcs_config;
-struct vmcs_controls_shadow;
 
 struct vapic_vm {
 	struct vapic_vm_common common;
@@ -73,30 +66,29 @@ static inline struct vapic_pi_vcpu *vapic_core(struct vapic_vcpu *vcpu)
 
 static inline struct vcpu_vmx *to_vmx(struct kvm_vcpu *vcpu)
 {
-	return vapic_container(vcpu, vcpu_vmx, vcpu);
+	return container_of(vcpu, struct vcpu_vmx, vcpu);
 }
 
 static inline struct kvm_vmx *to_kvm_vmx(struct kvm *kvm)
 {
-	return vapic_container(kvm, kvm_vmx, kvm);
+	return container_of(kvm, struct kvm_vmx, kvm);
 }
 
-#define vapic_vm_of(kvm) vapic_field(to_kvm_vmx(kvm), kvm_vmx, pid_table, struct vapic_vm *)
+static inline struct vapic_vm *vapic_vm_of(struct kvm *kvm)
+{
+	return to_kvm_vmx(kvm)->pid_table;
+}
 
 /* NULL for a vCPU whose local APIC is not KVM's. */
-#define vapic_vcpu_of(vmx)                                                                         \
-	(*(struct vapic_vcpu **)&vapic_field(vmx, vcpu_vmx, pi_wakeup_list, struct list_head).next)
-
-static inline struct pi_desc *vapic_descriptor(struct vcpu_vmx *vmx)
+static inline struct vapic_vcpu *vapic_vcpu_of(struct vcpu_vmx *vmx)
 {
-	return vapic_member(vmx, vcpu_vmx, pi_desc, struct pi_desc);
+	return (struct vapic_vcpu *)vmx->pi_wakeup_list.next;
 }
 
-#define vapic_nested(vmx, field, type)                                                             \
-	vapic_field(vapic_member(vmx, vcpu_vmx, nested, struct nested_vmx), nested_vmx, field, type)
-
-#define vapic_vmcs_config(field, type)                                                             \
-	vapic_field(&vapic_data(vmcs_config), vmcs_config, field, type)
+static inline void vapic_set_vcpu_of(struct vcpu_vmx *vmx, struct vapic_vcpu *vcpu)
+{
+	vmx->pi_wakeup_list.next = (struct list_head *)vcpu;
+}
 
 /* Enter the table if KVM has accepted the vCPU, which is being loaded. */
 void vapic_vmx_enter_table(struct vapic_vcpu *ours);

@@ -23,9 +23,9 @@ bool vapic_vmx_apicv_usable(void)
 {
 	u32 secondary = SECONDARY_EXEC_APIC_REGISTER_VIRT | SECONDARY_EXEC_VIRTUAL_INTR_DELIVERY;
 
-	return (vapic_vmcs_config(pin_based_exec_ctrl, u32) & PIN_BASED_POSTED_INTR) &&
-	       (vapic_vmcs_config(cpu_based_exec_ctrl, u32) & CPU_BASED_USE_MSR_BITMAPS) &&
-	       (vapic_vmcs_config(cpu_based_2nd_exec_ctrl, u32) & secondary) == secondary;
+	return (vapic_data(vmcs_config).pin_based_exec_ctrl & PIN_BASED_POSTED_INTR) &&
+	       (vapic_data(vmcs_config).cpu_based_exec_ctrl & CPU_BASED_USE_MSR_BITMAPS) &&
+	       (vapic_data(vmcs_config).cpu_based_2nd_exec_ctrl & secondary) == secondary;
 }
 
 /*
@@ -75,7 +75,7 @@ int vapic_vmx_load(void)
 	int err;
 
 	vapic_vmx_ipiv = vapic_param_on(VAPIC_ENABLE_IPIV) &&
-			 (vapic_vmcs_config(cpu_based_3rd_exec_ctrl, u64) & TERTIARY_EXEC_IPI_VIRT);
+			 (vapic_data(vmcs_config).cpu_based_3rd_exec_ctrl & TERTIARY_EXEC_IPI_VIRT);
 
 	preempt_disable();
 	read_capabilities(&accepted);
@@ -155,7 +155,7 @@ int vapic_vmx_vcpu_precreate(struct kvm *kvm)
 	if (!vm)
 		return -ENOMEM;
 
-	vapic_vm_of(kvm) = vm;
+	to_kvm_vmx(kvm)->pid_table = vm;
 	vapic_vm_enter(&vm->common, kvm);
 	return 0;
 }
@@ -165,7 +165,7 @@ void vapic_vmx_vm_destroy(struct kvm *kvm)
 	struct vapic_vm *vm = vapic_vm_of(kvm);
 
 	/* Stock frees what it finds here. */
-	vapic_vm_of(kvm) = NULL;
+	to_kvm_vmx(kvm)->pid_table = NULL;
 	vapic_stock(vm_destroy)(kvm);
 
 	/* Without vCPUs, or without APICs in the kernel, only the pin was taken. */
@@ -218,7 +218,7 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *vcpu)
 
 	err = vapic_stock(vcpu_create)(vcpu);
 	/* Stock has made the field a list head. */
-	vapic_vcpu_of(vmx) = NULL;
+	vapic_set_vcpu_of(vmx, NULL);
 	if (!ours)
 		return err;
 	if (err) {
@@ -226,13 +226,13 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *vcpu)
 		return err;
 	}
 
-	descriptor = vapic_descriptor(vmx);
+	descriptor = &vmx->pi_desc;
 	vapic_pi_vcpu_init(vapic_core(ours), ours, descriptor, __pa(descriptor),
-			   vapic_field(vcpu->arch.apic, kvm_lapic, regs, void *), vectors);
+			   vcpu->arch.apic->regs, vectors);
 	ours->vm = vm;
 	ours->waits_on = -1;
 	ours->outside = vm->pid_table;
-	vapic_vcpu_of(vmx) = ours;
+	vapic_set_vcpu_of(vmx, ours);
 	vapic_vcpu_enter(&ours->common, vcpu, &vm->common);
 	return 0;
 }
@@ -273,7 +273,7 @@ static void vcpu_release(struct kvm_vcpu *vcpu)
 		vapic_vm_wait_for_ipis(vcpu->kvm);
 
 	vapic_vmx_stop_waiting(ours);
-	vapic_vcpu_of(vmx) = NULL;
+	vapic_set_vcpu_of(vmx, NULL);
 	vcpu_free(ours);
 	kref_put(&vm->common.refs, vm_release);
 }

@@ -47,11 +47,11 @@ static __always_inline void notify(struct kvm_vcpu *vcpu, int vector)
  */
 static noinline bool deliver_nested(struct kvm_vcpu *vcpu, struct vcpu_vmx *vmx, int vector)
 {
-	if (vector != READ_ONCE(vapic_nested(vmx, posted_intr_nv, u16)))
+	if (vector != READ_ONCE(vmx->nested.posted_intr_nv))
 		return false;
 
 	/* If hardware does not take it in time, KVM does at the next entry. */
-	vapic_nested(vmx, pi_pending, bool) = true;
+	vmx->nested.pi_pending = true;
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
 	/* The request, then the look at vcpu->mode. */
 	smp_mb__after_atomic();
@@ -62,9 +62,9 @@ static noinline bool deliver_nested(struct kvm_vcpu *vcpu, struct vcpu_vmx *vmx,
 /* KVM delivers to a vCPU that is not accelerated; make it look. */
 static noinline void deliver_inactive(struct kvm_vcpu *vcpu, struct kvm_lapic *apic, int vector)
 {
-	vapic_hot_set_irr(vapic_field(apic, kvm_lapic, regs, void *), vector);
+	vapic_hot_set_irr(apic->regs, vector);
 	/* After the bit: KVM clears the flag, looks at the IRR, and sets it again. */
-	vapic_field(apic, kvm_lapic, irr_pending, bool) = true;
+	apic->irr_pending = true;
 	/* It may be accelerated again by now. */
 	vapic_pi_vcpu_unsettle(vapic_core(vapic_vcpu_of(to_vmx(vcpu))));
 	kvm_make_request(KVM_REQ_EVENT, vcpu);
@@ -78,7 +78,7 @@ static __always_inline bool deliver(struct kvm_vcpu *vcpu, struct kvm_lapic *api
 		deliver_inactive(vcpu, apic, vector);
 		return false;
 	}
-	if (vapic_hot_pi_post(vapic_descriptor(to_vmx(vcpu)), vector))
+	if (vapic_hot_pi_post(&to_vmx(vcpu)->pi_desc, vector))
 		notify(vcpu, POSTED_INTR_VECTOR);
 	return true;
 }
@@ -94,7 +94,7 @@ static noinline void deliver_rare(struct kvm_vcpu *vcpu, struct kvm_lapic *apic,
 void vapic_vmx_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
 				 int vector)
 {
-	struct kvm_vcpu *vcpu = vapic_field(apic, kvm_lapic, vcpu, struct kvm_vcpu *);
+	struct kvm_vcpu *vcpu = apic->vcpu;
 
 	/* Apart, as all that is not a jump at the end: else everybody would save registers. */
 	if (unlikely(vapic_traced_kvm_apicv_accept_irq()) || unlikely(vapic_guest_mode(vcpu)))
@@ -129,7 +129,7 @@ static noinline int sync(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
 	/* Without virtual-interrupt delivery KVM has to be told, and its flag kept true. */
 	if (irr.fresh) {
 		if (!active)
-			vapic_field(apic, kvm_lapic, irr_pending, bool) = true;
+			apic->irr_pending = true;
 		kvm_make_request(KVM_REQ_EVENT, vcpu);
 	}
 	return irr.highest;

@@ -250,7 +250,7 @@ void vapic_hook_vmx_vcpu_pi_load(struct kvm_vcpu *vcpu, int cpu)
 	if (!ours)
 		return;
 	/* Who waits, or did, is armed, and so at home nowhere. */
-	if (!vapic_hot_pi_resume(vapic_core(ours), vapic_descriptor(vmx), destination))
+	if (!vapic_hot_pi_resume(vapic_core(ours), &vmx->pi_desc, destination))
 		load_elsewhere(ours, destination);
 }
 
@@ -280,5 +280,5 @@ void vapic_hook_vmx_vcpu_pi_put(struct kvm_vcpu *vcpu)
 	if (kvm_vcpu_is_blocking(vcpu))
 		put_blocking(vcpu, ours);
 	else if (vcpu->preempted)
-		vapic_hot_pi_suppress(vapic_descriptor(vmx));
+		vapic_hot_pi_suppress(&vmx->pi_desc);
 }

@@ -128,6 +128,9 @@ class Btf:
         number = self.structure(structure)
         return self.type(number).type if number else None
 
+    def size_of(self, number):
+        return self.bpf.btf__resolve_size(self.handle, number)
+
     def list_of_members(self, number):
         """[(name, offset in bits, number of its type)] of a structure or union."""
         if number not in self.layouts:
@@ -177,7 +180,7 @@ class Btf:
         head = self.type(number)
         if head.kind == KIND_ARRAY:
             array = self.after(number, Array)[0]
-            size = self.bpf.btf__resolve_size(self.handle, array.type)
+            size = self.size_of(array.type)
             if size <= 0 or offset >= size * array.count:
                 return None
             return self.inside(array.type, offset % size, f"{path}[{offset // size}]")
@@ -185,7 +188,7 @@ class Btf:
             return path + (f"+{offset}" if offset else ""), self.pointee(number) if not offset else None
         for name, bits, type_ in self.list_of_members(number):
             start = bits // 8
-            size = self.bpf.btf__resolve_size(self.handle, type_)
+            size = self.size_of(type_)
             if start <= offset < start + max(size, 1) and (size or offset == start):
                 found = self.inside(type_, offset - start, f"{path}.{name}" if name else path)
                 if found:

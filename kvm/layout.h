@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * KVM's private structures, with the fields that layout.list names in their places. There is
+ * no more to see of one than that: a field that is not listed, or that the kernel does not
+ * have, does not compile.
+ */
+#ifndef VAPIC_KVM_LAYOUT_H
+#define VAPIC_KVM_LAYOUT_H
+
+#include <linux/build_bug.h>
+#include <linux/hrtimer.h>
+#include <linux/kvm_host.h>
+#include <linux/list.h>
+
+#include <asm/posted_intr.h>
+#include <asm/svm.h>
+
+struct vapic_vm;
+struct vapic_vcpu;
+
+#include "generated/layout.h"
+
+#endif
