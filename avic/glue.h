@@ -18,7 +18,7 @@
 
 #include <asm/svm.h>
 
-#include <vapic/core.h>
+#include <vapic/avic.h>
 #include <vapic/eligibility.h>
 
 #include "../lapic/objects_glue.h"
@@ -46,7 +46,7 @@ struct vapic_vcpu {
 	struct vapic_vm *vm;
 	enum vapic_decision never; /* why not, or VAPIC_ACCELERATED */
 	bool irq_window;	   /* counted in irq_windows; only the vCPU's own task looks */
-} __aligned(VAPIC_CORE_ALIGN);
+} __aligned(VAPIC_AVIC_ALIGN);
 
 /* Core's part of the object, right behind ours. */
 static inline struct vapic_avic_vcpu *vapic_core(struct vapic_vcpu *vcpu)

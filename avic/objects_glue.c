@@ -40,11 +40,11 @@ static bool hides_running(void)
 
 int vapic_avic_load(void)
 {
-	vm_core_cache = kmem_cache_create("vapic_avic_vm", vapic_avic_vm_size(), VAPIC_CORE_ALIGN,
+	vm_core_cache = kmem_cache_create("vapic_avic_vm", vapic_avic_vm_size(), VAPIC_AVIC_ALIGN,
 					  SLAB_ACCOUNT, NULL);
 	vcpu_cache = kmem_cache_create("vapic_avic_vcpu",
 				       sizeof(struct vapic_vcpu) + vapic_avic_vcpu_size(),
-				       VAPIC_CORE_ALIGN, SLAB_ACCOUNT, NULL);
+				       VAPIC_AVIC_ALIGN, SLAB_ACCOUNT, NULL);
 	if (vm_core_cache && vcpu_cache)
 		return 0;
 	vapic_avic_unload();

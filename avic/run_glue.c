@@ -3,7 +3,7 @@
  * The paths of a running vCPU: load and put, blocking, interrupt delivery, and turning
  * acceleration on and off.
  */
-#include <vapic/hot.h>
+#include <vapic/avic_hot.h>
 
 #include "../takeover/ops.h"
 #include "../takeover/svm_hooks.h"

@@ -5,8 +5,8 @@
 
 #include <cstddef>
 
-#include <vapic/core.h>
-#include <vapic/hot.h>
+#include <vapic/avic.h>
+#include <vapic/avic_hot.h>
 #include <vapic/hw/atomic.hpp>
 #include <vapic/hw/avic.hpp>
 
@@ -57,7 +57,7 @@ class OnCpu {
 
 } // namespace vapic::avic
 
-struct alignas(VAPIC_CORE_ALIGN) vapic_avic_vm {
+struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vm {
 	// Constant after vapic_avic_vm_init().
 	vapic::hw::PhysicalIdTable *physical;
 	vapic::hw::LogicalIdTable *logical;
@@ -74,7 +74,7 @@ struct alignas(VAPIC_CORE_ALIGN) vapic_avic_vm {
 	std::uint32_t logical_done;
 
 	// By guest APIC ID; each byte has the vCPU's own task as only writer.
-	alignas(VAPIC_CORE_ALIGN)
+	alignas(VAPIC_AVIC_ALIGN)
 		vapic::hw::Slot<vapic::avic::Attention> attention[vapic::avic::kIds];
 
 	// By guest APIC ID; set by enter_tables(), cleared by vapic_avic_vcpu_retire(). A reader
@@ -82,8 +82,8 @@ struct alignas(VAPIC_CORE_ALIGN) vapic_avic_vm {
 	vapic_avic_vcpu *vcpus[vapic::avic::kIds];
 };
 
-struct alignas(VAPIC_CORE_ALIGN) vapic_avic_vcpu {
-	// The first two are as hot.h says: the vCPU's own, below, until enter_tables() makes
+struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vcpu {
+	// The first two are as avic_hot.h says: the vCPU's own, below, until enter_tables() makes
 	// them the VM's.
 	vapic::hw::Slot<vapic::avic::Attention> *attention;
 	vapic::hw::Slot<vapic::hw::PhysicalIdEntry> *slot;

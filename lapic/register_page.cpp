@@ -3,7 +3,7 @@
 // The register page as C sees it.
 #include "register_page.hpp"
 
-#include <vapic/core.h>
+#include <vapic/avic.h>
 
 void vapic_lapic_set_irr(void *regs, u8 vector)
 {

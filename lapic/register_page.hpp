@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include <vapic/hot.h>
+#include <vapic/avic_hot.h>
 #include <vapic/hw/apic.hpp>
 #include <vapic/lapic_hot.h>
 

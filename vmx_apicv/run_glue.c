@@ -2,12 +2,12 @@
 /*
  * The paths of every interrupt: delivery, and what a vCPU does before it enters the guest.
  */
-#include <vapic/pi_hot.h>
+#include <vapic/vmx_hot.h>
 
 #include <asm/apic.h>
 #include <asm/irq_vectors.h>
 
-#include <vapic/hot.h>
+#include <vapic/avic_hot.h>
 
 #include "../takeover/vmx_hooks.h"
 #include "glue.h"

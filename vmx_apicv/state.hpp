@@ -7,7 +7,7 @@
 
 #include <vapic/hw/atomic.hpp>
 #include <vapic/hw/pi.hpp>
-#include <vapic/pi_hot.h>
+#include <vapic/vmx_hot.h>
 #include <vapic/vmx.h>
 
 #include "../lapic/register_page.hpp"
@@ -26,7 +26,7 @@ class OnCpu {
 } // namespace vapic::vmx
 
 struct alignas(VAPIC_PI_ALIGN) vapic_pi_vcpu {
-	// Begins as pi_hot.h says. Where the control word is; constant.
+	// Begins as vmx_hot.h says. Where the control word is; constant.
 	const std::uint64_t *control;
 	// RVI may differ from the IRR: set by anybody, cleared by the vCPU's own task.
 	std::uint8_t rvi_unknown;

@@ -11,7 +11,7 @@
  * more, while hardware goes on to name it: so all who sleep on it are woken once it is dead,
  * and those with nothing to do go to sleep on another.
  */
-#include <vapic/pi_hot.h>
+#include <vapic/vmx_hot.h>
 
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>

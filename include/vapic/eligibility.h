@@ -2,7 +2,7 @@
 /*
  * Who may be accelerated: facts of the processor, the host, the VM and the vCPU go in, a
  * decision comes out. Load, the creation of a VM and that of a vCPU ask here and decide
- * nothing themselves. The rules of core.h hold: pure, any context.
+ * nothing themselves. The rules of avic.h hold: pure, any context.
  */
 #ifndef VAPIC_ELIGIBILITY_H
 #define VAPIC_ELIGIBILITY_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What C may call in C++ for the state of a local APIC. The rules are those of core.h.
+ * What C may call in C++ for the state of a local APIC. The rules are those of avic.h.
  *
  * @regs is the 4 KiB register page. The vCPU does not run meanwhile, and the caller is its
  * own task or holds its mutex; IPI hardware, the IOMMU and other tasks may set bits of IRR

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What is asked of the register page before each sleep, and what is done with all of it, in
- * source that C and C++ share, for the reason that hot.h gives.
+ * source that C and C++ share, for the reason that avic_hot.h gives.
  */
 #ifndef VAPIC_LAPIC_HOT_H
 #define VAPIC_LAPIC_HOT_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What C may call in C++ on Intel. The rules are those of core.h.
+ * What C may call in C++ on Intel. The rules are those of avic.h.
  */
 #ifndef VAPIC_VMX_H
 #define VAPIC_VMX_H
@@ -123,7 +123,7 @@ void *vapic_pi_waiters_move(struct vapic_pi_waiters *waiters, void *memory, u32 
 
 /*
  * A vCPU is in one list at most; false if the list is full. How the handler of the wakeup
- * vector removes vCPUs is in pi_hot.h.
+ * vector removes vCPUs is in vmx_hot.h.
  */
 bool vapic_pi_waiters_add(struct vapic_pi_waiters *waiters, struct vapic_pi_vcpu *vcpu);
 void vapic_pi_waiters_remove(struct vapic_pi_waiters *waiters, struct vapic_pi_vcpu *vcpu);

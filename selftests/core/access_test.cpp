@@ -2,7 +2,7 @@
 //
 // Exit 402h against the manual's table "Guest vAPIC Register Access Behavior", typed in
 // below register by register, and against every offset it does not list.
-#include <vapic/core.h>
+#include <vapic/avic.h>
 
 #include <map>
 

@@ -2,7 +2,7 @@
 //
 // Exit 401h: what each failure leaves to do, and which destinations of which shape the
 // host hears of, in which state.
-#include <vapic/core.h>
+#include <vapic/avic.h>
 
 #include <map>
 #include <set>

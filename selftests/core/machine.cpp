@@ -22,7 +22,7 @@ bool Block::all_zero() const
 }
 
 Vcpu::Vcpu(Machine &machine, u32 id, bool stays)
-	: id_(id), object_(vapic_avic_vcpu_size(), VAPIC_CORE_ALIGN), regs_(4096, 4096),
+	: id_(id), object_(vapic_avic_vcpu_size(), VAPIC_AVIC_ALIGN), regs_(4096, 4096),
 	  regs_pa_(Machine::kRegsPa + u64{id} * 0x1000)
 {
 	set_dfr(Machine::kFlat);
@@ -51,7 +51,7 @@ vapic_avic_counts Vcpu::counts() const
 }
 
 Machine::Machine(bool hide_running)
-	: hide_running_(hide_running), object_(vapic_avic_vm_size(), VAPIC_CORE_ALIGN)
+	: hide_running_(hide_running), object_(vapic_avic_vm_size(), VAPIC_AVIC_ALIGN)
 {
 	vapic_avic_vm_init(core(), physical(), kPhysicalPa, logical(), kLogicalPa, hide_running);
 }

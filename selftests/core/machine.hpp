@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include <vapic/core.h>
+#include <vapic/avic.h>
 
 // Memory as the glue provides it: zeroed, aligned.
 class Block {

@@ -2,7 +2,7 @@
 //
 // What load, suppress and arm leave in the descriptor, and which vCPU counts as having
 // something pending.
-#include <vapic/pi_hot.h>
+#include <vapic/vmx_hot.h>
 #include <vapic/vmx.h>
 
 #include <gtest/gtest.h>

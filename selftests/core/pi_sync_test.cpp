@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Posting, and moving what was posted to the IRR.
-#include <vapic/pi_hot.h>
+#include <vapic/vmx_hot.h>
 
 #include <gtest/gtest.h>
 

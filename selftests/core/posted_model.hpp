@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <vapic/core.h>
+#include <vapic/avic.h>
 #include <vapic/vmx.h>
 
 #include "explorer.hpp"

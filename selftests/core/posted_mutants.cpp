@@ -3,7 +3,7 @@
 // See posted_mutants.hpp. The module does not contain this file.
 #include "posted_mutants.hpp"
 
-#include <vapic/pi_hot.h>
+#include <vapic/vmx_hot.h>
 
 #include "../../vmx_apicv/state.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Core of posted interrupts with one mistake each, of the kind that a change might make,
-// and behind them the inline functions of pi_hot.h as they are. All see core's atomics
+// and behind them the inline functions of vmx_hot.h as they are. All see core's atomics
 // redirected, as core does.
 #pragma once
 
@@ -9,7 +9,7 @@
 
 namespace posted {
 
-// pi_hot.h
+// vmx_hot.h
 bool post(void *descriptor, u8 vector);
 bool settled(const vapic_pi_vcpu *vcpu);
 

@@ -2,7 +2,7 @@
 //
 // Posted interrupts with real threads: senders post, the vCPU's task takes, is suppressed,
 // sleeps and moves. Nothing is lost; and under TSan, no access races.
-#include <vapic/pi_hot.h>
+#include <vapic/vmx_hot.h>
 
 #include <atomic>
 #include <thread>

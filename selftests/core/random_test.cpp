@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Random sequences of every entry point, compared after each call with a model that is
-// written from core.h alone: plain values, no atomics, no bit fields.
-#include <vapic/core.h>
+// written from avic.h alone: plain values, no atomics, no bit fields.
+#include <vapic/avic.h>
 
 #include <map>
 #include <optional>

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <vapic/core.h>
+#include <vapic/avic.h>
 
 #include "explorer.hpp"
 #include "machine.hpp"
@@ -52,7 +52,7 @@ struct Scenario {
 	// KVM's full barrier between vcpu->mode and VMRUN.
 	bool enter_barrier = true;
 	// KVM's full barrier before it looks for interrupts to sleep or not, and a wake-up that
-	// is lost on a vCPU that has not yet said it waits. Without: the contract of core.h
+	// is lost on a vCPU that has not yet said it waits. Without: the contract of avic.h
 	// alone, and a wake-up that is never lost.
 	bool kvm_sleep = false;
 	// Erratum 1235: IPI hardware may read IsRunning before its write of IRR is visible.

@@ -4,7 +4,7 @@
 // They see core's atomics redirected, as core does.
 #pragma once
 
-#include <vapic/core.h>
+#include <vapic/avic.h>
 
 namespace mutant {
 

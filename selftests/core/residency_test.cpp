@@ -2,8 +2,8 @@
 //
 // What each residency call leaves in the table and the attention byte. What senders may
 // see in between is in residency_history_test.cpp and interleaving_test.cpp.
-#include <vapic/core.h>
-#include <vapic/hot.h>
+#include <vapic/avic.h>
+#include <vapic/avic_hot.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

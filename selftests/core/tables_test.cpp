@@ -2,7 +2,7 @@
 //
 // Who has which table entry, from creation to retirement, and whom the logical table
 // names. The states in between are in tables_history_test.cpp.
-#include <vapic/core.h>
+#include <vapic/avic.h>
 
 #include <algorithm>
 #include <cstring>
@@ -156,7 +156,7 @@ TEST(Creation, SecondVcpuOfAnIdThatStaysIsReportedAndTheOwnerIsNotDisturbed)
 TEST(Creation, MisalignedRegisterPageIsReported)
 {
 	Machine machine;
-	Block object(vapic_avic_vcpu_size(), VAPIC_CORE_ALIGN);
+	Block object(vapic_avic_vcpu_size(), VAPIC_AVIC_ALIGN);
 	Block regs(4096, 4096);
 	fake_host::ExpectBroken broken;
 

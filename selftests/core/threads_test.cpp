@@ -4,7 +4,7 @@
 // and has acceleration turned off. Each sender sends again only when its last interrupt
 // was taken, so a lost one stops it, and the clock finds out. Under ThreadSanitizer this
 // also shows that core's memory is touched atomically or by one thread alone.
-#include <vapic/core.h>
+#include <vapic/avic.h>
 
 #include <atomic>
 #include <chrono>
@@ -334,8 +334,8 @@ TEST(Creation, OfOneIdAtATimeGivesTheEntryToTheOneThatStays)
 {
 	for (unsigned round = 0; round < 200; ++round) {
 		Machine machine;
-		Block objects[2] = {{vapic_avic_vcpu_size(), VAPIC_CORE_ALIGN},
-				    {vapic_avic_vcpu_size(), VAPIC_CORE_ALIGN}};
+		Block objects[2] = {{vapic_avic_vcpu_size(), VAPIC_AVIC_ALIGN},
+				    {vapic_avic_vcpu_size(), VAPIC_AVIC_ALIGN}};
 		Block regs[2] = {{4096, 4096}, {4096, 4096}};
 		// As vapic_host_vcpu_stays() of the fake host reads it.
 		char host[2] = {round % 2 == 0, round % 2 == 1};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // The VMCB words of AVIC, accelerated and not.
-#include <vapic/core.h>
+#include <vapic/avic.h>
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 // The list of those who sleep on a CPU: whoever has ON is woken, and nobody else.
 #include <vapic/vmx.h>
 
-#include <vapic/pi_hot.h>
+#include <vapic/vmx_hot.h>
 
 #include <algorithm>
 #include <memory>

@@ -7,8 +7,8 @@
  * tests explore them) by the very same text. Ordering: RegisterPage::set_irr() and
  * vapic_avic_vcpu_must_wake().
  */
-#ifndef VAPIC_HOT_H
-#define VAPIC_HOT_H
+#ifndef VAPIC_AVIC_HOT_H
+#define VAPIC_AVIC_HOT_H
 
 #include <vapic/types.h>
 

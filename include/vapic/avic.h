@@ -6,15 +6,15 @@
  * that the caller provides, zeroed and aligned as said; only core reads or writes
  * them. Unless a function says otherwise it may be called in any context.
  */
-#ifndef VAPIC_CORE_H
-#define VAPIC_CORE_H
+#ifndef VAPIC_AVIC_H
+#define VAPIC_AVIC_H
 
 #include <vapic/types.h>
 
 VAPIC_C_BEGIN
 
 /* Alignment, in bytes, of the memory of every core object. */
-#define VAPIC_CORE_ALIGN 64
+#define VAPIC_AVIC_ALIGN 64
 
 /*
  * Set @vector in the IRR of the register page @regs, atomically with respect to

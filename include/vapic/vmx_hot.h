@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What is done for each interrupt, each entry to the guest and each time the vCPU comes or
- * goes, in source that C and C++ share, for the reason that hot.h gives. Ordering:
+ * goes, in source that C and C++ share, for the reason that avic_hot.h gives. Ordering:
  * vmx_apicv/sync.cpp, residency.cpp and waiters.cpp.
  */
-#ifndef VAPIC_PI_HOT_H
-#define VAPIC_PI_HOT_H
+#ifndef VAPIC_VMX_HOT_H
+#define VAPIC_VMX_HOT_H
 
 #include <vapic/types.h>
 #include <vapic/vmx.h>
