@@ -3,8 +3,8 @@
 // The state of a local APIC as a whole: saved, restored, and what is derived from it.
 //
 // Source: Intel SDM volume 3, "Advanced Programmable Interrupt Controller (APIC)", there
-// "Divide Configuration Register", "Task and Processor Priorities", "Local APIC State",
-// "Extended XAPIC (x2APIC)", and in "Multiple-Processor Management" what INIT and SIPI do;
+// "Task and Processor Priorities", "Local APIC State", "Extended XAPIC (x2APIC)", and in
+// "Multiple-Processor Management" what INIT and SIPI do;
 // AMD64 APM volume 2, "Advanced Programmable Interrupt Controller".
 #include <vapic/lapic.h>
 

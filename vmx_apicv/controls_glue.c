@@ -76,14 +76,17 @@ static void update_msr_bitmap(struct kvm_vcpu *vcpu, struct vcpu_vmx *vmx,
 	vmx->nested.force_msr_bitmap_recalc = true;
 }
 
-/* KVM computes the threshold of TPR for no other. */
+/* An event makes KVM compute the threshold of TPR for no other. */
 static bool apic_enabled(struct kvm_vcpu *vcpu)
 {
 	return (vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE) && vcpu->arch.apic->sw_enabled;
 }
 
-/* Acceleration goes on or off, in the vCPU's task, preemption off; an event is requested. */
-void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
+/*
+ * Acceleration goes on or off, in the vCPU's task, preemption off. @event: one is dealt with
+ * before the guest is entered, nested or not.
+ */
+static __always_inline void refresh(struct kvm_vcpu *vcpu, bool event)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
@@ -115,14 +118,22 @@ void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
 	 * acceleration was on; in x2APIC mode a TPR below it fails the entry. The event makes
 	 * KVM compute it, but not with an APIC that is disabled.
 	 */
-	if (!vapic_apicv_active(vcpu->arch.apic) && !apic_enabled(vcpu))
+	if (!vapic_apicv_active(vcpu->arch.apic) && (!event || !apic_enabled(vcpu)))
 		vapic_vmcs_write(TPR_THRESHOLD, 0);
 }
 
-/* kvm_intel calls this when a nested guest has exited, without an event. */
+void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
+{
+	refresh(vcpu, true);
+}
+
+/*
+ * kvm_intel calls this when a nested guest has exited. KVM may put another one in its place
+ * before it deals with the event, and does not compute the threshold for that.
+ */
 void vapic_hook_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
 {
-	vapic_vmx_refresh_apicv_exec_ctrl(vcpu);
+	refresh(vcpu, false);
 	if (!vapic_apicv_active(vcpu->arch.apic))
 		kvm_make_request(KVM_REQ_EVENT, vcpu);
 }

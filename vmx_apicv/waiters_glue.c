@@ -267,7 +267,7 @@ static noinline void put_blocking(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours
  * today, and then to every vCPU of the VM. Without it, software posts and wakes.
  *
  * Who was preempted may be away for long, and posts would go on interrupting whoever runs
- * here. Who goes to user space is soon back, mostly here.
+ * here. Who goes to user space, or waits in the kernel, is soon back, mostly here.
  */
 void vapic_hook_vmx_vcpu_pi_put(struct kvm_vcpu *vcpu)
 {

@@ -85,7 +85,10 @@ static inline u32 vapic_hot_priority(const void *regs)
 	return vapic_hot_ppr(regs, vapic_hot_highest(regs, VAPIC_HOT_ISR));
 }
 
-/* What the divide configuration register says, in bits 0, 1 and 3: 1 to 128. */
+/*
+ * What the divide configuration register says, in bits 0, 1 and 3: 1 to 128. Source: Intel SDM
+ * volume 3, "Divide Configuration Register".
+ */
 static inline u32 vapic_hot_timer_divisor(const void *regs)
 {
 	const u32 divide = vapic_hot_read(regs, VAPIC_HOT_TIMER_DIVIDE);

@@ -70,7 +70,7 @@ static inline bool vapic_hot_pi_resume(const struct vapic_pi_vcpu *vcpu, void *d
 
 	if (__atomic_load_n(&hot->home, __ATOMIC_RELAXED) != destination)
 		return false;
-	/* The vCPU's own task sets it, and nobody else. */
+	/* Nobody else sets it while the vCPU lives. */
 	if (!(__atomic_load_n(&words[VAPIC_HOT_PI_CONTROL], __ATOMIC_RELAXED) & VAPIC_HOT_PI_SN))
 		return true;
 

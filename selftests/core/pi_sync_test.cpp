@@ -164,6 +164,21 @@ TEST(PiDiscard, ForgetsWhatWasPosted)
 	EXPECT_FALSE(vapic_hot_pi_settled(v.core()));
 }
 
+TEST(PiDiscard, ForgetsWhatWasPostedWhileSuppressed)
+{
+	for (unsigned word = 0; word < 4; ++word) {
+		V v;
+
+		sync(v);
+		v.control() = V::kSn;
+		v.pir(word) = 0x8000000000000001ull;
+		vapic_pi_vcpu_discard(v.core());
+		EXPECT_EQ(v.pir(word), 0u);
+		EXPECT_EQ(v.control(), u64{V::kSn});
+		EXPECT_FALSE(vapic_hot_pi_settled(v.core()));
+	}
+}
+
 TEST(PiInit, RefusesADescriptorThatIsNotAligned)
 {
 	fake_host::ExpectBroken broken;
