@@ -7,7 +7,8 @@
  * always whole traces, of up to 32 instructions. With VAPIC_SEED=N in the
  * environment each turn has a length of its own, from 1 to twice the quantum
  * less 1, pseudo-random and the same for every run with that N. N is 32 bits, and
- * 0 is as good as none. It seeds RDRAND as well, which repeats in any case.
+ * 0 is as good as none. It seeds RDRAND as well, which repeats in any case. A guest
+ * can change the seed of the turns: see vmx-stats.h.
  *
  * Time advances once per round, by what the CPUs that did not sleep executed on
  * average. When all sleep it goes to the next timer at once.
@@ -77,11 +78,16 @@ unsigned smp_seed(void)
   return text ? strtoul(text, NULL, 0) : 0;
 }
 
+void smp_reseed(unsigned seed)
+{
+  /* Neighbouring seeds must not begin alike. */
+  turn.random = seed * BX_CONST64(0x9e3779b97f4a7c15);
+}
+
 void smp_loop(unsigned quantum)
 {
   turn.quantum = quantum;
-  /* Neighbouring seeds must not begin alike. */
-  turn.random = smp_seed() * BX_CONST64(0x9e3779b97f4a7c15);
+  smp_reseed(smp_seed());
   turn.start = BX_CPU(0)->get_icount();
   turn.length = turn_length();
 

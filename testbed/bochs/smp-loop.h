@@ -9,4 +9,7 @@ void smp_loop(unsigned quantum);
 /* What VAPIC_SEED in the environment says; 0 if it says nothing. */
 unsigned smp_seed(void);
 
+/* The turns after the present one go by this seed, as if it had been that of the start. */
+void smp_reseed(unsigned seed);
+
 #endif

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The counters of the emulated VMX, and the PCI device that shows them (layout in
- * vmx-stats.h). It only reads: the machine behaves the same with and without it.
+ * vmx-stats.h). Unless a guest writes a seed, the machine behaves the same with and
+ * without it.
  */
 
 #include "iodev/iodev.h"
 #include "cpu.h"
+#include "smp-loop.h"
 #include "vmx-stats.h"
 
 #define LOG_THIS
@@ -179,6 +181,12 @@ static bool bar_read(bx_phy_address addr, unsigned len, void *data, void *param)
 
 static bool bar_write(bx_phy_address addr, unsigned len, void *data, void *param)
 {
+  Bit32u seed;
+
+  if (((vmx_stats_c *) param)->bar_offset(addr) == 0 && len == sizeof(seed)) {
+    memcpy(&seed, data, sizeof(seed));
+    smp_reseed(seed);
+  }
   return true;
 }
 

@@ -9,8 +9,9 @@
  *   word 2  CPUs             word 6  byte offset of the first name
  *   word 3  counters in row  word 7  bytes from one name to the next
  *
- * All words are 64-bit and little-endian, names end with a zero byte, and the
- * whole is read-only.
+ * All words are 64-bit and little-endian, names end with a zero byte. Nothing can be
+ * written, but 32 bits to the very beginning, which seed the turns of the CPUs anew
+ * (smp-loop.h).
  */
 #ifndef VMX_STATS_H
 #define VMX_STATS_H

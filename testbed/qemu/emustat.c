@@ -4,6 +4,8 @@
  *
  *   emustat [--json] [--all]            totals since the machine started
  *   emustat [--json] [--all] -- CMD...  what was counted while CMD ran
+ *   emustat --seed N                    have the CPUs take turns by another seed, on the
+ *                                       emulated Intel machine
  *
  * One line `cpu name value` per counter and CPU, then `total name value`; counters
  * that are zero are left out unless --all.  With a command, exits with its status.
@@ -35,7 +37,7 @@ struct sample {
 	uint64_t *value;
 };
 
-static const volatile uint64_t *bar;
+static volatile uint64_t *bar;
 static unsigned int cpus, counters;
 
 __attribute__((noreturn, format(printf, 1, 2)))
@@ -91,10 +93,10 @@ static void map_bar(const char *device)
 
 	device_enable(device);
 	snprintf(path, sizeof(path), PCI_DEVICES "/%s/resource0", device);
-	fd = open(path, O_RDONLY);
+	fd = open(path, O_RDWR);
 	if (fd < 0 || fstat(fd, &st))
 		die("cannot open %s: %s", path, strerror(errno));
-	bar = mmap(NULL, st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	bar = mmap(NULL, st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (bar == MAP_FAILED)
 		die("cannot map %s: %s", path, strerror(errno));
 	close(fd);
@@ -241,6 +243,20 @@ static int run(char **argv)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+static int seed(const char *text)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 0);
+
+	if (!*text || *end || value > UINT32_MAX)
+		die("--seed %s: must be 0 to %u", text, UINT32_MAX);
+	find_device();
+	if (bar[AVIC_WORD_MAGIC] != VMX_STATS_MAGIC)
+		die("--seed: the CPUs of this machine take no turns");
+	*(volatile uint32_t *)bar = value;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sample before = { NULL }, after;
@@ -248,13 +264,15 @@ int main(int argc, char **argv)
 	int status = 0;
 	int i;
 
+	if (argc == 3 && !strcmp(argv[1], "--seed"))
+		return seed(argv[2]);
 	for (i = 1; i < argc && strcmp(argv[i], "--"); i++) {
 		if (!strcmp(argv[i], "--json"))
 			json = true;
 		else if (!strcmp(argv[i], "--all"))
 			all = true;
 		else
-			die("usage: emustat [--json] [--all] [-- command...]");
+			die("usage: emustat [--json] [--all] [-- command...] | --seed N");
 	}
 	if (i < argc && !argv[++i])
 		die("no command after --");
