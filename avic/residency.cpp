@@ -134,16 +134,3 @@ void vapic_avic_vcpu_deactivate(vapic_avic_vcpu *vcpu)
 	set_inactive(*vcpu, true, OnCpu{});
 	run_nowhere(*vcpu, OnCpu{});
 }
-
-// ORDERING asleep-read
-//   writers:  the vCPU's own task
-//   order:    relaxed; what matters is the barrier before it
-//   pairs:    vapic_avic_vcpu_block()
-//   barrier:  the caller, after it set the IRR bit (vapic_lapic_set_irr(), or the exit of
-//             an IPI that hardware delivered)
-//   if lost:  the vCPU sleeps with an interrupt in its IRR
-//   checked:  residency history replay; selftest ipi_blocked
-bool vapic_avic_vcpu_must_wake(const vapic_avic_vcpu *vcpu)
-{
-	return vapic_hot_must_wake(vcpu);
-}

@@ -4,6 +4,7 @@
  * acceleration on and off.
  */
 #include <vapic/avic_hot.h>
+#include <vapic/lapic_hot.h>
 
 #include "../takeover/ops.h"
 #include "../takeover/svm_hooks.h"
@@ -68,8 +69,8 @@ static void ring(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
 
 	if (READ_ONCE(vcpu->cpu) == raw_smp_processor_id())
 		return;
-	host_id = vapic_hot_host_id(vapic_core(ours));
-	if (unlikely(host_id == VAPIC_HOT_NO_CPU)) {
+	host_id = vapic_avic_vcpu_host_id(vapic_core(ours));
+	if (unlikely(host_id == VAPIC_AVIC_NO_CPU)) {
 		/* It looks before it enters the guest again. */
 		vapic_call(kvm_vcpu_kick)(vcpu);
 		return;
@@ -103,7 +104,7 @@ static __always_inline void announce(struct kvm_vcpu *vcpu, struct kvm_lapic *ap
 	/* From here ours is there: without it, the vCPU is inhibited for good. */
 	if (in_guest)
 		ring(vcpu, ours);
-	else if (vapic_hot_must_wake(vapic_core(ours)))
+	else if (vapic_avic_vcpu_must_wake(vapic_core(ours)))
 		vapic_call(kvm_vcpu_wake_up)(vcpu);
 }
 
@@ -126,7 +127,7 @@ static noinline void deliver_traced(struct kvm_lapic *apic, int delivery_mode, i
 void vapic_svm_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
 				 int vector)
 {
-	vapic_hot_set_irr(apic->regs, vector);
+	vapic_lapic_set_irr(apic->regs, vector);
 	/* After the bit: KVM clears the flag, looks at the IRR, and sets it again. */
 	apic->irr_pending = true;
 

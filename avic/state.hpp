@@ -114,9 +114,8 @@ struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vcpu {
 	vapic::avic::Counter accesses_fault;
 };
 
-static_assert(offsetof(vapic_avic_vcpu, attention) == offsetof(vapic_hot_vcpu, attention));
-static_assert(offsetof(vapic_avic_vcpu, slot) == offsetof(vapic_hot_vcpu, entry));
-static_assert(vapic::avic::Attention::kAsleep.kMask == VAPIC_HOT_ASLEEP);
-static_assert(vapic::hw::PhysicalIdEntry::kHostApicId.kMask == VAPIC_HOT_HOST_ID);
-static_assert(vapic::hw::kNoHostApicId.raw() == VAPIC_HOT_NO_CPU);
-static_assert(static_cast<unsigned>(vapic::hw::ApicRegister::kIrr) == VAPIC_HOT_IRR);
+static_assert(offsetof(vapic_avic_vcpu, attention) == offsetof(vapic_avic_vcpu_hot, attention));
+static_assert(offsetof(vapic_avic_vcpu, slot) == offsetof(vapic_avic_vcpu_hot, entry));
+static_assert(vapic::avic::Attention::kAsleep.kMask == VAPIC_AVIC_ASLEEP);
+static_assert(vapic::hw::PhysicalIdEntry::kHostApicId.kMask == VAPIC_AVIC_HOST_ID);
+static_assert(vapic::hw::kNoHostApicId.raw() == VAPIC_AVIC_NO_CPU);

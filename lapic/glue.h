@@ -47,7 +47,7 @@ static __always_inline u32 vapic_apic_in_service(struct kvm_lapic *apic)
 		return 0;
 	vector = apic->highest_isr_cache;
 	if (vector == VAPIC_NO_VECTOR)
-		vector = vapic_hot_highest(apic->regs, APIC_ISR);
+		vector = vapic_lapic_highest(apic->regs, APIC_ISR);
 	return vector == VAPIC_NO_VECTOR ? 0 : vector;
 }
 

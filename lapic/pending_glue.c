@@ -53,18 +53,17 @@ static __always_inline int highest_irr(struct kvm_vcpu *vcpu, struct kvm_lapic *
 		return vapic_op(sync_pir_to_irr)(vcpu);
 	if (!apic->irr_pending)
 		return -1;
-	return vapic_kvm_vector(vapic_hot_highest(apic->regs, APIC_IRR));
+	return vapic_kvm_vector(vapic_lapic_highest(apic->regs, APIC_IRR));
 }
 
-/* As vapic_lapic_deliverable(), with posted interrupts and by KVM's copies. */
+/* The vector to inject now, or -1. */
 static __always_inline int deliverable(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
 {
 	int vector = highest_irr(vcpu, apic);
 
 	if (likely(vector < 0))
 		return -1;
-	if (!vapic_hot_above(vector, vapic_apic_read(apic, APIC_TASKPRI)) ||
-	    !vapic_hot_above(vector, vapic_apic_in_service(apic)))
+	if (!vapic_lapic_takes(apic->regs, vector, vapic_apic_in_service(apic)))
 		return hold(apic);
 	return vector;
 }

@@ -48,7 +48,7 @@ public:
 	// All words, from an image of kWords. A bit that another sets in a word of IRR
 	// or TMR meanwhile is lost, or not: the state as a whole is replaced, and that has no
 	// order with such a write.
-	void copy_from(const std::uint32_t *image) { vapic_hot_copy(words_, image); }
+	void copy_from(const std::uint32_t *image) { vapic_lapic_copy(words_, image); }
 
 	// ORDERING irr-set
 	//   writers:  IPI hardware and the IOMMU set bits, VMRUN and the doorbell clear
@@ -60,7 +60,7 @@ public:
 	//   barrier:  here
 	//   if lost:  a sleeping vCPU is never woken for the interrupt
 	//   checked:  selftests ipi_blocked and ipi_lost; residency history replay
-	void set_irr(hw::Vector vector) { vapic_hot_set_irr(words_, vector.raw()); }
+	void set_irr(hw::Vector vector) { vapic_lapic_set_irr(words_, vector.raw()); }
 
 	// Add the bits of 64 vectors, from 64 * `quarter` on; returns those that are new.
 	// Ordering as set_irr(): IRR hardware is the writer besides the vCPU's own task.
@@ -73,12 +73,10 @@ public:
 		return std::uint64_t{high} << 32 | low;
 	}
 
-	// Highest vector of the bank, or kNone.
-	static constexpr std::uint32_t kNone = ~std::uint32_t{0};
-
+	// Highest vector of the bank, or VAPIC_NO_VECTOR.
 	[[nodiscard]] std::uint32_t highest(Bank bank) const
 	{
-		return vapic_hot_highest(words_, static_cast<std::uint32_t>(bank));
+		return vapic_lapic_highest(words_, static_cast<std::uint32_t>(bank));
 	}
 
 	[[nodiscard]] std::uint32_t highest_irr() const { return highest(Bank::kIrr); }
@@ -86,7 +84,7 @@ public:
 	// How many vectors the bank holds.
 	[[nodiscard]] std::uint32_t count(Bank bank) const
 	{
-		return vapic_hot_count(words_, static_cast<std::uint32_t>(bank));
+		return vapic_lapic_count(words_, static_cast<std::uint32_t>(bank));
 	}
 
 	void clear(Bank bank)
@@ -98,7 +96,7 @@ public:
 	// PPR, as it follows from TPR and ISR.
 	[[nodiscard]] hw::Priority priority() const
 	{
-		return hw::Priority{vapic_hot_priority(words_)};
+		return hw::Priority{vapic_lapic_priority(words_)};
 	}
 
 private:

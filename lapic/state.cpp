@@ -16,11 +16,6 @@ using namespace vapic::hw;
 
 namespace {
 
-const RegisterPage &page(const void *regs)
-{
-	return *static_cast<const RegisterPage *>(regs);
-}
-
 RegisterPage &page(void *regs)
 {
 	return *static_cast<RegisterPage *>(regs);
@@ -41,40 +36,12 @@ constexpr unsigned kIcrUpper = kIcrLow + 1;
 
 } // namespace
 
-static_assert(static_cast<std::uint32_t>(ApicRegister::kId) == VAPIC_HOT_ID);
-static_assert(static_cast<std::uint32_t>(ApicRegister::kTpr) == VAPIC_HOT_TPR);
-static_assert(static_cast<std::uint32_t>(ApicRegister::kTimerDivide) == VAPIC_HOT_TIMER_DIVIDE);
-static_assert(static_cast<std::uint32_t>(Bank::kIsr) == VAPIC_HOT_ISR);
-static_assert(VAPIC_NO_VECTOR == RegisterPage::kNone);
-
-u32 vapic_lapic_highest_irr(const void *regs)
-{
-	return page(regs).highest(Bank::kIrr);
-}
-
-u32 vapic_lapic_highest_isr(const void *regs)
-{
-	return page(regs).highest(Bank::kIsr);
-}
-
-u32 vapic_lapic_count_isr(const void *regs)
-{
-	return page(regs).count(Bank::kIsr);
-}
-
-u32 vapic_lapic_deliverable(const void *regs)
-{
-	const std::uint32_t vector = page(regs).highest(Bank::kIrr);
-
-	if (vector == RegisterPage::kNone || !vapic_hot_above(vector, page(regs).priority().raw()))
-		return VAPIC_NO_VECTOR;
-	return vector;
-}
-
-void vapic_lapic_update_ppr(void *regs)
-{
-	page(regs).write(ApicRegister::kPpr, page(regs).priority().raw());
-}
+static_assert(static_cast<std::uint32_t>(ApicRegister::kId) == VAPIC_LAPIC_ID);
+static_assert(static_cast<std::uint32_t>(ApicRegister::kTpr) == VAPIC_LAPIC_TPR);
+static_assert(static_cast<std::uint32_t>(ApicRegister::kTimerDivide) == VAPIC_LAPIC_TIMER_DIVIDE);
+static_assert(static_cast<std::uint32_t>(ApicRegister::kPpr) == VAPIC_LAPIC_PPR);
+static_assert(static_cast<std::uint32_t>(Bank::kIsr) == VAPIC_LAPIC_ISR);
+static_assert(static_cast<std::uint32_t>(Bank::kIrr) == VAPIC_LAPIC_IRR);
 
 void vapic_lapic_restore(void *regs, const vapic_lapic_form *form, void *image)
 {

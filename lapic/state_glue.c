@@ -98,7 +98,7 @@ static __always_inline void set_spiv(struct kvm_vcpu *vcpu, u32 value)
 static __always_inline void refresh_copies(struct kvm_lapic *apic)
 {
 	apic->irr_pending = true;
-	apic->isr_count = vapic_apicv_active(apic) ? 1 : vapic_hot_count(apic->regs, APIC_ISR);
+	apic->isr_count = vapic_apicv_active(apic) ? 1 : vapic_lapic_count(apic->regs, APIC_ISR);
 	apic->highest_isr_cache = -1;
 }
 
@@ -108,8 +108,8 @@ static __always_inline void refresh_hardware(struct kvm_vcpu *vcpu)
 	void *regs = vcpu->arch.apic->regs;
 
 	vapic_op(apicv_post_state_restore)(vcpu);
-	vapic_op(hwapic_irr_update)(vcpu, vapic_kvm_vector(vapic_hot_highest(regs, APIC_IRR)));
-	vapic_op(hwapic_isr_update)(vcpu, vapic_kvm_vector(vapic_hot_highest(regs, APIC_ISR)));
+	vapic_op(hwapic_irr_update)(vcpu, vapic_kvm_vector(vapic_lapic_highest(regs, APIC_IRR)));
+	vapic_op(hwapic_isr_update)(vcpu, vapic_kvm_vector(vapic_lapic_highest(regs, APIC_ISR)));
 }
 
 static __always_inline void stop_timer(struct kvm_lapic *apic)
@@ -133,7 +133,7 @@ static void restart_timer(struct kvm_lapic *apic)
 	apic->lapic_timer.expired_tscdeadline = 0;
 	vapic_call(apic_update_lvtt)(apic);
 	vapic_call(apic_manage_nmi_watchdog)(apic, vapic_apic_read(apic, APIC_LVT0));
-	apic->divide_count = vapic_hot_timer_divisor(apic->regs);
+	apic->divide_count = vapic_lapic_timer_divisor(apic->regs);
 
 	mode = apic->lapic_timer.timer_mode;
 	if ((mode != APIC_LVT_TIMER_ONESHOT && mode != APIC_LVT_TIMER_PERIODIC) ||
@@ -151,7 +151,7 @@ int vapic_hook_kvm_apic_set_state(struct kvm_vcpu *vcpu, struct kvm_lapic_state 
 	struct kvm *kvm = vcpu->kvm;
 
 	/* Stock finds out when it has discarded posted interrupts and changed SPIV. */
-	if (!vapic_hot_image_fits(s->regs, &form))
+	if (!vapic_lapic_image_fits(s->regs, &form))
 		return -EINVAL;
 
 	/* What was posted before must not get into the new state. */
@@ -199,7 +199,7 @@ static void reset_timer(struct kvm_lapic *apic)
 	apic->lapic_timer.target_expiration = 0;
 	apic->lapic_timer.tscdeadline = 0;
 	apic->lapic_timer.expired_tscdeadline = 0;
-	apic->divide_count = vapic_hot_timer_divisor(apic->regs);
+	apic->divide_count = vapic_lapic_timer_divisor(apic->regs);
 	vapic_call(apic_update_lvtt)(apic);
 }
 
@@ -271,8 +271,8 @@ static void set_active(struct kvm_vcpu *vcpu, bool active)
 	 * of them.
 	 */
 	if (active) {
-		vector = vapic_hot_highest(apic->regs, APIC_ISR);
-		vapic_apic_write(apic, APIC_PROCPRI, vapic_hot_ppr(apic->regs, vector));
+		vector = vapic_lapic_highest(apic->regs, APIC_ISR);
+		vapic_apic_write(apic, APIC_PROCPRI, vapic_lapic_ppr(apic->regs, vector));
 		vapic_op(hwapic_isr_update)(vcpu, vapic_kvm_vector(vector));
 	} else {
 		kvm_make_request(KVM_REQ_EVENT, vcpu);

@@ -19,15 +19,6 @@ namespace {
 
 constexpr PiControl kOn = PiControl{}.with(PiControl::kOn, true);
 
-bool pir_empty(const PiDescriptor &descriptor)
-{
-	std::uint64_t any = 0;
-
-	for (const Slot<PirWord> &word : descriptor.pir)
-		any |= word.load().raw();
-	return !any;
-}
-
 // ORDERING pi-control
 //   writers:  the vCPU's own task, all fields; whoever posts sets ON, notification
 //             processing clears it
@@ -62,13 +53,13 @@ PiControl replace(Slot<PiControl> &slot, Change change, OnCpu)
 //   order:    SN is cleared by a locked operation, then PIR is read
 //   pairs:    posting: PIR bit, then a locked look at SN. It sees SN=0 and sets ON, or
 //             the bit is seen here
-//   barrier:  here, the compare-exchange; vapic_hot_pi_resume(), the AND
+//   barrier:  here, the compare-exchange; vapic_pi_vcpu_resume(), the AND
 //   if lost:  PIR holds a vector without ON: nobody takes it before the next post
 //   checked:  posted_interleaving_test (load_reads_pir_first, resume_reads_pir_first);
 //             selftest ipi_lost
 void vapic_pi_vcpu_load(vapic_pi_vcpu *vcpu, u32 destination)
 {
-	if (vapic_hot_pi_resume(vcpu, vcpu->descriptor, destination))
+	if (vapic_pi_vcpu_resume(vcpu, destination))
 		return;
 
 	Slot<PiControl> &control = vcpu->descriptor->control;
@@ -84,20 +75,13 @@ void vapic_pi_vcpu_load(vapic_pi_vcpu *vcpu, u32 destination)
 	__atomic_store_n(&vcpu->home, destination, __ATOMIC_RELAXED);
 
 	// Without SN, every post has set ON or is about to.
-	if (before.get(PiControl::kSn) && !pir_empty(*vcpu->descriptor))
+	if (before.get(PiControl::kSn) && vapic_pi_is_posted(vcpu->control - VAPIC_PI_CONTROL))
 		control.set_bits(kOn);
 }
 
 void vapic_pi_vcpu_leave_home(vapic_pi_vcpu *vcpu)
 {
-	__atomic_store_n(&vcpu->home, VAPIC_HOT_PI_NOWHERE, __ATOMIC_RELAXED);
-}
-
-void vapic_pi_vcpu_suppress(vapic_pi_vcpu *vcpu)
-{
-	// No order: a notification that is sent nevertheless does nothing outside the guest,
-	// and the load() that must follow finds ON.
-	vapic_hot_pi_suppress(vcpu->descriptor);
+	__atomic_store_n(&vcpu->home, VAPIC_PI_NOWHERE, __ATOMIC_RELAXED);
 }
 
 // ORDERING wakeup-arm

@@ -2,12 +2,11 @@
 /*
  * The paths of every interrupt: delivery, and what a vCPU does before it enters the guest.
  */
-#include <vapic/vmx_hot.h>
-
 #include <asm/apic.h>
 #include <asm/irq_vectors.h>
 
-#include <vapic/avic_hot.h>
+#include <vapic/lapic_hot.h>
+#include <vapic/vmx_hot.h>
 
 #include "../takeover/vmx_hooks.h"
 #include "glue.h"
@@ -62,7 +61,7 @@ static noinline bool deliver_nested(struct kvm_vcpu *vcpu, struct vcpu_vmx *vmx,
 /* KVM delivers to a vCPU that is not accelerated; make it look. */
 static noinline void deliver_inactive(struct kvm_vcpu *vcpu, struct kvm_lapic *apic, int vector)
 {
-	vapic_hot_set_irr(apic->regs, vector);
+	vapic_lapic_set_irr(apic->regs, vector);
 	/* After the bit: KVM clears the flag, looks at the IRR, and sets it again. */
 	apic->irr_pending = true;
 	/* It may be accelerated again by now. */
@@ -78,7 +77,7 @@ static __always_inline bool deliver(struct kvm_vcpu *vcpu, struct kvm_lapic *api
 		deliver_inactive(vcpu, apic, vector);
 		return false;
 	}
-	if (vapic_hot_pi_post(&to_vmx(vcpu)->pi_desc, vector))
+	if (vapic_pi_post(&to_vmx(vcpu)->pi_desc, vector))
 		notify(vcpu, POSTED_INTR_VECTOR);
 	return true;
 }
@@ -107,7 +106,7 @@ void vapic_vmx_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int 
 static void set_rvi(int vector)
 {
 	u16 old = vapic_vmcs_read(GUEST_INTR_STATUS);
-	u16 new = (old & ~VAPIC_HOT_RVI) | (vector < 0 ? 0 : vector);
+	u16 new = (old & ~VAPIC_PI_RVI) | (vector < 0 ? 0 : vector);
 
 	if (new != old)
 		vapic_vmcs_write(GUEST_INTR_STATUS, new);
@@ -140,11 +139,11 @@ int vapic_vmx_sync_pir_to_irr(struct kvm_vcpu *vcpu)
 	struct vapic_vcpu *ours = vapic_vcpu_of(to_vmx(vcpu));
 	int rvi;
 
-	if (unlikely(vapic_guest_mode(vcpu)) || !vapic_hot_pi_settled(vapic_core(ours)))
+	if (unlikely(vapic_guest_mode(vcpu)) || !vapic_pi_vcpu_settled(vapic_core(ours)))
 		return sync(vcpu, ours);
 
 	/* Sync without APICv leaves RVI unknown, so it is on here. */
-	rvi = vapic_vmcs_read(GUEST_INTR_STATUS) & VAPIC_HOT_RVI;
+	rvi = vapic_vmcs_read(GUEST_INTR_STATUS) & VAPIC_PI_RVI;
 	return rvi ?: -1;
 }
 

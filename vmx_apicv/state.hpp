@@ -18,7 +18,6 @@ namespace vapic::vmx {
 // whose callers assert it with lockdep, make one.
 class OnCpu {
 	friend void ::vapic_pi_vcpu_load(vapic_pi_vcpu *, u32);
-	friend void ::vapic_pi_vcpu_suppress(vapic_pi_vcpu *);
 	friend bool ::vapic_pi_vcpu_arm(vapic_pi_vcpu *);
 	OnCpu() = default;
 };
@@ -48,11 +47,11 @@ struct alignas(VAPIC_PI_ALIGN) vapic_pi_vcpu {
 	vapic::hw::Slot<vapic::hw::PidTableEntry> *slot;
 };
 
-static_assert(offsetof(vapic_pi_vcpu, control) == offsetof(vapic_hot_pi, control));
-static_assert(offsetof(vapic_pi_vcpu, rvi_unknown) == offsetof(vapic_hot_pi, rvi_unknown));
-static_assert(offsetof(vapic_pi_vcpu, home) == offsetof(vapic_hot_pi, home));
-static_assert(VAPIC_PI_WAITERS_PADDING == 2 * VAPIC_HOT_PI_GROUP);
-static_assert(offsetof(vapic::hw::PiDescriptor, control) == VAPIC_HOT_PI_CONTROL * sizeof(u64));
-static_assert(vapic::hw::PiControl::kOn.kMask == VAPIC_HOT_PI_ON);
-static_assert(vapic::hw::PiControl::kSn.kMask == VAPIC_HOT_PI_SN);
-static_assert(vapic::hw::GuestInterruptStatus::kRvi.kMask == VAPIC_HOT_RVI);
+static_assert(offsetof(vapic_pi_vcpu, control) == offsetof(vapic_pi_vcpu_hot, control));
+static_assert(offsetof(vapic_pi_vcpu, rvi_unknown) == offsetof(vapic_pi_vcpu_hot, rvi_unknown));
+static_assert(offsetof(vapic_pi_vcpu, home) == offsetof(vapic_pi_vcpu_hot, home));
+static_assert(VAPIC_PI_WAITERS_PADDING == 2 * VAPIC_PI_GROUP);
+static_assert(offsetof(vapic::hw::PiDescriptor, control) == VAPIC_PI_CONTROL * sizeof(u64));
+static_assert(vapic::hw::PiControl::kOn.kMask == VAPIC_PI_ON);
+static_assert(vapic::hw::PiControl::kSn.kMask == VAPIC_PI_SN);
+static_assert(vapic::hw::GuestInterruptStatus::kRvi.kMask == VAPIC_PI_RVI);

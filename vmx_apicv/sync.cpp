@@ -29,7 +29,7 @@ void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, void *host_vcpu, void *descriptor, 
 	vcpu->descriptor = static_cast<PiDescriptor *>(descriptor);
 	vcpu->control = vcpu->descriptor->control.address();
 	vcpu->rvi_unknown = 1;
-	vcpu->home = VAPIC_HOT_PI_NOWHERE;
+	vcpu->home = VAPIC_PI_NOWHERE;
 	vcpu->notification = Vector{vectors.notification};
 	vcpu->wakeup = Vector{vectors.wakeup};
 	vcpu->regs = static_cast<lapic::RegisterPage *>(regs);
@@ -62,7 +62,7 @@ vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_vcpu *vcpu, bool to_rvi)
 {
 	PiDescriptor &descriptor = *vcpu->descriptor;
 	std::uint64_t pir[kPirWords];
-	std::uint32_t newest = lapic::RegisterPage::kNone;
+	std::uint32_t newest = VAPIC_NO_VECTOR;
 
 	if (!to_rvi)
 		__atomic_store_n(&vcpu->rvi_unknown, std::uint8_t{1}, __ATOMIC_RELAXED);
@@ -92,7 +92,7 @@ vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_vcpu *vcpu, bool to_rvi)
 
 	const std::uint32_t highest = vcpu->regs->highest_irr();
 
-	return {highest, newest != lapic::RegisterPage::kNone && newest == highest};
+	return {highest, newest != VAPIC_NO_VECTOR && newest == highest};
 }
 
 void vapic_pi_vcpu_unsettle(vapic_pi_vcpu *vcpu)

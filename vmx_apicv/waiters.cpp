@@ -2,7 +2,7 @@
 //
 // Who sleeps on one CPU. The wakeup vector does not say whom it is for, so every descriptor
 // has to be looked at, each in a cache line of its own; what can be saved is all the rest.
-// That look is vapic_hot_pi_wake_due():
+// That look is vapic_pi_waiters_wake_due():
 //
 // ORDERING on-scan
 //   writers:  whoever posts sets ON; nobody clears it while the vCPU sleeps
@@ -64,5 +64,5 @@ void vapic_pi_waiters_remove(vapic_pi_waiters *waiters, vapic_pi_vcpu *vcpu)
 		broken(Broken::kWaiterForeign);
 		return;
 	}
-	static_cast<void>(vapic_hot_pi_remove(waiters, place));
+	static_cast<void>(vapic_pi_waiters_take(waiters, place));
 }

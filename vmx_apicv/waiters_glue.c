@@ -171,7 +171,7 @@ void vapic_vmx_wakeup_handler(void)
 	struct cpu_waiters *w = this_cpu_ptr(&waiters);
 
 	raw_spin_lock(&w->lock);
-	vapic_hot_pi_wake_due(&w->list, wake);
+	vapic_pi_waiters_wake_due(&w->list, wake);
 	raw_spin_unlock(&w->lock);
 }
 
@@ -189,7 +189,7 @@ static int wake_waiters_of_dead(unsigned int cpu)
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&w->lock, flags);
-	vapic_hot_pi_wake_all(&w->list, let_go);
+	vapic_pi_waiters_wake_all(&w->list, let_go);
 	raw_spin_unlock_irqrestore(&w->lock, flags);
 	return 0;
 }
@@ -250,7 +250,7 @@ void vapic_hook_vmx_vcpu_pi_load(struct kvm_vcpu *vcpu, int cpu)
 	if (!ours)
 		return;
 	/* Who waits, or did, is armed, and so at home nowhere. */
-	if (!vapic_hot_pi_resume(vapic_core(ours), &vmx->pi_desc, destination))
+	if (!vapic_pi_vcpu_resume(vapic_core(ours), destination))
 		load_elsewhere(ours, destination);
 }
 
@@ -280,5 +280,5 @@ void vapic_hook_vmx_vcpu_pi_put(struct kvm_vcpu *vcpu)
 	if (kvm_vcpu_is_blocking(vcpu))
 		put_blocking(vcpu, ours);
 	else if (vcpu->preempted)
-		vapic_hot_pi_suppress(&vmx->pi_desc);
+		vapic_pi_vcpu_suppress(vapic_core(ours));
 }

@@ -16,12 +16,6 @@ VAPIC_C_BEGIN
 /* Alignment, in bytes, of the memory of every core object. */
 #define VAPIC_AVIC_ALIGN 64
 
-/*
- * Set @vector in the IRR of the register page @regs, atomically with respect to
- * hardware and KVM, with a full barrier behind it. Any task or interrupt.
- */
-void vapic_lapic_set_irr(void *regs, u8 vector);
-
 /* AVIC tables and wake-up state of one VM. */
 struct vapic_avic_vm;
 /* AVIC state of one vCPU. */
@@ -92,12 +86,6 @@ void vapic_avic_vcpu_unblock(struct vapic_avic_vcpu *vcpu, u32 host_id);
  */
 void vapic_avic_vcpu_activate(struct vapic_avic_vcpu *vcpu);
 void vapic_avic_vcpu_deactivate(struct vapic_avic_vcpu *vcpu);
-
-/*
- * True if a sender that has just set an IRR bit (with a full barrier behind it) must
- * wake the vCPU, given that it is not in guest mode. Any task.
- */
-bool vapic_avic_vcpu_must_wake(const struct vapic_avic_vcpu *vcpu);
 
 /*
  * Bring the logical table in line with the LDR and DFR of the register page, after

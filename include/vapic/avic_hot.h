@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a sender does with core's data, in source that C and C++ share.
- *
- * Delivering an interrupt takes some thirty instructions; as calls, these three would be
- * a third of that. So glue has them inline, and core defines its own functions (and
- * tests explore them) by the very same text. Ordering: RegisterPage::set_irr() and
- * vapic_avic_vcpu_must_wake().
+ * What a sender does with core's data, in source that C and C++ share: delivering an interrupt
+ * takes some thirty instructions, and calls for these would be a third of that.
  */
 #ifndef VAPIC_AVIC_HOT_H
 #define VAPIC_AVIC_HOT_H
@@ -15,48 +11,50 @@
 struct vapic_avic_vcpu;
 
 /* How struct vapic_avic_vcpu begins; state.hpp asserts it. */
-struct vapic_hot_vcpu {
+struct vapic_avic_vcpu_hot {
 	const u8 *attention;
 	const u64 *entry;
 };
 
-#define VAPIC_HOT_IRR 0x200
-#define VAPIC_HOT_ASLEEP 0x01
-#define VAPIC_HOT_HOST_ID 0xfff
-#define VAPIC_HOT_NO_CPU 0xfff
+#define VAPIC_AVIC_ASLEEP 0x01
+#define VAPIC_AVIC_HOST_ID 0xfff
+#define VAPIC_AVIC_NO_CPU 0xfff
 
 /* NOLINTBEGIN(cppcoreguidelines-pro-type-cstyle-cast): C reads this too */
 
-/* As vapic_lapic_set_irr(). */
-static inline void vapic_hot_set_irr(void *regs, u8 vector)
+/*
+ * True if a sender that has just set an IRR bit must wake the vCPU, given that it is not in
+ * guest mode. Any task.
+ *
+ * ORDERING asleep-read
+ *   writers:  the vCPU's own task
+ *   order:    relaxed; what matters is the barrier before it
+ *   pairs:    vapic_avic_vcpu_block()
+ *   barrier:  the caller, after it set the IRR bit (vapic_lapic_set_irr(), or the exit of
+ *             an IPI that hardware delivered)
+ *   if lost:  the vCPU sleeps with an interrupt in its IRR
+ *   checked:  residency history replay; selftest ipi_blocked
+ */
+static inline bool vapic_avic_vcpu_must_wake(const struct vapic_avic_vcpu *vcpu)
 {
-	u32 *irr = (u32 *)((u8 *)regs + VAPIC_HOT_IRR);
-
-	/* 32 vectors to a register, registers 4 words apart. */
-	__atomic_fetch_or(&irr[(vector & 0xe0u) / 8], (u32)1 << vector % 32, __ATOMIC_SEQ_CST);
-}
-
-/* As vapic_avic_vcpu_must_wake(). */
-static inline bool vapic_hot_must_wake(const struct vapic_avic_vcpu *vcpu)
-{
-	const struct vapic_hot_vcpu *hot = (const struct vapic_hot_vcpu *)vcpu;
+	const struct vapic_avic_vcpu_hot *hot = (const struct vapic_avic_vcpu_hot *)vcpu;
 
 	return __atomic_load_n(__atomic_load_n(&hot->attention, __ATOMIC_RELAXED),
 			       __ATOMIC_RELAXED) &
-	       VAPIC_HOT_ASLEEP;
+	       VAPIC_AVIC_ASLEEP;
 }
 
 /*
  * Physical APIC ID of the CPU to ring for a vCPU that was seen in guest mode. If it has
- * left since, the one it was on, which ignores the doorbell. VAPIC_HOT_NO_CPU: no doorbell
+ * left since, the one it was on, which ignores the doorbell. VAPIC_AVIC_NO_CPU: no doorbell
  * reaches it there, it must be made to leave the guest.
  */
-static inline u32 vapic_hot_host_id(const struct vapic_avic_vcpu *vcpu)
+static inline u32 vapic_avic_vcpu_host_id(const struct vapic_avic_vcpu *vcpu)
 {
-	const struct vapic_hot_vcpu *hot = (const struct vapic_hot_vcpu *)vcpu;
+	const struct vapic_avic_vcpu_hot *hot = (const struct vapic_avic_vcpu_hot *)vcpu;
 
 	return __atomic_load_n(__atomic_load_n(&hot->entry, __ATOMIC_RELAXED), __ATOMIC_RELAXED) &
-	       VAPIC_HOT_HOST_ID;
+	       VAPIC_AVIC_HOST_ID;
 }
 
 /* NOLINTEND(cppcoreguidelines-pro-type-cstyle-cast) */

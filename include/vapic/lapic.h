@@ -16,22 +16,6 @@ VAPIC_C_BEGIN
 
 #define VAPIC_LAPIC_IMAGE 0x400
 
-#define VAPIC_NO_VECTOR 0xffffffffu
-
-/* Highest vector of a page's IRR or ISR, or VAPIC_NO_VECTOR; how many the ISR holds. */
-u32 vapic_lapic_highest_irr(const void *regs);
-u32 vapic_lapic_highest_isr(const void *regs);
-u32 vapic_lapic_count_isr(const void *regs);
-
-/*
- * The highest vector that an idle processor would take now: of the IRR, if its class is
- * above those of TPR and ISR; or VAPIC_NO_VECTOR.
- */
-u32 vapic_lapic_deliverable(const void *regs);
-
-/* Make the processor priority register follow from TPR and ISR. */
-void vapic_lapic_update_ppr(void *regs);
-
 /* How state looks in a page and in an image. */
 struct vapic_lapic_form {
 	bool x2apic;	 /* the APIC is in x2APIC mode; all else matters only then */

@@ -1,27 +1,43 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What is asked of the register page before each sleep, and what is done with all of it, in
- * source that C and C++ share, for the reason that avic_hot.h gives.
+ * Operations on a local APIC's register page in source that C and C++ share: so short that a
+ * call would cost more. Ordering: RegisterPage (lapic/register_page.hpp).
+ *
+ * @regs is the 4 KiB page.
  */
 #ifndef VAPIC_LAPIC_HOT_H
 #define VAPIC_LAPIC_HOT_H
 
 #include <vapic/lapic.h>
 
-#define VAPIC_HOT_ID 0x020
-#define VAPIC_HOT_TPR 0x080
-#define VAPIC_HOT_ISR 0x100
-#define VAPIC_HOT_TIMER_DIVIDE 0x3e0
+#define VAPIC_LAPIC_ID 0x020
+#define VAPIC_LAPIC_TPR 0x080
+#define VAPIC_LAPIC_PPR 0x0a0
+#define VAPIC_LAPIC_ISR 0x100
+#define VAPIC_LAPIC_IRR 0x200
+#define VAPIC_LAPIC_TIMER_DIVIDE 0x3e0
 
 /* NOLINTBEGIN(cppcoreguidelines-pro-type-cstyle-cast): C reads this too */
 
-static inline u32 vapic_hot_read(const void *regs, u32 offset)
+static inline u32 vapic_lapic_read(const void *regs, u32 offset)
 {
 	return __atomic_load_n((const u32 *)((const u8 *)regs + offset), __ATOMIC_RELAXED);
 }
 
+/*
+ * Set @vector in the IRR, atomically with respect to hardware and KVM, with a full barrier
+ * behind it. Any task or interrupt.
+ */
+static inline void vapic_lapic_set_irr(void *regs, u8 vector)
+{
+	u32 *irr = (u32 *)((u8 *)regs + VAPIC_LAPIC_IRR);
+
+	/* 32 vectors to a register, registers 4 words apart. */
+	__atomic_fetch_or(&irr[(vector & 0xe0u) / 8], (u32)1 << vector % 32, __ATOMIC_SEQ_CST);
+}
+
 /* Bits of the n-th of a bank's eight registers. */
-static inline u32 vapic_hot_bits(const u32 *bank, u32 n)
+static inline u32 vapic_lapic_bits(const u32 *bank, u32 n)
 {
 	return __atomic_load_n(&bank[(u64)4 * n], __ATOMIC_RELAXED);
 }
@@ -30,15 +46,15 @@ static inline u32 vapic_hot_bits(const u32 *bank, u32 n)
  * Highest vector of the bank at @offset of the page, or VAPIC_NO_VECTOR. Nearly always
  * there is none, so two registers go into one test.
  */
-static inline u32 vapic_hot_highest(const void *regs, u32 offset)
+static inline u32 vapic_lapic_highest(const void *regs, u32 offset)
 {
 	const u32 *bank = (const u32 *)((const u8 *)regs + offset);
 	u32 n = 0;
 
 #pragma GCC unroll 4
 	for (n = 8; n; n -= 2) {
-		const u32 high = vapic_hot_bits(bank, n - 1);
-		const u32 low = vapic_hot_bits(bank, n - 2);
+		const u32 high = vapic_lapic_bits(bank, n - 1);
+		const u32 low = vapic_lapic_bits(bank, n - 2);
 
 		if (!(high | low))
 			continue;
@@ -50,19 +66,19 @@ static inline u32 vapic_hot_highest(const void *regs, u32 offset)
 }
 
 /* How many vectors the bank at @offset of the page holds. Nearly always none, as above. */
-static inline u32 vapic_hot_count(const void *regs, u32 offset)
+static inline u32 vapic_lapic_count(const void *regs, u32 offset)
 {
 	const u32 *bank = (const u32 *)((const u8 *)regs + offset);
 	u32 bits = 0, vectors = 0, n = 0;
 
 #pragma GCC unroll 8
 	for (n = 0; n < 8; n++)
-		bits |= vapic_hot_bits(bank, n);
+		bits |= vapic_lapic_bits(bank, n);
 	if (!bits)
 		return 0;
 
 	for (n = 0; n < 8; n++)
-		for (bits = vapic_hot_bits(bank, n); bits; bits &= bits - 1)
+		for (bits = vapic_lapic_bits(bank, n); bits; bits &= bits - 1)
 			vectors++;
 	return vectors;
 }
@@ -71,50 +87,67 @@ static inline u32 vapic_hot_count(const void *regs, u32 offset)
  * Processor priority: that of the task or of the interrupt in service, @vector, whichever class
  * is higher; the task's whole if they are the same.
  */
-static inline u32 vapic_hot_ppr(const void *regs, u32 vector)
+static inline u32 vapic_lapic_ppr(const void *regs, u32 vector)
 {
-	const u32 task = vapic_hot_read(regs, VAPIC_HOT_TPR) & 0xff;
+	const u32 task = vapic_lapic_read(regs, VAPIC_LAPIC_TPR) & 0xff;
 
 	if (vector == VAPIC_NO_VECTOR || (task & 0xf0) >= (vector & 0xf0))
 		return task;
 	return vector & 0xf0;
 }
 
-static inline u32 vapic_hot_priority(const void *regs)
+static inline u32 vapic_lapic_priority(const void *regs)
 {
-	return vapic_hot_ppr(regs, vapic_hot_highest(regs, VAPIC_HOT_ISR));
+	return vapic_lapic_ppr(regs, vapic_lapic_highest(regs, VAPIC_LAPIC_ISR));
+}
+
+/* Make the processor priority register follow from TPR and ISR. By the page's owner. */
+static inline void vapic_lapic_update_ppr(void *regs)
+{
+	__atomic_store_n((u32 *)((u8 *)regs + VAPIC_LAPIC_PPR), vapic_lapic_priority(regs),
+			 __ATOMIC_RELAXED);
+}
+
+/* True if @vector is of a higher class than @than, a vector or a priority. */
+static inline bool vapic_lapic_above(u32 vector, u32 than)
+{
+	return (vector & 0xf0) > (than & 0xf0);
+}
+
+/*
+ * True if an idle processor would take pending interrupt @vector while @in_service is: its
+ * class is above that one's and the task's. @in_service is 0 if there is none.
+ */
+static inline bool vapic_lapic_takes(const void *regs, u32 vector, u32 in_service)
+{
+	return vapic_lapic_above(vector, vapic_lapic_read(regs, VAPIC_LAPIC_TPR)) &&
+	       vapic_lapic_above(vector, in_service);
 }
 
 /*
  * What the divide configuration register says, in bits 0, 1 and 3: 1 to 128. Source: Intel SDM
  * volume 3, "Divide Configuration Register".
  */
-static inline u32 vapic_hot_timer_divisor(const void *regs)
+static inline u32 vapic_lapic_timer_divisor(const void *regs)
 {
-	const u32 divide = vapic_hot_read(regs, VAPIC_HOT_TIMER_DIVIDE);
+	const u32 divide = vapic_lapic_read(regs, VAPIC_LAPIC_TIMER_DIVIDE);
 
 	return 1u << (((divide & 3) | (divide >> 1 & 4)) + 1) % 8;
 }
 
 /* False if @image is of a vCPU with another ID. Nothing else in an image is an error. */
-static inline bool vapic_hot_image_fits(const void *image, const struct vapic_lapic_form *form)
+static inline bool vapic_lapic_image_fits(const void *image, const struct vapic_lapic_form *form)
 {
 	return !form->x2apic || !form->x2apic_ids ||
-	       vapic_hot_read(image, VAPIC_HOT_ID) == form->id;
+	       vapic_lapic_read(image, VAPIC_LAPIC_ID) == form->id;
 }
 
 /* Copy all registers, between a page and an image: aligned words of 64 bits, each whole. */
-static inline void vapic_hot_copy(void *to, const void *from)
+static inline void vapic_lapic_copy(void *to, const void *from)
 {
 	u64 words = VAPIC_LAPIC_IMAGE / 8;
 
 	__asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
-}
-
-/* True if @vector is of a higher class than @than, a vector or a priority. */
-static inline bool vapic_hot_above(u32 vector, u32 than)
-{
-	return (vector & 0xf0) > (than & 0xf0);
 }
 
 /* NOLINTEND(cppcoreguidelines-pro-type-cstyle-cast) */

@@ -18,4 +18,7 @@ using u64 = std::uint64_t;
 #define VAPIC_C_END
 #endif
 
+/* In place of an interrupt vector: none. */
+#define VAPIC_NO_VECTOR 0xffffffffu
+
 #endif

@@ -27,7 +27,7 @@ struct vapic_pi_vectors {
 /*
  * Set up. @descriptor is the 64-byte aligned descriptor, which the VMCS names, at
  * host-physical @descriptor_pa; @regs the register page. Both stay the caller's and
- * outlive the object. @host_vcpu comes back from vapic_hot_pi_wake_due().
+ * outlive the object. @host_vcpu comes back from vapic_pi_waiters_wake_due().
  */
 void vapic_pi_vcpu_init(struct vapic_pi_vcpu *vcpu, void *host_vcpu, void *descriptor,
 			u64 descriptor_pa, void *regs, struct vapic_pi_vectors vectors);
@@ -56,27 +56,22 @@ void vapic_pi_vcpu_leave_table(struct vapic_pi_vcpu *vcpu);
  *
  * load: the vCPU is on the CPU that @destination names: its APIC ID in the format of
  *       NDST. Notifications go there.
- * suppress: it leaves the CPU for others and would run on, or sleeps with interrupts
- *       blocked: hardware posts without telling anybody, and load finds out.
  * arm: it is on its CPU and about to sleep; from here hardware sends the wakeup vector to
  *       that CPU. The caller has added it to the CPU's waiters before. True if something
  *       was posted already: the caller sends the vector to itself.
  */
 void vapic_pi_vcpu_load(struct vapic_pi_vcpu *vcpu, u32 destination);
-void vapic_pi_vcpu_suppress(struct vapic_pi_vcpu *vcpu);
 bool vapic_pi_vcpu_arm(struct vapic_pi_vcpu *vcpu);
 
 /* What the IRR holds when all that was posted is in it. */
 struct vapic_pi_irr {
-	u32 highest; /* vector, or VAPIC_PI_NO_VECTOR */
+	u32 highest; /* vector, or VAPIC_NO_VECTOR */
 	bool fresh;  /* the highest was not there before */
 };
 
-#define VAPIC_PI_NO_VECTOR 0xffffffffu
-
 /*
  * Move what was posted to the IRR. With @to_rvi the caller stores the highest vector in
- * RVI right afterwards, and vapic_hot_pi_settled() says so from then on. By the vCPU's own
+ * RVI right afterwards, and vapic_pi_vcpu_settled() says so from then on. By the vCPU's own
  * task.
  */
 struct vapic_pi_irr vapic_pi_vcpu_sync(struct vapic_pi_vcpu *vcpu, bool to_rvi);

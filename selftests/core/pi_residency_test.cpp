@@ -84,7 +84,7 @@ TEST(PiResume, LeavesAloneWhoWasNotSuppressed)
 	vapic_pi_vcpu_load(v.core(), 7);
 	// Whoever posted this is about to set ON.
 	v.pir(1) = 1;
-	EXPECT_TRUE(vapic_hot_pi_resume(v.core(), v.descriptor(), 7));
+	EXPECT_TRUE(vapic_pi_vcpu_resume(v.core(), 7));
 	EXPECT_EQ(v.control(), loaded(7));
 }
 
@@ -95,7 +95,7 @@ TEST(PiResume, SetsOnForWhatCameWhileSuppressed)
 	vapic_pi_vcpu_load(v.core(), 7);
 	vapic_pi_vcpu_suppress(v.core());
 	v.pir(1) = 1;
-	EXPECT_TRUE(vapic_hot_pi_resume(v.core(), v.descriptor(), 7));
+	EXPECT_TRUE(vapic_pi_vcpu_resume(v.core(), 7));
 	EXPECT_EQ(v.control(), loaded(7) | V::kOn);
 }
 

@@ -22,7 +22,7 @@ TEST(PiPost, SetsTheVectorAndOn)
 	for (unsigned vector = 16; vector < 256; ++vector) {
 		V v;
 
-		EXPECT_TRUE(vapic_hot_pi_post(v.descriptor(), static_cast<u8>(vector)));
+		EXPECT_TRUE(vapic_pi_post(v.descriptor(), static_cast<u8>(vector)));
 		EXPECT_EQ(v.control(), V::kOn);
 		for (unsigned i = 0; i < 4; ++i)
 			EXPECT_EQ(v.pir(i), i == vector / 64 ? u64{1} << vector % 64 : 0) << vector;
@@ -33,9 +33,9 @@ TEST(PiPost, TellsNobodyTwice)
 {
 	V v;
 
-	EXPECT_TRUE(vapic_hot_pi_post(v.descriptor(), 0x31));
-	EXPECT_FALSE(vapic_hot_pi_post(v.descriptor(), 0x31));
-	EXPECT_FALSE(vapic_hot_pi_post(v.descriptor(), 0x32));
+	EXPECT_TRUE(vapic_pi_post(v.descriptor(), 0x31));
+	EXPECT_FALSE(vapic_pi_post(v.descriptor(), 0x31));
+	EXPECT_FALSE(vapic_pi_post(v.descriptor(), 0x32));
 	EXPECT_EQ(v.pir(0), 0x0006000000000000ull);
 }
 
@@ -44,7 +44,7 @@ TEST(PiSync, MovesEveryVectorToItsRegister)
 	for (unsigned vector = 16; vector < 256; ++vector) {
 		V v;
 
-		vapic_hot_pi_post(v.descriptor(), static_cast<u8>(vector));
+		vapic_pi_post(v.descriptor(), static_cast<u8>(vector));
 
 		const vapic_pi_irr irr = sync(v);
 
@@ -64,7 +64,7 @@ TEST(PiSync, FindsNothingWhereNothingIs)
 
 	const vapic_pi_irr irr = sync(v);
 
-	EXPECT_EQ(irr.highest, VAPIC_PI_NO_VECTOR);
+	EXPECT_EQ(irr.highest, VAPIC_NO_VECTOR);
 	EXPECT_FALSE(irr.fresh);
 }
 
@@ -73,7 +73,7 @@ TEST(PiSync, KeepsWhatTheIrrHas)
 	V v;
 
 	v.irr(7) = 0x10;
-	vapic_hot_pi_post(v.descriptor(), 0x31);
+	vapic_pi_post(v.descriptor(), 0x31);
 
 	const vapic_pi_irr irr = sync(v);
 
@@ -88,7 +88,7 @@ TEST(PiSync, DoesNotCallFreshWhatWasThere)
 	V v;
 
 	v.irr(1) = 0x20000;
-	vapic_hot_pi_post(v.descriptor(), 0x31);
+	vapic_pi_post(v.descriptor(), 0x31);
 	EXPECT_FALSE(sync(v).fresh);
 }
 
@@ -98,7 +98,7 @@ TEST(PiSync, LeavesPirWithoutOn)
 	V v;
 
 	v.pir(0) = 0x10000;
-	EXPECT_EQ(sync(v).highest, VAPIC_PI_NO_VECTOR);
+	EXPECT_EQ(sync(v).highest, VAPIC_NO_VECTOR);
 	EXPECT_EQ(v.pir(0), 0x10000u);
 }
 
@@ -108,7 +108,7 @@ TEST(PiSync, ClearsOnOverAnEmptyPir)
 	V v;
 
 	v.control() = V::kOn | V::kSn;
-	EXPECT_EQ(sync(v).highest, VAPIC_PI_NO_VECTOR);
+	EXPECT_EQ(sync(v).highest, VAPIC_NO_VECTOR);
 	EXPECT_EQ(v.control(), V::kSn);
 }
 
@@ -116,9 +116,9 @@ TEST(PiSettled, IsNotBeforeTheFirstSync)
 {
 	V v;
 
-	EXPECT_FALSE(vapic_hot_pi_settled(v.core()));
+	EXPECT_FALSE(vapic_pi_vcpu_settled(v.core()));
 	sync(v);
-	EXPECT_TRUE(vapic_hot_pi_settled(v.core()));
+	EXPECT_TRUE(vapic_pi_vcpu_settled(v.core()));
 }
 
 TEST(PiSettled, EndsWithAPost)
@@ -126,10 +126,10 @@ TEST(PiSettled, EndsWithAPost)
 	V v;
 
 	sync(v);
-	vapic_hot_pi_post(v.descriptor(), 0x31);
-	EXPECT_FALSE(vapic_hot_pi_settled(v.core()));
+	vapic_pi_post(v.descriptor(), 0x31);
+	EXPECT_FALSE(vapic_pi_vcpu_settled(v.core()));
 	sync(v);
-	EXPECT_TRUE(vapic_hot_pi_settled(v.core()));
+	EXPECT_TRUE(vapic_pi_vcpu_settled(v.core()));
 }
 
 TEST(PiSettled, EndsWithASyncThatDoesNotStoreRvi)
@@ -138,7 +138,7 @@ TEST(PiSettled, EndsWithASyncThatDoesNotStoreRvi)
 
 	sync(v);
 	sync(v, false);
-	EXPECT_FALSE(vapic_hot_pi_settled(v.core()));
+	EXPECT_FALSE(vapic_pi_vcpu_settled(v.core()));
 }
 
 TEST(PiSettled, EndsWithUnsettle)
@@ -147,7 +147,7 @@ TEST(PiSettled, EndsWithUnsettle)
 
 	sync(v);
 	vapic_pi_vcpu_unsettle(v.core());
-	EXPECT_FALSE(vapic_hot_pi_settled(v.core()));
+	EXPECT_FALSE(vapic_pi_vcpu_settled(v.core()));
 }
 
 TEST(PiDiscard, ForgetsWhatWasPosted)
@@ -156,12 +156,12 @@ TEST(PiDiscard, ForgetsWhatWasPosted)
 
 	sync(v);
 	for (const u8 vector : {u8{0x20}, u8{0x61}, u8{0xa2}, u8{0xe3}})
-		vapic_hot_pi_post(v.descriptor(), vector);
+		vapic_pi_post(v.descriptor(), vector);
 	vapic_pi_vcpu_discard(v.core());
 	for (unsigned i = 0; i < 4; ++i)
 		EXPECT_EQ(v.pir(i), 0u);
 	EXPECT_EQ(v.control(), 0u);
-	EXPECT_FALSE(vapic_hot_pi_settled(v.core()));
+	EXPECT_FALSE(vapic_pi_vcpu_settled(v.core()));
 }
 
 TEST(PiDiscard, ForgetsWhatWasPostedWhileSuppressed)
@@ -175,7 +175,7 @@ TEST(PiDiscard, ForgetsWhatWasPostedWhileSuppressed)
 		vapic_pi_vcpu_discard(v.core());
 		EXPECT_EQ(v.pir(word), 0u);
 		EXPECT_EQ(v.control(), u64{V::kSn});
-		EXPECT_FALSE(vapic_hot_pi_settled(v.core()));
+		EXPECT_FALSE(vapic_pi_vcpu_settled(v.core()));
 	}
 }
 

@@ -282,7 +282,7 @@ private:
 			return cpu_.load(kRvi);
 
 		const vapic_pi_irr irr = s_.core.sync(core_, active_);
-		const bool pending = irr.highest != VAPIC_PI_NO_VECTOR;
+		const bool pending = irr.highest != VAPIC_NO_VECTOR;
 
 		if (active_)
 			cpu_.hardware("RVI", store_rvi, pending);
@@ -458,7 +458,7 @@ explorer::Result explore(const Scenario &scenario)
 	// As stock's reset leaves the descriptor.
 	initial[kControl] = std::uint64_t{kVectors.notification} << 16 | kSn;
 	initial[kRviUnknown] = 1;
-	initial[kHome] = VAPIC_HOT_PI_NOWHERE;
+	initial[kHome] = VAPIC_PI_NOWHERE;
 	initial[kApicvActive] = scenario.begins_active;
 
 	std::vector<explorer::Script> scripts = {

@@ -19,13 +19,13 @@ namespace posted {
 // Core's part, replaceable one by one to show that a mistake is noticed.
 struct Core {
 	void (*load)(vapic_pi_vcpu *, u32) = vapic_pi_vcpu_load;
-	void (*suppress)(vapic_pi_vcpu *) = vapic_pi_vcpu_suppress;
+	void (*suppress)(vapic_pi_vcpu *) = posted::suppress;
 	bool (*arm)(vapic_pi_vcpu *) = vapic_pi_vcpu_arm;
 	vapic_pi_irr (*sync)(vapic_pi_vcpu *, bool) = vapic_pi_vcpu_sync;
 	void (*unsettle)(vapic_pi_vcpu *) = vapic_pi_vcpu_unsettle;
 	bool (*settled)(const vapic_pi_vcpu *) = posted::settled;
 	bool (*post)(void *, u8) = posted::post;
-	void (*set_irr)(void *, u8) = vapic_lapic_set_irr;
+	void (*set_irr)(void *, u8) = posted::set_irr;
 };
 
 // What the target's task does, one after the other; then it enters the guest for good.

@@ -17,12 +17,22 @@ namespace posted {
 
 bool post(void *descriptor, u8 vector)
 {
-	return vapic_hot_pi_post(descriptor, vector);
+	return vapic_pi_post(descriptor, vector);
 }
 
 bool settled(const vapic_pi_vcpu *vcpu)
 {
-	return vapic_hot_pi_settled(vcpu);
+	return vapic_pi_vcpu_settled(vcpu);
+}
+
+void suppress(vapic_pi_vcpu *vcpu)
+{
+	vapic_pi_vcpu_suppress(vcpu);
+}
+
+void set_irr(void *regs, u8 vector)
+{
+	vapic_lapic_set_irr(regs, vector);
 }
 
 } // namespace posted
@@ -78,7 +88,7 @@ enum class Settle { kExchange, kStore, kLast, kNot };
 vapic_pi_irr sync(vapic_pi_vcpu *vcpu, bool to_rvi, Settle settle, bool on_last, bool on_by_store)
 {
 	Slot<PiControl> &control = vcpu->descriptor->control;
-	std::uint32_t newest = vapic::lapic::RegisterPage::kNone;
+	std::uint32_t newest = VAPIC_NO_VECTOR;
 	const auto clear_on = [&] {
 		if (on_by_store)
 			control.publish(control.load().with(PiControl::kOn, false));
@@ -118,7 +128,7 @@ vapic_pi_irr sync(vapic_pi_vcpu *vcpu, bool to_rvi, Settle settle, bool on_last,
 
 	if (to_rvi && settle == Settle::kLast)
 		__atomic_exchange_n(&vcpu->rvi_unknown, 0, __ATOMIC_SEQ_CST);
-	return {highest, newest != vapic::lapic::RegisterPage::kNone && newest == highest};
+	return {highest, newest != VAPIC_NO_VECTOR && newest == highest};
 }
 
 } // namespace

@@ -12,6 +12,9 @@ namespace posted {
 // vmx_hot.h
 bool post(void *descriptor, u8 vector);
 bool settled(const vapic_pi_vcpu *vcpu);
+void suppress(vapic_pi_vcpu *vcpu);
+// lapic_hot.h
+void set_irr(void *regs, u8 vector);
 
 } // namespace posted
 

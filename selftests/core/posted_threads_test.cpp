@@ -42,7 +42,7 @@ TEST(PostedThreads, NothingIsLostWhileTheVcpuComesAndGoes)
 			const auto vector = static_cast<u8>(0x31 + 0x40 * n);
 
 			for (unsigned i = 0; i < kRounds; ++i) {
-				vapic_hot_pi_post(v.descriptor(), vector);
+				vapic_pi_post(v.descriptor(), vector);
 				while (taken[n].load() == i)
 					std::this_thread::yield();
 			}
@@ -61,7 +61,7 @@ TEST(PostedThreads, NothingIsLostWhileTheVcpuComesAndGoes)
 		case 2:
 			break;
 		}
-		if (vapic_hot_pi_settled(v.core()))
+		if (vapic_pi_vcpu_settled(v.core()))
 			continue;
 		vapic_pi_vcpu_sync(v.core(), true);
 		for (unsigned n = 0; n < kSenders; ++n) {
@@ -91,9 +91,9 @@ TEST(PostedThreads, WhatComesByTheIrrIsNoticed)
 	});
 
 	while (taken.load() < kRounds) {
-		if (vapic_hot_pi_settled(v.core()))
+		if (vapic_pi_vcpu_settled(v.core()))
 			continue;
-		if (vapic_pi_vcpu_sync(v.core(), true).highest == VAPIC_PI_NO_VECTOR)
+		if (vapic_pi_vcpu_sync(v.core(), true).highest == VAPIC_NO_VECTOR)
 			continue;
 		EXPECT_TRUE(take(v, 0x31));
 		taken.fetch_add(1);

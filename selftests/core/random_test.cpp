@@ -3,6 +3,7 @@
 // Random sequences of every entry point, compared after each call with a model that is
 // written from avic.h alone: plain values, no atomics, no bit fields.
 #include <vapic/avic.h>
+#include <vapic/avic_hot.h>
 
 #include <map>
 #include <optional>

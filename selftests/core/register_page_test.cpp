@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // The register page: where an IRR bit lands, and that nothing else moves.
-#include <vapic/avic.h>
+#include <vapic/lapic_hot.h>
 
 #include <vector>
 

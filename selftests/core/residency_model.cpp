@@ -292,7 +292,7 @@ private:
 		}
 	}
 
-	// ring() of the glue, by what vapic_hot_host_id() reads.
+	// ring() of the glue, by what vapic_avic_vcpu_host_id() reads.
 	void tell()
 	{
 		const std::uint64_t id = cpu_.load(kEntry) & 0xfff;

@@ -12,6 +12,7 @@
 
 #include "explorer.hpp"
 #include "machine.hpp"
+#include "residency_mutants.hpp"
 
 namespace model {
 
@@ -23,8 +24,8 @@ struct Residency {
 	void (*unblock)(vapic_avic_vcpu *, u32) = vapic_avic_vcpu_unblock;
 	void (*activate)(vapic_avic_vcpu *) = vapic_avic_vcpu_activate;
 	void (*deactivate)(vapic_avic_vcpu *) = vapic_avic_vcpu_deactivate;
-	bool (*must_wake)(const vapic_avic_vcpu *) = vapic_avic_vcpu_must_wake;
-	void (*set_irr)(void *, u8) = vapic_lapic_set_irr;
+	bool (*must_wake)(const vapic_avic_vcpu *) = model::must_wake;
+	void (*set_irr)(void *, u8) = model::set_irr;
 };
 
 // What the target's task does, one after the other; then it enters the guest for good.

@@ -10,6 +10,20 @@ using vapic::hw::HostApicId;
 using vapic::hw::kMaxHostApicId;
 using vapic::hw::PhysicalIdEntry;
 
+namespace model {
+
+bool must_wake(const vapic_avic_vcpu *vcpu)
+{
+	return vapic_avic_vcpu_must_wake(vcpu);
+}
+
+void set_irr(void *regs, u8 vector)
+{
+	vapic_lapic_set_irr(regs, vector);
+}
+
+} // namespace model
+
 namespace mutant {
 namespace {
 

@@ -1,10 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Residency with one mistake each, of the kind that a change to residency.cpp might make.
-// They see core's atomics redirected, as core does.
+// Residency with one mistake each, of the kind that a change to residency.cpp might make,
+// and the inline functions as they are. They see core's atomics redirected, as core does.
 #pragma once
 
 #include <vapic/avic.h>
+
+namespace model {
+
+// avic_hot.h, lapic_hot.h
+bool must_wake(const vapic_avic_vcpu *vcpu);
+void set_irr(void *regs, u8 vector);
+
+} // namespace model
 
 namespace mutant {
 

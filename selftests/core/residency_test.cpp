@@ -29,7 +29,7 @@ protected:
 	void expect(u64 entry, bool asleep, bool inactive, bool far = false)
 	{
 		EXPECT_EQ(machine.physical(7), entry);
-		EXPECT_EQ(vapic_hot_host_id(vcpu.core()), entry & 0xfff);
+		EXPECT_EQ(vapic_avic_vcpu_host_id(vcpu.core()), entry & 0xfff);
 		EXPECT_EQ(machine.attention()[7], asleep | inactive << 1 | far << 2);
 		EXPECT_EQ(vapic_avic_vcpu_must_wake(vcpu.core()), asleep);
 	}

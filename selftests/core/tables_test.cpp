@@ -3,6 +3,7 @@
 // Who has which table entry, from creation to retirement, and whom the logical table
 // names. The states in between are in tables_history_test.cpp.
 #include <vapic/avic.h>
+#include <vapic/avic_hot.h>
 
 #include <algorithm>
 #include <cstring>

@@ -5,6 +5,8 @@
 // was taken, so a lost one stops it, and the clock finds out. Under ThreadSanitizer this
 // also shows that core's memory is touched atomically or by one thread alone.
 #include <vapic/avic.h>
+#include <vapic/avic_hot.h>
+#include <vapic/lapic_hot.h>
 
 #include <atomic>
 #include <chrono>

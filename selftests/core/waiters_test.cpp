@@ -51,7 +51,7 @@ void wake(void *host_vcpu)
 // One run of the wakeup handler.
 std::vector<V *> round(List &list)
 {
-	vapic_hot_pi_wake_due(&list.waiters, wake);
+	vapic_pi_waiters_wake_due(&list.waiters, wake);
 	std::sort(woken.begin(), woken.end());
 	return std::exchange(woken, {});
 }
@@ -82,7 +82,7 @@ TEST(Waiters, AreNoneWithoutRoom)
 
 	EXPECT_EQ(vapic_pi_waiters_move(&list.waiters, nullptr, 0), list.memory->get());
 	for (vapic_pi_waiters *waiters : {&none, &list.waiters}) {
-		vapic_hot_pi_wake_due(waiters, wake);
+		vapic_pi_waiters_wake_due(waiters, wake);
 		EXPECT_TRUE(woken.empty());
 		EXPECT_FALSE(vapic_pi_waiters_add(waiters, v.core()));
 		EXPECT_EQ(broken.take(), std::vector{vapic::Broken::kWaiterForeign});
@@ -163,7 +163,7 @@ TEST(Waiters, AreAllWokenWithoutOn)
 			expected.push_back(v.get());
 		}
 		std::sort(expected.begin(), expected.end());
-		vapic_hot_pi_wake_all(&list.waiters, wake);
+		vapic_pi_waiters_wake_all(&list.waiters, wake);
 		std::sort(woken.begin(), woken.end());
 		EXPECT_EQ(std::exchange(woken, {}), expected);
 		EXPECT_EQ(list.waiters.begin, list.waiters.end);
@@ -189,7 +189,7 @@ TEST(Waiters, AreNotTouchedOnceTheyKnow)
 		v->control() = V::kOn;
 		list.add(*v);
 	}
-	vapic_hot_pi_wake_due(&list.waiters, [](void *host_vcpu) {
+	vapic_pi_waiters_wake_due(&list.waiters, [](void *host_vcpu) {
 		alive.erase(static_cast<V *>(host_vcpu));
 		delete static_cast<V *>(host_vcpu);
 	});
