@@ -21,9 +21,9 @@
 #include <vapic/avic.h>
 #include <vapic/eligibility.h>
 
-#include "../lapic/objects_glue.h"
+#include "../kvm/objects.h"
 #include "../kvm/layout.h"
-#include "../takeover/symbols.h"
+#include "../kvm/symbols.h"
 
 struct vapic_vm {
 	struct vapic_vm_common common;

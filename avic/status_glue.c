@@ -3,7 +3,7 @@
  * What users may know: /sys/kernel/vapic/vcpus, described in
  * Documentation/ABI/testing/sysfs-kernel-vapic.
  */
-#include "../lapic/status_glue.h"
+#include "../kvm/status.h"
 #include "../takeover/svm_hooks.h"
 #include "glue.h"
 

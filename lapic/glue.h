@@ -15,8 +15,8 @@
 
 #include "../takeover/lapic_hooks.h"
 #include "../kvm/layout.h"
-#include "../takeover/symbols.h"
-#include "objects_glue.h"
+#include "../kvm/symbols.h"
+#include "../kvm/objects.h"
 
 /*
  * A kernel with such APICs (TDX) has more to tell apart than this code does: its registers

@@ -15,7 +15,7 @@
 #include <linux/module.h>
 #include <linux/sysfs.h>
 
-#include "log.h"
+#include "../kvm/log.h"
 
 #define NT_GNU_BUILD_ID 3
 

@@ -9,7 +9,7 @@
 
 #include <asm/text-patching.h>
 
-#include "symbols.h"
+#include "../kvm/symbols.h"
 
 unsigned long vapic_code_target(unsigned long address, u8 opcode)
 {

@@ -16,7 +16,7 @@
 #include <linux/wait.h>
 
 #include "hooks.h"
-#include "log.h"
+#include "../kvm/log.h"
 #include "redirect.h"
 
 static int create(struct kvm *kvm);

@@ -4,7 +4,7 @@
  */
 #include "lapic_hooks.h"
 #include "redirect.h"
-#include "symbols.h"
+#include "../kvm/symbols.h"
 #include "vendor.h"
 
 #define VAPIC_REDIRECT(name, ret, args) VAPIC_REDIRECT_STUB(name)

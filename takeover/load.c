@@ -15,13 +15,13 @@
 
 #include "build_id.h"
 #include "gate.h"
-#include "log.h"
+#include "../kvm/log.h"
 #include "params.h"
 #include "redirect.h"
 #include "requirements.h"
 #include "shown.h"
-#include "status.h"
-#include "symbols.h"
+#include "sysfs.h"
+#include "../kvm/symbols.h"
 #include "vendor.h"
 #include "version.h"
 
@@ -264,7 +264,7 @@ static const struct step takeover[] = {
 	{"ftrace", vapic_redirect_begin, vapic_redirect_end},
 	{"takeovers", find_takeovers, forget_takeovers},
 	{"objects", load_vendor, unload_vendor},
-	{"status", vapic_status_create, vapic_status_remove},
+	{"status", vapic_sysfs_create, vapic_sysfs_remove},
 	{"gate", vapic_gate_install, vapic_gate_remove},
 	{"no VM", check_no_vm},
 	{"ops", swap_ops, restore_ops},
@@ -280,7 +280,7 @@ static const struct step takeover[] = {
 static const struct step idle[] = {
 	{"symbol lookup", vapic_symbols_init},
 	{"kernel symbols", resolve_kernel},
-	{"status", vapic_status_create, vapic_status_remove},
+	{"status", vapic_sysfs_create, vapic_sysfs_remove},
 };
 
 static const struct step *steps;

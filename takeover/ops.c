@@ -7,8 +7,8 @@
 #include <asm/text-patching.h>
 
 #include "code.h"
-#include "log.h"
-#include "symbols.h"
+#include "../kvm/log.h"
+#include "../kvm/symbols.h"
 
 static void **pointer_of(const struct vapic_op *op)
 {

@@ -10,7 +10,7 @@
 #include <linux/sysfs.h>
 
 #include "hooks.h"
-#include "log.h"
+#include "../kvm/log.h"
 
 /*
  * A bool parameter of the usual kind would have the kernel reject a bad value before

@@ -8,7 +8,7 @@
 
 #include "lapic_hooks.h"
 #include "svm_hooks.h"
-#include "symbols.h"
+#include "../kvm/symbols.h"
 
 /* Either vendor's. */
 #undef vapic_stock

@@ -10,8 +10,8 @@
 #include <asm/text-patching.h>
 
 #include "code.h"
-#include "log.h"
-#include "symbols.h"
+#include "../kvm/log.h"
+#include "../kvm/symbols.h"
 
 /* In redirect_stubs.S. */
 asmlinkage void vapic_pass_through(void);

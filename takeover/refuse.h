@@ -7,7 +7,7 @@
 
 #include <vapic/eligibility.h>
 
-#include "log.h"
+#include "../kvm/log.h"
 
 /* 0, or a negative errno with the reason logged. */
 static inline int vapic_refuse(enum vapic_decision decision)

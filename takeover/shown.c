@@ -11,7 +11,7 @@
 #include <linux/moduleparam.h>
 #include <linux/string.h>
 
-#include "log.h"
+#include "../kvm/log.h"
 
 struct file_of_parameter {
 	struct module_attribute attribute;

@@ -8,7 +8,7 @@
 #include "params.h"
 #include "refuse.h"
 #include "svm_hooks.h"
-#include "symbols.h"
+#include "../kvm/symbols.h"
 #include "vendor.h"
 
 #define VAPIC_TABLE "svm_table.def"

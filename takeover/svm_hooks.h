@@ -17,7 +17,7 @@
 #include <vapic/eligibility.h>
 
 #include "hooks.h"
-#include "status.h"
+#include "../kvm/status.h"
 
 struct vcpu_svm;
 struct vmcb;

@@ -11,7 +11,7 @@
 
 #include "ops.h"
 #include "redirect.h"
-#include "status.h"
+#include "../kvm/status.h"
 
 struct vapic_vendor {
 	const char *module;   /* "kvm_amd" */

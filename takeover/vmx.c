@@ -9,7 +9,7 @@
 #include "../kvm/layout.h"
 #include "params.h"
 #include "refuse.h"
-#include "symbols.h"
+#include "../kvm/symbols.h"
 #include "vendor.h"
 #include "vmx_hooks.h"
 

@@ -19,7 +19,7 @@
 #include <vapic/eligibility.h>
 
 #include "hooks.h"
-#include "status.h"
+#include "../kvm/status.h"
 
 #define VAPIC_REDIRECT(name, ret, args) ret vapic_hook_##name args;
 #define VAPIC_OP(op)                                                                               \

@@ -22,7 +22,7 @@
 #include <asm/apic.h>
 #include <asm/irq_vectors.h>
 
-#include "../takeover/log.h"
+#include "../kvm/log.h"
 #include "../takeover/vmx_hooks.h"
 #include "glue.h"
 

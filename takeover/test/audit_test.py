@@ -158,7 +158,7 @@ def build_prototypes(tree):
 def prototypes():
     """the build stops at a prototype that is not stock's, and names it"""
     with tempfile.TemporaryDirectory() as scratch:
-        for name in ("Kbuild", "include", "takeover", "tools", "avic", "vmx_apicv", "lapic"):
+        for name in ("Kbuild", "include", "takeover", "kvm", "tools", "avic", "vmx_apicv", "lapic"):
             source = TREE / name
             if source.is_dir():
                 shutil.copytree(source, Path(scratch) / name,
@@ -168,8 +168,8 @@ def prototypes():
         status, output = build_prototypes(scratch)
         check(status == 0, output)
 
-        takeover = Path(scratch) / "takeover"
-        edit(takeover / "imports.def", "set_target_expiration, (struct kvm_lapic *apic, u32 count_reg)",
+        takeover, kvm = Path(scratch) / "takeover", Path(scratch) / "kvm"
+        edit(kvm / "imports.def", "set_target_expiration, (struct kvm_lapic *apic, u32 count_reg)",
              "set_target_expiration, (struct kvm_lapic *apic, u64 count_reg)")
         edit(takeover / "lapic_table.def", "kvm_lapic_reset, void, (struct kvm_vcpu *vcpu, bool",
              "kvm_lapic_reset, void, (struct kvm_vcpu *vcpu, int")
@@ -177,7 +177,7 @@ def prototypes():
         for function in ("set_target_expiration", "kvm_lapic_reset"):
             check(status != 0 and f"the prototype of {function} in kvm is" in output, output)
 
-        edit(takeover / "imports.def", "restart_apic_timer,", "restart_apic_timex,")
+        edit(kvm / "imports.def", "restart_apic_timer,", "restart_apic_timex,")
         status, output = build_prototypes(scratch)
         check(status != 0 and "kvm of 6." in output and
               "has no function restart_apic_timex, which vapic calls" in output, output)

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What vapic replaces and calls, read from the tables that C reads (takeover/*.def).
+# What vapic replaces and calls, read from the tables that C reads (takeover/*.def, kvm/imports.def).
 
 import re
 from collections import namedtuple
 from pathlib import Path
 
-TAKEOVER = Path(__file__).resolve().parents[2] / "takeover"
+TOP = Path(__file__).resolve().parents[2]
+TAKEOVER = TOP / "takeover"
 
 # A vendor's module and the data symbol that its ops start from; KVM copies that.
 VENDORS = {
@@ -77,7 +78,7 @@ def table(name, module):
 
 
 def imports():
-    for macro, arguments, optional in entries_of((TAKEOVER / "imports.def").read_text()):
+    for macro, arguments, optional in entries_of((TOP / "kvm/imports.def").read_text()):
         module = arguments[0]
         if macro == "VAPIC_IMPORT_FUNC":
             yield Entry("call", module, arguments[2], f"vapic_proto_{arguments[2]}", optional)

@@ -93,7 +93,7 @@ class List:
 
     def called(self):
         """Functions that vapic calls by name."""
-        text = tables.read(f"{self.top}/takeover/imports.def")
+        text = tables.read(f"{self.top}/kvm/imports.def")
         return set(re.findall(r"^VAPIC_IMPORT_FUNC\(\w+, [^,]+, (\w+),", text, re.MULTILINE))
 
     def stock_ops_called(self):

@@ -63,7 +63,7 @@ def variables(top):
     """Data of KVM that load changes: a store to it, a pointer to one of its ops structure's
     members, or the one that has a function of its own to set it."""
     modules = dict((name, module) for module, name in re.findall(
-        r"^VAPIC_IMPORT_DATA\((\w+), [^;]*?(\w+)\)", read(f"{top}/takeover/imports.def"),
+        r"^VAPIC_IMPORT_DATA\((\w+), [^;]*?(\w+)\)", read(f"{top}/kvm/imports.def"),
         re.MULTILINE))
     found = []
     for name in sorted(os.listdir(f"{top}/takeover")):

@@ -9,8 +9,8 @@
  */
 #include <linux/srcu.h>
 
-#include "../takeover/symbols.h"
-#include "objects_glue.h"
+#include "symbols.h"
+#include "objects.h"
 
 static void trace_route(struct kvm *kvm, unsigned int host_irq,
 			struct kvm_kernel_irq_routing_entry *entry)

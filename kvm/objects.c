@@ -8,8 +8,8 @@
 #include <linux/sched.h>
 #include <linux/srcu.h>
 
-#include "../takeover/symbols.h"
-#include "objects_glue.h"
+#include "symbols.h"
+#include "objects.h"
 
 DEFINE_SPINLOCK(vapic_vms_lock);
 LIST_HEAD(vapic_vms);

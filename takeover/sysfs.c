@@ -11,7 +11,7 @@
  * and go with the folder as those do: removal waits for who is inside, and releases for
  * files that are still open.
  */
-#include "status.h"
+#include "sysfs.h"
 
 #include <linux/capability.h>
 #include <linux/cred.h>
@@ -27,7 +27,8 @@
 
 #include "gate.h"
 #include "generated/audit.h"
-#include "symbols.h"
+#include "../kvm/symbols.h"
+#include "../kvm/status.h"
 #include "vendor.h"
 #include "version.h"
 
@@ -174,7 +175,7 @@ static const struct {
 
 static struct kobject *folder;
 
-int vapic_status_create(void)
+int vapic_sysfs_create(void)
 {
 	static struct lock_class_key key;
 	struct kernfs_node *node;
@@ -189,14 +190,14 @@ int vapic_status_create(void)
 							GLOBAL_ROOT_UID, GLOBAL_ROOT_GID, 0,
 							&text_ops, files[i].write, NULL, &key);
 		if (IS_ERR(node)) {
-			vapic_status_remove();
+			vapic_sysfs_remove();
 			return PTR_ERR(node);
 		}
 	}
 	return 0;
 }
 
-void vapic_status_remove(void)
+void vapic_sysfs_remove(void)
 {
 	/* Takes the files along. */
 	kobject_del(folder);

@@ -7,8 +7,8 @@
  * sealed at boot or left out by the compiler is a fault, a direct call never.
  * Valid between a successful vapic_symbols_resolve() and unload.
  */
-#ifndef VAPIC_TAKEOVER_SYMBOLS_H
-#define VAPIC_TAKEOVER_SYMBOLS_H
+#ifndef VAPIC_KVM_SYMBOLS_H
+#define VAPIC_KVM_SYMBOLS_H
 
 #include <linux/ftrace.h>
 #include <linux/kernfs.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Log lines of vapic: one cause, one line, "vapic: " in front. */
-#ifndef VAPIC_TAKEOVER_LOG_H
-#define VAPIC_TAKEOVER_LOG_H
+#ifndef VAPIC_KVM_LOG_H
+#define VAPIC_KVM_LOG_H
 
 #include <linux/printk.h>
 

@@ -4,8 +4,8 @@
  * listed. A vendor's object holds the struct here as its field common. Then what both ask of
  * KVM's structures.
  */
-#ifndef VAPIC_LAPIC_OBJECTS_GLUE_H
-#define VAPIC_LAPIC_OBJECTS_GLUE_H
+#ifndef VAPIC_KVM_OBJECTS_H
+#define VAPIC_KVM_OBJECTS_H
 
 #include <linux/kref.h>
 #include <linux/kvm_host.h>
@@ -13,7 +13,7 @@
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
 
-#include "../kvm/layout.h"
+#include "layout.h"
 
 struct vapic_vm_common {
 	struct kref refs; /* one for the VM, one for each vCPU object */

@@ -6,7 +6,7 @@
  * facts of one VM, and what they look like is written without it. One VM's lines are of
  * one moment; VMs that come or go meanwhile are in the text or not.
  */
-#include "status_glue.h"
+#include "status.h"
 
 #include <linux/mm.h>
 #include <linux/pid.h>

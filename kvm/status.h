@@ -3,13 +3,22 @@
  * Lines of /sys/kernel/vapic/vcpus that both vendors print the same way; described in
  * Documentation/ABI/testing/sysfs-kernel-vapic.
  */
-#ifndef VAPIC_LAPIC_STATUS_GLUE_H
-#define VAPIC_LAPIC_STATUS_GLUE_H
+#ifndef VAPIC_KVM_STATUS_H
+#define VAPIC_KVM_STATUS_H
 
 #include <linux/seq_buf.h>
+#include <linux/uidgid.h>
 
-#include "../takeover/status.h"
-#include "objects_glue.h"
+#include "objects.h"
+
+struct pid_namespace;
+
+/* Who opened a file, which decides what it says to whoever reads it. */
+struct vapic_viewer {
+	bool all;   /* may see every VM: CAP_SYS_ADMIN in the initial user namespace */
+	kuid_t uid; /* else those made by this user */
+	struct pid_namespace *pids;
+};
 
 #define VAPIC_STATUS_MAX_COUNTS 8
 

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* /sys/kernel/vapic/: what users may read.  See Documentation/ABI/. */
+#ifndef VAPIC_TAKEOVER_SYSFS_H
+#define VAPIC_TAKEOVER_SYSFS_H
+
+/*
+ * Make the files, 0 or a negative errno; remove them, waiting for their readers.  Needs
+ * the symbols of the kernel.
+ */
+int vapic_sysfs_create(void);
+void vapic_sysfs_remove(void);
+
+#endif
