@@ -6,8 +6,7 @@
 
 #include <asm/apicdef.h>
 
-#include "../takeover/svm_hooks.h"
-#include "../takeover/ops.h"
+#include "../kvm/svm_hooks.h"
 #include "glue.h"
 
 /* Called by core, for one destination whose IRR bit is set. */

@@ -14,9 +14,9 @@
 #include <vapic/eligibility.h>
 #include <vapic/host.h>
 
-#include "../takeover/svm_hooks.h"
-#include "../takeover/ops.h"
+#include "../kvm/svm_hooks.h"
 #include "glue.h"
+#include "vendor.h"
 
 static struct kmem_cache *vm_core_cache;
 static struct kmem_cache *vcpu_cache;
@@ -38,7 +38,7 @@ static bool hides_running(void)
 	return vapic_avic_hides_running(&host);
 }
 
-int vapic_avic_load(void)
+int vapic_avic_init(void)
 {
 	vm_core_cache = kmem_cache_create("vapic_avic_vm", vapic_avic_vm_size(), VAPIC_AVIC_ALIGN,
 					  SLAB_ACCOUNT, NULL);
@@ -47,11 +47,11 @@ int vapic_avic_load(void)
 				       VAPIC_AVIC_ALIGN, SLAB_ACCOUNT, NULL);
 	if (vm_core_cache && vcpu_cache)
 		return 0;
-	vapic_avic_unload();
+	vapic_avic_exit();
 	return -ENOMEM;
 }
 
-void vapic_avic_unload(void)
+void vapic_avic_exit(void)
 {
 	kmem_cache_destroy(vcpu_cache);
 	kmem_cache_destroy(vm_core_cache);

@@ -6,8 +6,7 @@
 #include <vapic/avic_hot.h>
 #include <vapic/lapic_hot.h>
 
-#include "../takeover/ops.h"
-#include "../takeover/svm_hooks.h"
+#include "../kvm/svm_hooks.h"
 #include "glue.h"
 
 /*

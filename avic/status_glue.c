@@ -4,8 +4,9 @@
  * Documentation/ABI/testing/sysfs-kernel-vapic.
  */
 #include "../kvm/status.h"
-#include "../takeover/svm_hooks.h"
+#include "../kvm/svm_hooks.h"
 #include "glue.h"
+#include "vendor.h"
 
 static unsigned long inhibits(struct vapic_vcpu_common *ours)
 {

@@ -21,9 +21,8 @@
  */
 #include <linux/rwsem.h>
 
-#include "../takeover/lapic_hooks.h"
-#include "../takeover/ops.h"
-#include "../takeover/svm_hooks.h"
+#include "../kvm/lapic_hooks.h"
+#include "../kvm/svm_hooks.h"
 #include "glue.h"
 
 static void change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)

@@ -15,7 +15,7 @@
 #include <linux/rwsem.h>
 #include <linux/wait.h>
 
-#include "hooks.h"
+#include "../kvm/hooks.h"
 #include "../kvm/log.h"
 #include "redirect.h"
 

@@ -2,7 +2,7 @@
 /*
  * kvm: the local APIC's state, as load sees it.
  */
-#include "lapic_hooks.h"
+#include "../kvm/lapic_hooks.h"
 #include "redirect.h"
 #include "../kvm/symbols.h"
 #include "vendor.h"
@@ -10,14 +10,14 @@
 #define VAPIC_REDIRECT(name, ret, args) VAPIC_REDIRECT_STUB(name)
 #define VAPIC_CALL(op)                                                                             \
 	DEFINE_STATIC_CALL_RET0(vapic_lapic_call_##op, *((struct kvm_x86_ops *)NULL)->op);
-#include "lapic_table.def"
+#include "../kvm/lapic_table.def"
 #undef VAPIC_REDIRECT
 #undef VAPIC_CALL
 
 #define VAPIC_REDIRECT(name, ret, args) VAPIC_REDIRECT_ROW("kvm", name),
 #define VAPIC_CALL(op)
 static struct vapic_redirect redirects[] = {
-#include "lapic_table.def"
+#include "../kvm/lapic_table.def"
 };
 #undef VAPIC_REDIRECT
 #undef VAPIC_CALL
@@ -41,7 +41,7 @@ struct call {
 		.tramp = STATIC_CALL_TRAMP_ADDR(vapic_lapic_call_##op),                            \
 	},
 static const struct call calls[] = {
-#include "lapic_table.def"
+#include "../kvm/lapic_table.def"
 };
 #undef VAPIC_REDIRECT
 #undef VAPIC_CALL

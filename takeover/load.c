@@ -129,14 +129,14 @@ static void forget_takeovers(void)
 		vapic_redirect_forget(vapic_redirect(i));
 }
 
-static int load_vendor(void)
+static int init_vendor(void)
 {
-	return vapic_vendor->load();
+	return vapic_vendor->init();
 }
 
-static void unload_vendor(void)
+static void exit_vendor(void)
 {
-	vapic_vendor->unload();
+	vapic_vendor->exit();
 }
 
 /* Behind the closed gate: gate.c says why this is enough. */
@@ -263,7 +263,7 @@ static const struct step takeover[] = {
 	{"KVM settings", check_module},
 	{"ftrace", vapic_redirect_begin, vapic_redirect_end},
 	{"takeovers", find_takeovers, forget_takeovers},
-	{"objects", load_vendor, unload_vendor},
+	{"objects", init_vendor, exit_vendor},
 	{"status", vapic_sysfs_create, vapic_sysfs_remove},
 	{"gate", vapic_gate_install, vapic_gate_remove},
 	{"no VM", check_no_vm},

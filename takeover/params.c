@@ -9,7 +9,7 @@
 #include <linux/moduleparam.h>
 #include <linux/sysfs.h>
 
-#include "hooks.h"
+#include "../kvm/hooks.h"
 #include "../kvm/log.h"
 
 /*

@@ -54,6 +54,6 @@ SYM_FUNC_END(vapic_stub_\name)
 #define VAPIC_WRAP(op)
 #define VAPIC_CALL(op)
 
-#include "svm_table.def"
-#include "vmx_table.def"
-#include "lapic_table.def"
+#include "../kvm/svm_table.def"
+#include "../kvm/vmx_table.def"
+#include "../kvm/lapic_table.def"

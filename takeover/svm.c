@@ -4,14 +4,15 @@
  */
 #include <asm/cpufeature.h>
 
+#include "../avic/vendor.h"
 #include "../kvm/layout.h"
 #include "params.h"
 #include "refuse.h"
-#include "svm_hooks.h"
+#include "../kvm/svm_hooks.h"
 #include "../kvm/symbols.h"
 #include "vendor.h"
 
-#define VAPIC_TABLE "svm_table.def"
+#define VAPIC_TABLE "../kvm/svm_table.def"
 #define VAPIC_MODULE "kvm_amd"
 #define VAPIC_OURS(op) vapic_svm_##op
 #define VAPIC_STOCK(op) vapic_svm_stock_##op
@@ -93,8 +94,8 @@ const struct vapic_vendor vapic_svm = {
 	.wanted = wanted,
 	.check_processor = check_processor,
 	.check_module = check_module,
-	.load = vapic_avic_load,
-	.unload = vapic_avic_unload,
+	.init = vapic_avic_init,
+	.exit = vapic_avic_exit,
 	.mode = vapic_avic_mode,
 	.switch_on = switch_on,
 	.switch_off = switch_off,

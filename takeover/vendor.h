@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What load needs to know of a vendor's KVM module; svm.c and vmx.c each hold one.
+ * What init needs to know of a vendor's KVM module; svm.c and vmx.c each hold one.
  */
 #ifndef VAPIC_TAKEOVER_VENDOR_H
 #define VAPIC_TAKEOVER_VENDOR_H
@@ -36,9 +36,9 @@ struct vapic_vendor {
 	int (*check_processor)(void);
 	int (*check_module)(void);
 
-	/* As vapic_avic_load() and vapic_avic_unload(), and the words for the log line. */
-	int (*load)(void);
-	void (*unload)(void);
+	/* As vapic_avic_init() and vapic_avic_exit(), and the words for the log line. */
+	int (*init)(void);
+	void (*exit)(void);
 	const char *(*mode)(void);
 
 	/* Variables of KVM that must change too: behind the closed gate, no VM alive. */

@@ -11,9 +11,10 @@
 #include "refuse.h"
 #include "../kvm/symbols.h"
 #include "vendor.h"
-#include "vmx_hooks.h"
+#include "../kvm/vmx_hooks.h"
+#include "../vmx_apicv/vendor.h"
 
-#define VAPIC_TABLE "vmx_table.def"
+#define VAPIC_TABLE "../kvm/vmx_table.def"
 #define VAPIC_MODULE "kvm_intel"
 #define VAPIC_OURS(op) vapic_vmx_##op
 #define VAPIC_STOCK(op) vapic_vmx_stock_##op
@@ -88,6 +89,11 @@ static int check_module(void)
 	return vapic_refuse(vapic_apicv_host_decision(&host));
 }
 
+static int init_glue(void)
+{
+	return vapic_vmx_init(vapic_param_on(VAPIC_ENABLE_IPIV));
+}
+
 static bool stock_enable_ipiv;
 
 /* With enable_ipiv off, nothing of stock touches PID tables: they are ours. */
@@ -126,8 +132,8 @@ const struct vapic_vendor vapic_vmx = {
 	.wanted = wanted,
 	.check_processor = check_processor,
 	.check_module = check_module,
-	.load = vapic_vmx_load,
-	.unload = vapic_vmx_unload,
+	.init = init_glue,
+	.exit = vapic_vmx_exit,
 	.mode = vapic_vmx_mode,
 	.switch_on = switch_on,
 	.switch_off = switch_off,

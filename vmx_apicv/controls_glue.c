@@ -5,7 +5,7 @@
  */
 #include <asm/apicdef.h>
 
-#include "../takeover/vmx_hooks.h"
+#include "../kvm/vmx_hooks.h"
 #include "glue.h"
 #include "vmcs_glue.h"
 

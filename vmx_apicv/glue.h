@@ -19,6 +19,7 @@
 #include <asm/posted_intr.h>
 #include <asm/vmx.h>
 
+#include <vapic/eligibility.h>
 #include <vapic/vmx.h>
 
 #include "../kvm/objects.h"

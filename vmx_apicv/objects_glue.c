@@ -11,9 +11,9 @@
 
 #include <asm/irq_vectors.h>
 
-#include "../takeover/params.h"
-#include "../takeover/vmx_hooks.h"
+#include "../kvm/vmx_hooks.h"
 #include "glue.h"
+#include "vendor.h"
 
 bool vapic_vmx_ipiv;
 
@@ -70,11 +70,11 @@ int vapic_vmx_check_processor_compatibility(void)
 	return vapic_stock(check_processor_compatibility)();
 }
 
-int vapic_vmx_load(void)
+int vapic_vmx_init(bool want_ipiv)
 {
 	int err;
 
-	vapic_vmx_ipiv = vapic_param_on(VAPIC_ENABLE_IPIV) &&
+	vapic_vmx_ipiv = want_ipiv &&
 			 (vapic_data(vmcs_config).cpu_based_3rd_exec_ctrl & TERTIARY_EXEC_IPI_VIRT);
 
 	preempt_disable();
@@ -86,11 +86,11 @@ int vapic_vmx_load(void)
 				       VAPIC_PI_ALIGN, SLAB_ACCOUNT, NULL);
 	err = vcpu_cache ? vapic_vmx_waiters_create() : -ENOMEM;
 	if (err)
-		vapic_vmx_unload();
+		vapic_vmx_exit();
 	return err;
 }
 
-void vapic_vmx_unload(void)
+void vapic_vmx_exit(void)
 {
 	vapic_vmx_waiters_destroy();
 	kmem_cache_destroy(vcpu_cache);

@@ -8,7 +8,7 @@
 #include <vapic/lapic_hot.h>
 #include <vapic/vmx_hot.h>
 
-#include "../takeover/vmx_hooks.h"
+#include "../kvm/vmx_hooks.h"
 #include "glue.h"
 #include "vmcs_glue.h"
 

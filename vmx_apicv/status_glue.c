@@ -4,8 +4,9 @@
  * Documentation/ABI/testing/sysfs-kernel-vapic.
  */
 #include "../kvm/status.h"
-#include "../takeover/vmx_hooks.h"
+#include "../kvm/vmx_hooks.h"
 #include "glue.h"
+#include "vendor.h"
 
 static void counts(struct vapic_vcpu_common *common, u64 *to)
 {

@@ -23,8 +23,9 @@
 #include <asm/irq_vectors.h>
 
 #include "../kvm/log.h"
-#include "../takeover/vmx_hooks.h"
+#include "../kvm/vmx_hooks.h"
 #include "glue.h"
+#include "vendor.h"
 
 struct cpu_waiters {
 	/*

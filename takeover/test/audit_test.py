@@ -168,10 +168,10 @@ def prototypes():
         status, output = build_prototypes(scratch)
         check(status == 0, output)
 
-        takeover, kvm = Path(scratch) / "takeover", Path(scratch) / "kvm"
+        kvm = Path(scratch) / "kvm"
         edit(kvm / "imports.def", "set_target_expiration, (struct kvm_lapic *apic, u32 count_reg)",
              "set_target_expiration, (struct kvm_lapic *apic, u64 count_reg)")
-        edit(takeover / "lapic_table.def", "kvm_lapic_reset, void, (struct kvm_vcpu *vcpu, bool",
+        edit(kvm / "lapic_table.def", "kvm_lapic_reset, void, (struct kvm_vcpu *vcpu, bool",
              "kvm_lapic_reset, void, (struct kvm_vcpu *vcpu, int")
         status, output = build_prototypes(scratch)
         for function in ("set_target_expiration", "kvm_lapic_reset"):

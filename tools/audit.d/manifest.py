@@ -8,7 +8,7 @@ from collections import namedtuple
 
 import tables
 
-PATH = tables.TAKEOVER / "audited"
+PATH = tables.TOP / "takeover/audited"
 
 Line = namedtuple("Line", "module name digest releases")
 

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# What vapic replaces and calls, read from the tables that C reads (takeover/*.def, kvm/imports.def).
+# What vapic replaces and calls, read from the tables that C reads (kvm/*.def).
 
 import re
 from collections import namedtuple
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-TAKEOVER = TOP / "takeover"
+KVM = TOP / "kvm"
 
 # A vendor's module and the data symbol that its ops start from; KVM copies that.
 VENDORS = {
@@ -69,7 +69,7 @@ def table(name, module):
     """Entries of one table of takeovers; module is whose functions it redirects."""
     how_of = {"VAPIC_REDIRECT": "redirect", "VAPIC_OP": "op", "VAPIC_WRAP": "wrap",
               "VAPIC_CALL": "call"}
-    for macro, arguments, optional in entries_of((TAKEOVER / name).read_text()):
+    for macro, arguments, optional in entries_of((KVM / name).read_text()):
         if macro not in how_of:
             raise Unknown(f"{name} uses {macro}, which tools/audit.d/tables.py does not know")
         how, what = how_of[macro], arguments[0]
@@ -78,7 +78,7 @@ def table(name, module):
 
 
 def imports():
-    for macro, arguments, optional in entries_of((TOP / "kvm/imports.def").read_text()):
+    for macro, arguments, optional in entries_of((KVM / "imports.def").read_text()):
         module = arguments[0]
         if macro == "VAPIC_IMPORT_FUNC":
             yield Entry("call", module, arguments[2], f"vapic_proto_{arguments[2]}", optional)

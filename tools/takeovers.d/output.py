@@ -40,7 +40,7 @@ What vapic takes over
 
 Every function, op and variable of KVM that vapic replaces, surrounds or sets, how often it runs, and why. ``make
 takeovers`` prints the list with the figures of the last ``make bench``; ``make check`` fails if it differs from the
-tables (``takeover/*_table.def``).
+tables (``kvm/*_table.def``).
 
 *redirect*: a function, at its ftrace site. Its caller pays 8 instructions and one return that the processor mispredicts,
 some 20 cycles. *op*: a member of ``kvm_x86_ops`` that ours replaces, reached by a static call at no cost. *wrap*: one

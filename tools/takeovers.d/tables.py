@@ -52,7 +52,7 @@ def taken(top):
     found = []
     for table, module in (("svm", "kvm_amd"), ("vmx", "kvm_intel"), ("lapic", "kvm")):
         for macro, name in re.findall(r"^VAPIC_(REDIRECT|OP|WRAP)\((\w+)",
-                                      read(f"{top}/takeover/{table}_table.def"), re.MULTILINE):
+                                      read(f"{top}/kvm/{table}_table.def"), re.MULTILINE):
             found.append((module, macro.lower(), name))
     for op in re.findall(r"= VAPIC_OP_ROW\((\w+),", read(f"{top}/takeover/gate.c")):
         found.append(("kvm", "wrap", op))

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The contract between takeover/ and the glue of the local APIC's state (lapic/
- * *_glue.c): for every function of lapic_table.def the glue implements
- * vapic_hook_<function>, with the stock prototype.
+ * What the glue of the local APIC's state (lapic/ *_glue.c) stands in for: for every function
+ * of lapic_table.def it implements vapic_hook_<function>, with the stock prototype.
  */
-#ifndef VAPIC_TAKEOVER_LAPIC_HOOKS_H
-#define VAPIC_TAKEOVER_LAPIC_HOOKS_H
+#ifndef VAPIC_KVM_LAPIC_HOOKS_H
+#define VAPIC_KVM_LAPIC_HOOKS_H
 
 #include <linux/kvm_host.h>
 #include <linux/linkage.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What takeover/ offers to the glue of either vendor.
+ * What takeover/ does for the glue of either vendor.
  */
-#ifndef VAPIC_TAKEOVER_HOOKS_H
-#define VAPIC_TAKEOVER_HOOKS_H
+#ifndef VAPIC_KVM_HOOKS_H
+#define VAPIC_KVM_HOOKS_H
 
 #include <linux/types.h>
 

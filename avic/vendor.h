@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* AVIC as takeover/ sees it, besides the hooks. */
+#ifndef VAPIC_AVIC_VENDOR_H
+#define VAPIC_AVIC_VENDOR_H
+
+#include <linux/seq_buf.h>
+
+#include <vapic/eligibility.h>
+
+#include "../kvm/status.h"
+
+/* What the kernel knows of the machine; that nested paging is in use is taken for granted. */
+void vapic_avic_host_facts(struct vapic_avic_host *host);
+
+/*
+ * Called at init after symbols are resolved and before anything is taken over; 0 or a
+ * negative errno, which fails the init.  May sleep.
+ */
+int vapic_avic_init(void);
+
+/* Called at exit, and by a failed init, when no hook can run any more. */
+void vapic_avic_exit(void);
+
+/* For the log line at init: "xAPIC mode, x2AVIC off, IOMMU posting off". */
+const char *vapic_avic_mode(void);
+
+/* Content of /sys/kernel/vapic/vcpus, as the viewer may see it.  0 or -ENOMEM.  May sleep. */
+int vapic_avic_status(struct seq_buf *s, const struct vapic_viewer *viewer);
+
+#endif
