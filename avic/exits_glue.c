@@ -12,25 +12,25 @@
 /* Called by core, for one destination whose IRR bit is set. */
 void vapic_host_ipi_target(void *host_vcpu, u32 icr_low, enum vapic_ipi_target target)
 {
-	struct kvm_vcpu *vcpu = host_vcpu;
+	struct kvm_vcpu *kvm_vcpu = host_vcpu;
 
 	if (target == VAPIC_TARGET_INACTIVE) {
 		/* KVM delivers it; the flag makes it look at the IRR. */
-		vcpu->arch.apic->irr_pending = true;
-		kvm_make_request(KVM_REQ_EVENT, vcpu);
-		vapic_call(kvm_vcpu_kick)(vcpu);
+		kvm_vcpu->arch.apic->irr_pending = true;
+		kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
+		vapic_call(kvm_vcpu_kick)(kvm_vcpu);
 		return;
 	}
 
-	vapic_trace_kvm_apicv_accept_irq(vcpu->vcpu_id, icr_low & APIC_MODE_MASK,
+	vapic_trace_kvm_apicv_accept_irq(kvm_vcpu->vcpu_id, icr_low & APIC_MODE_MASK,
 					 icr_low & APIC_INT_LEVELTRIG, icr_low & APIC_VECTOR_MASK);
 	switch (target) {
 	case VAPIC_TARGET_ASLEEP:
-		vapic_call(kvm_vcpu_wake_up)(vcpu);
+		vapic_call(kvm_vcpu_wake_up)(kvm_vcpu);
 		break;
 	case VAPIC_TARGET_UNSEEN:
-		if (smp_load_acquire(&vcpu->mode) == IN_GUEST_MODE)
-			vapic_ring_doorbell(vcpu);
+		if (smp_load_acquire(&kvm_vcpu->mode) == IN_GUEST_MODE)
+			vapic_ring_doorbell(kvm_vcpu);
 		break;
 	default:
 		break;
@@ -50,9 +50,9 @@ static bool is_broadcast(u32 icr_low, u32 icr_high)
 	       (!(icr_low & APIC_DEST_LOGICAL) && GET_XAPIC_DEST_FIELD(icr_high) == 0xff);
 }
 
-int vapic_hook_avic_incomplete_ipi_interception(struct kvm_vcpu *vcpu)
+int vapic_hook_avic_incomplete_ipi_interception(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vcpu_svm *svm = to_svm(kvm_vcpu);
 	struct vmcb *vmcb = svm->vmcb;
 	u64 info1 = vmcb->control.exit_info_1;
 	u64 info2 = vmcb->control.exit_info_2;
@@ -63,7 +63,7 @@ int vapic_hook_avic_incomplete_ipi_interception(struct kvm_vcpu *vcpu)
 	/* Stock reports every destination; do so only for somebody who listens. */
 	bool visit_all = vapic_traced_kvm_apicv_accept_irq();
 
-	vapic_trace_kvm_avic_incomplete_ipi(vcpu->vcpu_id, icr_high, icr_low, id, index);
+	vapic_trace_kvm_avic_incomplete_ipi(kvm_vcpu->vcpu_id, icr_high, icr_low, id, index);
 	if (id == AVIC_IPI_FAILURE_TARGET_NOT_RUNNING && is_broadcast(icr_low, icr_high))
 		vapic_trace_kvm_avic_kick_vcpu_slowpath(icr_high, icr_low, index);
 
@@ -72,40 +72,40 @@ int vapic_hook_avic_incomplete_ipi_interception(struct kvm_vcpu *vcpu)
 	case VAPIC_IPI_DONE:
 		break;
 	case VAPIC_IPI_EMULATE:
-		vapic_call(kvm_apic_send_ipi)(vcpu->arch.apic, icr_low, icr_high);
+		vapic_call(kvm_apic_send_ipi)(kvm_vcpu->arch.apic, icr_low, icr_high);
 		break;
 	case VAPIC_IPI_REWRITE:
-		vapic_call(kvm_apic_write_nodecode)(vcpu, APIC_ICR);
+		vapic_call(kvm_apic_write_nodecode)(kvm_vcpu, APIC_ICR);
 		break;
 	case VAPIC_IPI_UNKNOWN:
 		pr_err_ratelimited("vapic: vCPU %d: unknown reason %u of an incomplete IPI\n",
-				   vcpu->vcpu_id, id);
+				   kvm_vcpu->vcpu_id, id);
 		break;
 	}
 	return 1;
 }
 
-int vapic_hook_avic_unaccelerated_access_interception(struct kvm_vcpu *vcpu)
+int vapic_hook_avic_unaccelerated_access_interception(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vcpu_svm *svm = to_svm(kvm_vcpu);
 	struct vmcb *vmcb = svm->vmcb;
 	struct vapic_avic_vcpu *core = vapic_core(vapic_vcpu_of(svm));
 	struct vapic_access access;
 
 	vapic_avic_vcpu_access(core, vmcb->control.exit_info_1, vmcb->control.exit_info_2, &access);
-	vapic_trace_kvm_avic_unaccelerated_access(vcpu->vcpu_id, access.offset, access.trap,
+	vapic_trace_kvm_avic_unaccelerated_access(kvm_vcpu->vcpu_id, access.offset, access.trap,
 						  access.write, access.vector);
 
 	switch (access.action) {
 	case VAPIC_ACCESS_EMULATE:
-		return vapic_call(kvm_emulate_instruction)(vcpu, 0);
+		return vapic_call(kvm_emulate_instruction)(kvm_vcpu, 0);
 	case VAPIC_ACCESS_COMMIT:
-		vapic_call(kvm_apic_write_nodecode)(vcpu, access.offset);
+		vapic_call(kvm_apic_write_nodecode)(kvm_vcpu, access.offset);
 		break;
 	case VAPIC_ACCESS_LOGICAL:
 		/* First KVM, which clears the register's reserved bits. */
-		vapic_call(kvm_apic_write_nodecode)(vcpu, access.offset);
-		vapic_avic_vcpu_sync_logical(core, vapic_x2apic_mode(vcpu));
+		vapic_call(kvm_apic_write_nodecode)(kvm_vcpu, access.offset);
+		vapic_avic_vcpu_sync_logical(core, vapic_x2apic_mode(kvm_vcpu));
 		break;
 	case VAPIC_ACCESS_IGNORE:
 		break;

@@ -48,15 +48,15 @@ struct vapic_vcpu {
 	bool irq_window;	   /* counted in irq_windows; only the vCPU's own task looks */
 } __aligned(VAPIC_AVIC_ALIGN);
 
-/* Core's part of the object, right behind ours. */
+/* Core's part of the object, right behind the glue's. */
 static inline struct vapic_avic_vcpu *vapic_core(struct vapic_vcpu *vcpu)
 {
 	return (struct vapic_avic_vcpu *)(vcpu + 1);
 }
 
-static inline struct vcpu_svm *to_svm(struct kvm_vcpu *vcpu)
+static inline struct vcpu_svm *to_svm(struct kvm_vcpu *kvm_vcpu)
 {
-	return container_of(vcpu, struct vcpu_svm, vcpu);
+	return container_of(kvm_vcpu, struct vcpu_svm, vcpu);
 }
 
 static inline struct kvm_svm *to_kvm_svm(struct kvm *kvm)
@@ -81,13 +81,13 @@ static inline struct vapic_vcpu *vapic_vcpu_of(struct vcpu_svm *svm)
 	return svm->avic_physical_id_cache;
 }
 
-static inline bool vapic_x2apic_mode(struct kvm_vcpu *vcpu)
+static inline bool vapic_x2apic_mode(struct kvm_vcpu *kvm_vcpu)
 {
-	return vcpu->arch.apic_base & X2APIC_ENABLE;
+	return kvm_vcpu->arch.apic_base & X2APIC_ENABLE;
 }
 
-/* Have the CPU that runs @vcpu look at its IRR; nothing if that is this one. */
-void vapic_ring_doorbell(struct kvm_vcpu *vcpu);
+/* Have the CPU that runs @kvm_vcpu look at its IRR; nothing if that is this one. */
+void vapic_ring_doorbell(struct kvm_vcpu *kvm_vcpu);
 
 /* Bits of the VMCB's clean field: the words cached under each. */
 enum vmcb_clean_bits {
@@ -99,9 +99,9 @@ enum vmcb_clean_bits {
 void vapic_irq_window_close(struct vapic_vcpu *vcpu);
 
 /*
- * AVIC has come back for @vcpu, in its own task, and hardware would ignore a window that KVM
+ * AVIC has come back for @kvm_vcpu, in its own task, and hardware would ignore a window that KVM
  * has asked for meanwhile: take that back and have KVM look for interrupts anew.
  */
-void vapic_irq_window_ask_again(struct kvm_vcpu *vcpu);
+void vapic_irq_window_ask_again(struct kvm_vcpu *kvm_vcpu);
 
 #endif

@@ -175,33 +175,34 @@ static void vcpu_free(struct vapic_vcpu *vcpu)
 	(BIT(APICV_INHIBIT_REASON_DISABLED) | BIT(APICV_INHIBIT_REASON_SEV) |                      \
 	 BIT(APICV_INHIBIT_REASON_APIC_BASE_MODIFIED))
 
-static enum vapic_decision decide(struct kvm_vcpu *vcpu)
+static enum vapic_decision decide(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vapic_avic_candidate candidate = {
-		.encryption = encryption(vcpu->kvm),
-		.apic_in_kernel = vapic_irqchip_in_kernel(vcpu->kvm),
-		.inhibited = READ_ONCE(vcpu->kvm->arch.apicv_inhibit_reasons) & LASTING_INHIBITS,
-		.id = vcpu->vcpu_id,
+		.encryption = encryption(kvm_vcpu->kvm),
+		.apic_in_kernel = vapic_irqchip_in_kernel(kvm_vcpu->kvm),
+		.inhibited = READ_ONCE(kvm_vcpu->kvm->arch.apicv_inhibit_reasons) &
+			     LASTING_INHIBITS,
+		.id = kvm_vcpu->vcpu_id,
 	};
 
 	return vapic_avic_vcpu_decision(&candidate);
 }
 
 /* Whoever is never accelerated is known to status, and to nobody else. */
-static void never_accelerate(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
+static void never_accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
-	vapic_apicv_set_active(vcpu->arch.apic, false);
+	vapic_apicv_set_active(kvm_vcpu->arch.apic, false);
 
 	/*
 	 * The tables cannot name the vCPU. So the VM must go without as well: hardware would
 	 * not tell anybody about a broadcast that should have reached it.
 	 */
-	if (ours->never == VAPIC_ID_BEYOND_TABLE) {
+	if (vcpu->never == VAPIC_ID_BEYOND_TABLE) {
 		pr_info_once("vapic: vCPU ID %d is beyond the AVIC table (%u): the VM runs without "
 			     "AVIC\n",
-			     vcpu->vcpu_id, vapic_avic_max_id());
-		vapic_call(kvm_set_or_clear_apicv_inhibit)(vcpu->kvm, APICV_INHIBIT_REASON_DISABLED,
-							   true);
+			     kvm_vcpu->vcpu_id, vapic_avic_max_id());
+		vapic_call(kvm_set_or_clear_apicv_inhibit)(kvm_vcpu->kvm,
+							   APICV_INHIBIT_REASON_DISABLED, true);
 	}
 }
 
@@ -211,9 +212,9 @@ static void never_accelerate(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
  */
 bool vapic_host_vcpu_stays(void *host_vcpu)
 {
-	struct kvm_vcpu *vcpu = host_vcpu;
+	struct kvm_vcpu *kvm_vcpu = host_vcpu;
 
-	return mutex_is_locked(&vcpu->mutex);
+	return mutex_is_locked(&kvm_vcpu->mutex);
 }
 
 /* The vCPU enters the tables when it is loaded once KVM has accepted it. */
@@ -292,18 +293,18 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 	kref_put(&vm->common.refs, vm_release);
 }
 
-int vapic_svm_vcpu_create(struct kvm_vcpu *vcpu)
+int vapic_svm_vcpu_create(struct kvm_vcpu *kvm_vcpu)
 {
-	int err = vapic_stock(vcpu_create)(vcpu);
+	int err = vapic_stock(vcpu_create)(kvm_vcpu);
 
 	/* Stock has no counterpart to avic_init_vcpu() when it fails later on. */
 	if (err)
-		vcpu_release(vcpu);
+		vcpu_release(kvm_vcpu);
 	return err;
 }
 
-void vapic_svm_vcpu_free(struct kvm_vcpu *vcpu)
+void vapic_svm_vcpu_free(struct kvm_vcpu *kvm_vcpu)
 {
-	vapic_stock(vcpu_free)(vcpu);
-	vcpu_release(vcpu);
+	vapic_stock(vcpu_free)(kvm_vcpu);
+	vcpu_release(kvm_vcpu);
 }

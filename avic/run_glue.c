@@ -13,48 +13,48 @@
  * vcpu_load and vcpu_put come from vcpu_load(), from the preemption notifiers, and from
  * KVM's update of APICv, always in the vCPU's task (or its creator's).
  */
-void vapic_hook_avic_vcpu_load(struct kvm_vcpu *vcpu, int cpu)
+void vapic_hook_avic_vcpu_load(struct kvm_vcpu *kvm_vcpu, int cpu)
 {
-	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
 	lockdep_assert_preemption_disabled();
-	if (ours)
-		vapic_avic_vcpu_load(vapic_core(ours), kvm_cpu_get_apicid(cpu));
+	if (vcpu)
+		vapic_avic_vcpu_load(vapic_core(vcpu), kvm_cpu_get_apicid(cpu));
 }
 
 /*
  * Stock's, of which little is left without its part for AVIC: what tells it that the
  * processor's state is the host's.
  */
-void vapic_svm_vcpu_put(struct kvm_vcpu *vcpu)
+void vapic_svm_vcpu_put(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vcpu_svm *svm = to_svm(vcpu);
-	struct vapic_vcpu *ours = vapic_vcpu_of(svm);
+	struct vcpu_svm *svm = to_svm(kvm_vcpu);
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(svm);
 
 	lockdep_assert_preemption_disabled();
 	svm->guest_state_loaded = false;
-	vcpu->stat.host_state_reload++;
-	if (ours)
-		vapic_avic_vcpu_put(vapic_core(ours));
+	kvm_vcpu->stat.host_state_reload++;
+	if (vcpu)
+		vapic_avic_vcpu_put(vapic_core(vcpu));
 }
 
 /* KVM calls blocking before it looks for pending interrupts, and sleeps only then. */
-void vapic_svm_vcpu_blocking(struct kvm_vcpu *vcpu)
+void vapic_svm_vcpu_blocking(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
 	lockdep_assert_preemption_disabled();
-	if (ours)
-		vapic_avic_vcpu_block(vapic_core(ours));
+	if (vcpu)
+		vapic_avic_vcpu_block(vapic_core(vcpu));
 }
 
-void vapic_svm_vcpu_unblocking(struct kvm_vcpu *vcpu)
+void vapic_svm_vcpu_unblocking(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
 	lockdep_assert_preemption_disabled();
-	if (ours)
-		vapic_avic_vcpu_unblock(vapic_core(ours), kvm_cpu_get_apicid(vcpu->cpu));
+	if (vcpu)
+		vapic_avic_vcpu_unblock(vapic_core(vcpu), kvm_cpu_get_apicid(kvm_vcpu->cpu));
 }
 
 /*
@@ -62,65 +62,66 @@ void vapic_svm_vcpu_unblocking(struct kvm_vcpu *vcpu)
  * new one finds the interrupt. So it does if the vCPU was last on this CPU, where it cannot be
  * in the guest any more, even if this task has only now come here.
  */
-static void ring(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
+static void ring(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
 	u32 host_id;
 
-	if (READ_ONCE(vcpu->cpu) == raw_smp_processor_id())
+	if (READ_ONCE(kvm_vcpu->cpu) == raw_smp_processor_id())
 		return;
-	host_id = vapic_avic_vcpu_host_id(vapic_core(ours));
+	host_id = vapic_avic_vcpu_host_id(vapic_core(vcpu));
 	if (unlikely(host_id == VAPIC_AVIC_NO_CPU)) {
 		/* It looks before it enters the guest again. */
-		vapic_call(kvm_vcpu_kick)(vcpu);
+		vapic_call(kvm_vcpu_kick)(kvm_vcpu);
 		return;
 	}
 	wrmsrl(MSR_AMD64_SVM_AVIC_DOORBELL, host_id);
-	vapic_trace_kvm_avic_doorbell(vcpu->vcpu_id, host_id);
+	vapic_trace_kvm_avic_doorbell(kvm_vcpu->vcpu_id, host_id);
 }
 
-void vapic_ring_doorbell(struct kvm_vcpu *vcpu)
+void vapic_ring_doorbell(struct kvm_vcpu *kvm_vcpu)
 {
-	ring(vcpu, vapic_vcpu_of(to_svm(vcpu)));
+	ring(kvm_vcpu, vapic_vcpu_of(to_svm(kvm_vcpu)));
 }
 
 /* KVM delivers to a vCPU that is not accelerated; make it look. */
-static void kick(struct kvm_vcpu *vcpu)
+static void kick(struct kvm_vcpu *kvm_vcpu)
 {
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
-	vapic_call(kvm_vcpu_kick)(vcpu);
+	kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
+	vapic_call(kvm_vcpu_kick)(kvm_vcpu);
 }
 
-/* The IRR bit is set, with a full barrier behind it; what else @vcpu needs. */
-static __always_inline void announce(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
+/* The IRR bit is set, with a full barrier behind it; what else @kvm_vcpu needs. */
+static __always_inline void announce(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic)
 {
-	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 	/* Before apicv_active, which KVM writes before it enters guest mode. */
-	bool in_guest = smp_load_acquire(&vcpu->mode) == IN_GUEST_MODE;
+	bool in_guest = smp_load_acquire(&kvm_vcpu->mode) == IN_GUEST_MODE;
 
 	if (!vapic_apicv_active(apic))
-		return kick(vcpu);
+		return kick(kvm_vcpu);
 
-	/* From here ours is there: without it, the vCPU is inhibited for good. */
+	/* From here vcpu is there: without it, the vCPU is inhibited for good. */
 	if (in_guest)
-		ring(vcpu, ours);
-	else if (vapic_avic_vcpu_must_wake(vapic_core(ours)))
-		vapic_call(kvm_vcpu_wake_up)(vcpu);
+		ring(kvm_vcpu, vcpu);
+	else if (vapic_avic_vcpu_must_wake(vapic_core(vcpu)))
+		vapic_call(kvm_vcpu_wake_up)(kvm_vcpu);
 }
 
-static noinline void trace_accepted(struct kvm_vcpu *vcpu, int delivery_mode, int trig_mode,
+static noinline void trace_accepted(struct kvm_vcpu *kvm_vcpu, int delivery_mode, int trig_mode,
 				    int vector)
 {
-	if (vapic_apicv_active(vcpu->arch.apic))
-		vapic_trace_kvm_apicv_accept_irq(vcpu->vcpu_id, delivery_mode, trig_mode, vector);
+	if (vapic_apicv_active(kvm_vcpu->arch.apic))
+		vapic_trace_kvm_apicv_accept_irq(kvm_vcpu->vcpu_id, delivery_mode, trig_mode,
+						 vector);
 }
 
 static noinline void deliver_traced(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
 				    int vector)
 {
-	struct kvm_vcpu *vcpu = apic->vcpu;
+	struct kvm_vcpu *kvm_vcpu = apic->vcpu;
 
-	trace_accepted(vcpu, delivery_mode, trig_mode, vector);
-	announce(vcpu, apic);
+	trace_accepted(kvm_vcpu, delivery_mode, trig_mode, vector);
+	announce(kvm_vcpu, apic);
 }
 
 void vapic_svm_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
@@ -162,17 +163,17 @@ static void intercept_cr8_write(struct vcpu_svm *svm, struct vmcb *vmcb, bool on
 /* Store the VMCB words of AVIC, on or off, and all that goes with the change. */
 void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)
 {
-	struct kvm_vcpu *vcpu = &svm->vcpu;
-	struct vapic_vcpu *ours = vapic_vcpu_of(svm);
-	bool active = vapic_apicv_active(vcpu->arch.apic);
+	struct kvm_vcpu *kvm_vcpu = &svm->vcpu;
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(svm);
+	bool active = vapic_apicv_active(kvm_vcpu->arch.apic);
 	struct vapic_avic_vmcb words;
 
 	/* Never accelerated, so never anything but as reset left it. */
-	if (!ours)
+	if (!vcpu)
 		return;
 
-	vapic_avic_vcpu_vmcb_words(vapic_core(ours), vmcb->control.int_ctl, active,
-				   vcpu->kvm->arch.max_vcpu_ids - 1, &words);
+	vapic_avic_vcpu_vmcb_words(vapic_core(vcpu), vmcb->control.int_ctl, active,
+				   kvm_vcpu->kvm->arch.max_vcpu_ids - 1, &words);
 	vmcb->control.avic_vapic_bar = words.apic_bar;
 	vmcb->control.avic_backing_page = words.backing_page;
 	vmcb->control.avic_logical_id = words.logical_table;
@@ -186,57 +187,57 @@ void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)
 	 * up the page behind the APIC's address as memory.
 	 */
 	if (active)
-		kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
+		kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, kvm_vcpu);
 }
 
 /* The guest switched between xAPIC and x2APIC mode, or its APIC off or on. */
-void vapic_svm_set_virtual_apic_mode(struct kvm_vcpu *vcpu)
+void vapic_svm_set_virtual_apic_mode(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vcpu_svm *svm = to_svm(vcpu);
-	struct vapic_vcpu *ours = vapic_vcpu_of(svm);
+	struct vcpu_svm *svm = to_svm(kvm_vcpu);
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(svm);
 
-	if (!ours)
+	if (!vcpu)
 		return;
 	/* Acceleration or the mode decides too, and LDR and DFR may have changed unseen. */
-	vapic_avic_vcpu_sync_logical(vapic_core(ours), vapic_x2apic_mode(vcpu));
+	vapic_avic_vcpu_sync_logical(vapic_core(vcpu), vapic_x2apic_mode(kvm_vcpu));
 	vapic_hook_avic_init_vmcb(svm, svm->vmcb01.ptr);
 }
 
 /* Acceleration goes on or off, in the vCPU's task, preemption off. */
-void vapic_svm_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
+void vapic_svm_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
-	if (!ours)
+	if (!vcpu)
 		return;
 	lockdep_assert_preemption_disabled();
-	if (vapic_apicv_active(vcpu->arch.apic)) {
-		vapic_avic_vcpu_activate(vapic_core(ours));
-		vapic_svm_set_virtual_apic_mode(vcpu);
-		vapic_avic_vcpu_load(vapic_core(ours), kvm_cpu_get_apicid(vcpu->cpu));
-		vapic_irq_window_ask_again(vcpu);
+	if (vapic_apicv_active(kvm_vcpu->arch.apic)) {
+		vapic_avic_vcpu_activate(vapic_core(vcpu));
+		vapic_svm_set_virtual_apic_mode(kvm_vcpu);
+		vapic_avic_vcpu_load(vapic_core(vcpu), kvm_cpu_get_apicid(kvm_vcpu->cpu));
+		vapic_irq_window_ask_again(kvm_vcpu);
 	} else {
-		vapic_avic_vcpu_deactivate(vapic_core(ours));
-		vapic_svm_set_virtual_apic_mode(vcpu);
+		vapic_avic_vcpu_deactivate(vapic_core(vcpu));
+		vapic_svm_set_virtual_apic_mode(kvm_vcpu);
 	}
 }
 
-void vapic_svm_apicv_post_state_restore(struct kvm_vcpu *vcpu)
+void vapic_svm_apicv_post_state_restore(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
-	if (ours)
-		vapic_avic_vcpu_sync_logical(vapic_core(ours), vapic_x2apic_mode(vcpu));
+	if (vcpu)
+		vapic_avic_vcpu_sync_logical(vapic_core(vcpu), vapic_x2apic_mode(kvm_vcpu));
 }
 
-unsigned long vapic_svm_vcpu_get_apicv_inhibit_reasons(struct kvm_vcpu *vcpu)
+unsigned long vapic_svm_vcpu_get_apicv_inhibit_reasons(struct kvm_vcpu *kvm_vcpu)
 {
 	unsigned long reasons = 0;
 
-	if (!vapic_vcpu_of(to_svm(vcpu)))
+	if (!vapic_vcpu_of(to_svm(kvm_vcpu)))
 		reasons |= BIT(APICV_INHIBIT_REASON_DISABLED);
 	/* Peers cannot ring a vCPU that runs a nested guest. */
-	if (vapic_guest_mode(vcpu))
+	if (vapic_guest_mode(kvm_vcpu))
 		reasons |= BIT(APICV_INHIBIT_REASON_NESTED);
 	return reasons;
 }
@@ -251,8 +252,8 @@ int vapic_svm_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_i
 }
 
 /* SIPI. What woke the vCPU before, a paravirtual kick among it, is not to end a later halt. */
-void vapic_svm_vcpu_deliver_sipi_vector(struct kvm_vcpu *vcpu, u8 vector)
+void vapic_svm_vcpu_deliver_sipi_vector(struct kvm_vcpu *kvm_vcpu, u8 vector)
 {
-	vcpu->arch.pv.pv_unhalted = false;
-	vapic_stock(vcpu_deliver_sipi_vector)(vcpu, vector);
+	kvm_vcpu->arch.pv.pv_unhalted = false;
+	vapic_stock(vcpu_deliver_sipi_vector)(kvm_vcpu, vector);
 }

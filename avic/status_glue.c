@@ -8,17 +8,17 @@
 #include "glue.h"
 #include "vendor.h"
 
-static unsigned long inhibits(struct vapic_vcpu_common *ours)
+static unsigned long inhibits(struct vapic_vcpu_common *vcpu)
 {
-	return vapic_svm_vcpu_get_apicv_inhibit_reasons(ours->vcpu);
+	return vapic_svm_vcpu_get_apicv_inhibit_reasons(vcpu->kvm_vcpu);
 }
 
 static void counts(struct vapic_vcpu_common *common, u64 *to)
 {
-	struct vapic_vcpu *ours = container_of(common, struct vapic_vcpu, common);
+	struct vapic_vcpu *vcpu = container_of(common, struct vapic_vcpu, common);
 	struct vapic_avic_counts counts;
 
-	vapic_avic_vcpu_counts(vapic_core(ours), &counts);
+	vapic_avic_vcpu_counts(vapic_core(vcpu), &counts);
 	to[0] = counts.ipi_exits[AVIC_IPI_FAILURE_INVALID_INT_TYPE];
 	to[1] = counts.ipi_exits[AVIC_IPI_FAILURE_TARGET_NOT_RUNNING];
 	to[2] = counts.ipi_exits[AVIC_IPI_FAILURE_INVALID_TARGET];

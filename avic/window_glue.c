@@ -33,39 +33,39 @@ static void change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool 
 }
 
 /* AVIC is on and has to go.  Once per vCPU, however often KVM asks until the window opens. */
-static void inhibit_vm(struct vapic_vcpu *ours)
+static void inhibit_vm(struct vapic_vcpu *vcpu)
 {
-	struct vapic_vm *vm = ours->vm;
+	struct vapic_vm *vm = vcpu->vm;
 
-	if (ours->irq_window)
+	if (vcpu->irq_window)
 		return;
 	mutex_lock(&vm->irq_window_lock);
-	ours->irq_window = true;
+	vcpu->irq_window = true;
 	if (!vm->irq_windows++)
-		change_inhibit(ours->common.vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, true);
+		change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, true);
 	mutex_unlock(&vm->irq_window_lock);
 }
 
-void vapic_irq_window_close(struct vapic_vcpu *ours)
+void vapic_irq_window_close(struct vapic_vcpu *vcpu)
 {
-	struct vapic_vm *vm = ours->vm;
+	struct vapic_vm *vm = vcpu->vm;
 
-	if (likely(!ours->irq_window))
+	if (likely(!vcpu->irq_window))
 		return;
 	mutex_lock(&vm->irq_window_lock);
-	ours->irq_window = false;
+	vcpu->irq_window = false;
 	if (!--vm->irq_windows)
-		change_inhibit(ours->common.vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, false);
+		change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, false);
 	mutex_unlock(&vm->irq_window_lock);
 }
 
 /* Close the window unless an ExtINT still waits for it. */
-static void close_if_over(struct kvm_vcpu *vcpu)
+static void close_if_over(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
-	if (ours && unlikely(ours->irq_window) && !vapic_call(kvm_cpu_has_extint)(vcpu))
-		vapic_irq_window_close(ours);
+	if (vcpu && unlikely(vcpu->irq_window) && !vapic_call(kvm_cpu_has_extint)(kvm_vcpu))
+		vapic_irq_window_close(vcpu);
 }
 
 /* Of the lowest vector and the highest priority: it exits and is never delivered. */
@@ -84,28 +84,28 @@ static void request_exit(struct vcpu_svm *svm)
 	vmcb->control.clean &= ~BIT(VMCB_CLEAN_INT_CTL);
 }
 
-void vapic_svm_enable_irq_window(struct kvm_vcpu *vcpu)
+void vapic_svm_enable_irq_window(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vcpu_svm *svm = to_svm(vcpu);
-	struct kvm_lapic *apic = vcpu->arch.apic;
+	struct vcpu_svm *svm = to_svm(kvm_vcpu);
+	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 
 	/* Without virtual GIF, the STGI that sets it exits, and KVM asks again. */
 	if (unlikely(!vapic_data(vgif)) && !svm->guest_gif)
 		return;
 	/* AVIC is never on in the VMCB of a nested guest. */
-	if (apic && unlikely(vapic_apicv_active(apic)) && !vapic_guest_mode(vcpu))
+	if (apic && unlikely(vapic_apicv_active(apic)) && !vapic_guest_mode(kvm_vcpu))
 		inhibit_vm(vapic_vcpu_of(svm));
 	request_exit(svm);
 }
 
-void vapic_irq_window_ask_again(struct kvm_vcpu *vcpu)
+void vapic_irq_window_ask_again(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vcpu_svm *svm = to_svm(vcpu);
+	struct vcpu_svm *svm = to_svm(kvm_vcpu);
 
 	if (likely(!(svm->vmcb01.ptr->control.int_ctl & V_IRQ_MASK)))
 		return;
 	vapic_call(svm_clear_vintr)(svm);
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
+	kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
 }
 
 /*
@@ -133,17 +133,17 @@ void vapic_hook_kvm_set_or_clear_apicv_inhibit(struct kvm *kvm, enum kvm_apicv_i
  * inhibited, every interrupt comes this way, so a window that nobody waits for any more
  * inhibits no longer than until the vCPU's next one.
  */
-void vapic_svm_inject_irq(struct kvm_vcpu *vcpu, bool reinjected)
+void vapic_svm_inject_irq(struct kvm_vcpu *kvm_vcpu, bool reinjected)
 {
-	close_if_over(vcpu);
-	vapic_stock(inject_irq)(vcpu, reinjected);
+	close_if_over(kvm_vcpu);
+	vapic_stock(inject_irq)(kvm_vcpu, reinjected);
 }
 
 /* The APIC is about to be reset or overwritten, and KVM to look for interrupts anew. */
-void vapic_svm_apicv_pre_state_restore(struct kvm_vcpu *vcpu)
+void vapic_svm_apicv_pre_state_restore(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vapic_vcpu *ours = vapic_vcpu_of(to_svm(vcpu));
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
-	if (ours)
-		vapic_irq_window_close(ours);
+	if (vcpu)
+		vapic_irq_window_close(vcpu);
 }

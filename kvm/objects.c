@@ -38,22 +38,22 @@ void vapic_vm_leave(struct vapic_vm_common *vm)
 	put_pid(vm->pid);
 }
 
-void vapic_vcpu_enter(struct vapic_vcpu_common *ours, struct kvm_vcpu *vcpu,
+void vapic_vcpu_enter(struct vapic_vcpu_common *vcpu, struct kvm_vcpu *kvm_vcpu,
 		      struct vapic_vm_common *vm)
 {
 	kref_get(&vm->refs);
-	ours->vcpu = vcpu;
+	vcpu->kvm_vcpu = kvm_vcpu;
 
 	spin_lock(&vapic_vms_lock);
-	list_add_tail(&ours->node, &vm->vcpus);
+	list_add_tail(&vcpu->node, &vm->vcpus);
 	vm->vcpu_count++;
 	spin_unlock(&vapic_vms_lock);
 }
 
-void vapic_vcpu_leave(struct vapic_vcpu_common *ours, struct vapic_vm_common *vm)
+void vapic_vcpu_leave(struct vapic_vcpu_common *vcpu, struct vapic_vm_common *vm)
 {
 	spin_lock(&vapic_vms_lock);
-	list_del(&ours->node);
+	list_del(&vcpu->node);
 	vm->vcpu_count--;
 	spin_unlock(&vapic_vms_lock);
 }

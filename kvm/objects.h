@@ -27,7 +27,7 @@ struct vapic_vm_common {
 };
 
 struct vapic_vcpu_common {
-	struct kvm_vcpu *vcpu;
+	struct kvm_vcpu *kvm_vcpu;
 	struct list_head node;
 };
 
@@ -45,9 +45,9 @@ void vapic_vm_enter(struct vapic_vm_common *vm, struct kvm *kvm);
 void vapic_vm_leave(struct vapic_vm_common *vm);
 
 /* Likewise for a vCPU, which has a reference on the VM's object. */
-void vapic_vcpu_enter(struct vapic_vcpu_common *ours, struct kvm_vcpu *vcpu,
+void vapic_vcpu_enter(struct vapic_vcpu_common *vcpu, struct kvm_vcpu *kvm_vcpu,
 		      struct vapic_vm_common *vm);
-void vapic_vcpu_leave(struct vapic_vcpu_common *ours, struct vapic_vm_common *vm);
+void vapic_vcpu_leave(struct vapic_vcpu_common *vcpu, struct vapic_vm_common *vm);
 
 /*
  * Hardware's tables no longer name a vCPU of the VM: wait until no other vCPU is amid an
@@ -80,9 +80,9 @@ static inline bool vapic_irqchip_in_kernel(struct kvm *kvm)
 	return smp_load_acquire(&kvm->arch.irqchip_mode) != KVM_IRQCHIP_NONE;
 }
 
-static inline bool vapic_guest_mode(struct kvm_vcpu *vcpu)
+static inline bool vapic_guest_mode(struct kvm_vcpu *kvm_vcpu)
 {
-	return vcpu->arch.hflags & HF_GUEST_MASK;
+	return kvm_vcpu->arch.hflags & HF_GUEST_MASK;
 }
 
 #endif

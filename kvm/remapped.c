@@ -16,14 +16,14 @@ static void trace_route(struct kvm *kvm, unsigned int host_irq,
 			struct kvm_kernel_irq_routing_entry *entry)
 {
 	struct kvm_lapic_irq irq;
-	struct kvm_vcpu *vcpu;
+	struct kvm_vcpu *kvm_vcpu;
 
 	if (entry->type != KVM_IRQ_ROUTING_MSI)
 		return;
 	vapic_call(kvm_set_msi_irq)(kvm, entry, &irq);
-	if (vapic_call(kvm_intr_is_single_vcpu)(kvm, &irq, &vcpu) && kvm_irq_is_postable(&irq))
-		vapic_trace_kvm_pi_irte_update(host_irq, vcpu->vcpu_id, entry->gsi, irq.vector, 0,
-					       false);
+	if (vapic_call(kvm_intr_is_single_vcpu)(kvm, &irq, &kvm_vcpu) && kvm_irq_is_postable(&irq))
+		vapic_trace_kvm_pi_irte_update(host_irq, kvm_vcpu->vcpu_id, entry->gsi, irq.vector,
+					       0, false);
 }
 
 void vapic_trace_remapped(struct kvm *kvm, unsigned int host_irq, u32 guest_irq)

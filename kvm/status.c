@@ -104,20 +104,20 @@ static pid_t pid_in(const struct vapic_viewer *viewer, struct pid *pid)
 static void note_facts(struct vm_facts *facts, struct vapic_vm_common *vm,
 		       const struct vapic_viewer *viewer, const struct vapic_status_ops *ops)
 {
-	struct vcpu_facts *vcpu = facts->vcpus;
-	struct vapic_vcpu_common *ours;
+	struct vcpu_facts *noted = facts->vcpus;
+	struct vapic_vcpu_common *vcpu;
 
 	facts->number = vm->number;
 	facts->pid = pid_in(viewer, vm->pid);
 	facts->inhibits = READ_ONCE(vm->kvm->arch.apicv_inhibit_reasons);
 	facts->vcpu_count = vm->vcpu_count;
-	list_for_each_entry(ours, &vm->vcpus, node) {
-		vcpu->id = ours->vcpu->vcpu_id;
-		vcpu->active = vapic_apicv_active(ours->vcpu->arch.apic);
-		vcpu->inhibits = facts->inhibits | (ops->inhibits ? ops->inhibits(ours) : 0);
-		vcpu->never = ops->never ? ops->never(ours) : NULL;
-		ops->counts(ours, vcpu->counts);
-		vcpu++;
+	list_for_each_entry(vcpu, &vm->vcpus, node) {
+		noted->id = vcpu->kvm_vcpu->vcpu_id;
+		noted->active = vapic_apicv_active(vcpu->kvm_vcpu->arch.apic);
+		noted->inhibits = facts->inhibits | (ops->inhibits ? ops->inhibits(vcpu) : 0);
+		noted->never = ops->never ? ops->never(vcpu) : NULL;
+		ops->counts(vcpu, noted->counts);
+		noted++;
 	}
 }
 

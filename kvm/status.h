@@ -25,11 +25,11 @@ struct vapic_viewer {
 /* What a vendor has to say of its vCPU. The functions run under vapic_vms_lock. */
 struct vapic_status_ops {
 	/* inhibits besides those of the VM */
-	unsigned long (*inhibits)(struct vapic_vcpu_common *ours);
+	unsigned long (*inhibits)(struct vapic_vcpu_common *vcpu);
 	/* why it is never accelerated, by name, or NULL */
-	const char *(*never)(struct vapic_vcpu_common *ours);
+	const char *(*never)(struct vapic_vcpu_common *vcpu);
 	/* numbers, and how they are called, in the order that they are printed in */
-	void (*counts)(struct vapic_vcpu_common *ours, u64 *counts);
+	void (*counts)(struct vapic_vcpu_common *vcpu, u64 *counts);
 	const char *count_names[VAPIC_STATUS_MAX_COUNTS + 1];
 };
 

@@ -13,26 +13,26 @@
 
 #include "glue.h"
 
-static __always_inline bool enabled(struct kvm_vcpu *vcpu)
+static __always_inline bool enabled(struct kvm_vcpu *kvm_vcpu)
 {
-	return vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE;
+	return kvm_vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE;
 }
 
 /* An interrupt that comes past the APIC, which must be enabled: from a PIC, or for Xen. */
-static __always_inline bool has_extint(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
+static __always_inline bool has_extint(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic)
 {
 	u32 lint0 = vapic_apic_read(apic, APIC_LVT0);
 
 #ifdef CONFIG_KVM_XEN
-	if (unlikely(vcpu->arch.xen.vcpu_info_cache.active))
-		return vapic_call(kvm_cpu_has_extint)(vcpu);
+	if (unlikely(kvm_vcpu->arch.xen.vcpu_info_cache.active))
+		return vapic_call(kvm_cpu_has_extint)(kvm_vcpu);
 #endif
 	if ((lint0 & (APIC_LVT_MASKED | APIC_MODE_MASK)) != APIC_DM_EXTINT)
 		return false;
 	/* As RESET leaves it, so that of a guest which does not use the APIC for its devices. */
-	if (likely(READ_ONCE(vcpu->kvm->arch.irqchip_mode) == KVM_IRQCHIP_KERNEL))
-		return READ_ONCE(vcpu->kvm->arch.vpic->output);
-	return vapic_call(kvm_cpu_has_extint)(vcpu);
+	if (likely(READ_ONCE(kvm_vcpu->kvm->arch.irqchip_mode) == KVM_IRQCHIP_KERNEL))
+		return READ_ONCE(kvm_vcpu->kvm->arch.vpic->output);
+	return vapic_call(kvm_cpu_has_extint)(kvm_vcpu);
 }
 
 /*
@@ -47,19 +47,19 @@ static noinline int hold(struct kvm_lapic *apic)
 	return -1;
 }
 
-static __always_inline int highest_irr(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
+static __always_inline int highest_irr(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic)
 {
 	if (vapic_lapic_posted)
-		return vapic_op(sync_pir_to_irr)(vcpu);
+		return vapic_op(sync_pir_to_irr)(kvm_vcpu);
 	if (!apic->irr_pending)
 		return -1;
 	return vapic_kvm_vector(vapic_lapic_highest(apic->regs, APIC_IRR));
 }
 
 /* The vector to inject now, or -1. */
-static __always_inline int deliverable(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
+static __always_inline int deliverable(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic)
 {
-	int vector = highest_irr(vcpu, apic);
+	int vector = highest_irr(kvm_vcpu, apic);
 
 	if (likely(vector < 0))
 		return -1;
@@ -69,16 +69,16 @@ static __always_inline int deliverable(struct kvm_vcpu *vcpu, struct kvm_lapic *
 }
 
 /* The APIC is not KVM's, or is disabled: all that is left is what comes past it. */
-static noinline bool has_only_extint(struct kvm_vcpu *vcpu)
+static noinline bool has_only_extint(struct kvm_vcpu *kvm_vcpu)
 {
-	return vapic_call(kvm_cpu_has_extint)(vcpu);
+	return vapic_call(kvm_cpu_has_extint)(kvm_vcpu);
 }
 
-int vapic_hook_kvm_cpu_has_interrupt(struct kvm_vcpu *vcpu)
+int vapic_hook_kvm_cpu_has_interrupt(struct kvm_vcpu *kvm_vcpu)
 {
-	struct kvm_lapic *apic = vcpu->arch.apic;
+	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 
-	if (unlikely(!apic) || unlikely(!enabled(vcpu)))
-		return has_only_extint(vcpu);
-	return has_extint(vcpu, apic) || deliverable(vcpu, apic) >= 0;
+	if (unlikely(!apic) || unlikely(!enabled(kvm_vcpu)))
+		return has_only_extint(kvm_vcpu);
+	return has_extint(kvm_vcpu, apic) || deliverable(kvm_vcpu, apic) >= 0;
 }

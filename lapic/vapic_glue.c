@@ -39,41 +39,42 @@ static __always_inline void __user *place_of(struct kvm *kvm, const struct gfn_t
  * it, instead of writing to EOI. What cannot be read or taken back stays as it is until the
  * next exit: stock ends the interrupt then, and another one at each further exit.
  */
-static void take_pv_eoi(struct kvm_vcpu *vcpu, struct kvm_lapic *apic)
+static void take_pv_eoi(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic)
 {
-	struct gfn_to_hva_cache *cache = &vcpu->arch.pv_eoi.data;
+	struct gfn_to_hva_cache *cache = &kvm_vcpu->arch.pv_eoi.data;
 	static u8 none;
 	u8 flag;
 	int vector;
 
-	if (vcpu->arch.pv_eoi.msr_val & KVM_MSR_ENABLED) {
-		if (!read_guest(vcpu->kvm, cache, flag))
+	if (kvm_vcpu->arch.pv_eoi.msr_val & KVM_MSR_ENABLED) {
+		if (!read_guest(kvm_vcpu->kvm, cache, flag))
 			return;
 		/* Not ended yet. From here the guest has to write to EOI, until the next entry. */
-		if ((flag & 1) && vapic_call(kvm_write_guest_cached)(vcpu->kvm, cache, &none, 1))
+		if ((flag & 1) &&
+		    vapic_call(kvm_write_guest_cached)(kvm_vcpu->kvm, cache, &none, 1))
 			return;
 	} else {
 		flag = 1;
 	}
 
-	__clear_bit(KVM_APIC_PV_EOI_PENDING, &vcpu->arch.apic_attention);
+	__clear_bit(KVM_APIC_PV_EOI_PENDING, &kvm_vcpu->arch.apic_attention);
 	if (flag & 1)
 		return;
 	vector = vapic_call(apic_set_eoi)(apic);
 	vapic_trace_kvm_pv_eoi(apic, vector);
 }
 
-void vapic_hook_kvm_lapic_sync_from_vapic(struct kvm_vcpu *vcpu)
+void vapic_hook_kvm_lapic_sync_from_vapic(struct kvm_vcpu *kvm_vcpu)
 {
-	struct kvm_lapic *apic = vcpu->arch.apic;
+	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 	u32 priority;
 
-	if (test_bit(KVM_APIC_PV_EOI_PENDING, &vcpu->arch.apic_attention))
-		take_pv_eoi(vcpu, apic);
+	if (test_bit(KVM_APIC_PV_EOI_PENDING, &kvm_vcpu->arch.apic_attention))
+		take_pv_eoi(kvm_vcpu, apic);
 
-	if (!test_bit(KVM_APIC_CHECK_VAPIC, &vcpu->arch.apic_attention))
+	if (!test_bit(KVM_APIC_CHECK_VAPIC, &kvm_vcpu->arch.apic_attention))
 		return;
-	if (!read_guest(vcpu->kvm, &apic->vapic_cache, priority))
+	if (!read_guest(kvm_vcpu->kvm, &apic->vapic_cache, priority))
 		return;
 	vapic_apic_write(apic, APIC_TASKPRI, priority & 0xff);
 	vapic_call(apic_update_ppr)(apic);

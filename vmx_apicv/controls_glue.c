@@ -54,7 +54,7 @@ static u64 *bitmap_word(struct vcpu_vmx *vmx, bool write)
 	return bitmap + (write ? 0x800 : 0) + APIC_BASE_MSR / BITS_PER_BYTE;
 }
 
-static void update_msr_bitmap(struct kvm_vcpu *vcpu, struct vcpu_vmx *vmx,
+static void update_msr_bitmap(struct kvm_vcpu *kvm_vcpu, struct vcpu_vmx *vmx,
 			      const struct vapic_apicv_controls *controls)
 {
 	struct vapic_apicv_msrs exits;
@@ -68,8 +68,8 @@ static void update_msr_bitmap(struct kvm_vcpu *vcpu, struct vcpu_vmx *vmx,
 		return;
 	vmx->x2apic_msr_bitmap_mode = mode;
 
-	exits = vapic_apicv_x2apic_msrs(controls,
-					vapic_call(kvm_lapic_readable_reg_mask)(vcpu->arch.apic));
+	exits = vapic_apicv_x2apic_msrs(
+		controls, vapic_call(kvm_lapic_readable_reg_mask)(kvm_vcpu->arch.apic));
 	*bitmap_word(vmx, false) = exits.read;
 	*bitmap_word(vmx, true) = exits.write;
 	/* The nested guest's bitmap was made from this one. */
@@ -77,40 +77,42 @@ static void update_msr_bitmap(struct kvm_vcpu *vcpu, struct vcpu_vmx *vmx,
 }
 
 /* An event makes KVM compute the threshold of TPR for no other. */
-static bool apic_enabled(struct kvm_vcpu *vcpu)
+static bool apic_enabled(struct kvm_vcpu *kvm_vcpu)
 {
-	return (vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE) && vcpu->arch.apic->sw_enabled;
+	return (kvm_vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE) &&
+	       kvm_vcpu->arch.apic->sw_enabled;
 }
 
 /*
  * Acceleration goes on or off, in the vCPU's task, preemption off. @event: one is dealt with
  * before the guest is entered, nested or not.
  */
-static __always_inline void refresh(struct kvm_vcpu *vcpu, bool event)
+static __always_inline void refresh(struct kvm_vcpu *kvm_vcpu, bool event)
 {
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
+	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(vmx);
 	struct vapic_apicv_controls controls;
 
-	if (!ours)
+	if (!vcpu)
 		return;
 	/* kvm_intel calls again when the nested guest has exited. */
-	if (vapic_guest_mode(vcpu)) {
+	if (vapic_guest_mode(kvm_vcpu)) {
 		vmx->nested.update_vmcs01_apicv_status = true;
 		return;
 	}
 
 	/* While it was off, RVI did not follow the IRR. */
-	vapic_pi_vcpu_unsettle(vapic_core(ours));
+	vapic_pi_vcpu_unsettle(vapic_core(vcpu));
 	controls = controls_get(vmx);
-	vapic_apicv_activate(&controls, vapic_apicv_active(vcpu->arch.apic), ours->vm->pid_table);
+	vapic_apicv_activate(&controls, vapic_apicv_active(kvm_vcpu->arch.apic),
+			     vcpu->vm->pid_table);
 	controls_set(vmx, &controls);
-	update_msr_bitmap(vcpu, vmx, &controls);
+	update_msr_bitmap(kvm_vcpu, vmx, &controls);
 
 	/* Routes may have changed while it was off: have KVM load what they need. */
-	if (vapic_apicv_active(vcpu->arch.apic) && ours->eoi_exits_stale) {
-		ours->eoi_exits_stale = false;
-		kvm_make_request(KVM_REQ_LOAD_EOI_EXITMAP, vcpu);
+	if (vapic_apicv_active(kvm_vcpu->arch.apic) && vcpu->eoi_exits_stale) {
+		vcpu->eoi_exits_stale = false;
+		kvm_make_request(KVM_REQ_LOAD_EOI_EXITMAP, kvm_vcpu);
 	}
 
 	/*
@@ -118,29 +120,29 @@ static __always_inline void refresh(struct kvm_vcpu *vcpu, bool event)
 	 * acceleration was on; in x2APIC mode a TPR below it fails the entry. The event makes
 	 * KVM compute it, but not with an APIC that is disabled.
 	 */
-	if (!vapic_apicv_active(vcpu->arch.apic) && (!event || !apic_enabled(vcpu)))
+	if (!vapic_apicv_active(kvm_vcpu->arch.apic) && (!event || !apic_enabled(kvm_vcpu)))
 		vapic_vmcs_write(TPR_THRESHOLD, 0);
 }
 
-void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
+void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
 {
-	refresh(vcpu, true);
+	refresh(kvm_vcpu, true);
 }
 
 /*
  * kvm_intel calls this when a nested guest has exited. KVM may put another one in its place
  * before it deals with the event, and does not compute the threshold for that.
  */
-void vapic_hook_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *vcpu)
+void vapic_hook_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
 {
-	refresh(vcpu, false);
-	if (!vapic_apicv_active(vcpu->arch.apic))
-		kvm_make_request(KVM_REQ_EVENT, vcpu);
+	refresh(kvm_vcpu, false);
+	if (!vapic_apicv_active(kvm_vcpu->arch.apic))
+		kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
 }
 
-static enum vapic_apic_mode apic_mode(struct kvm_vcpu *vcpu)
+static enum vapic_apic_mode apic_mode(struct kvm_vcpu *kvm_vcpu)
 {
-	switch (vcpu->arch.apic_base & (X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE)) {
+	switch (kvm_vcpu->arch.apic_base & (X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE)) {
 	case X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE:
 		return VAPIC_APIC_X2APIC;
 	case MSR_IA32_APICBASE_ENABLE:
@@ -154,15 +156,15 @@ static enum vapic_apic_mode apic_mode(struct kvm_vcpu *vcpu)
 }
 
 /* The guest switched between xAPIC and x2APIC mode, or its APIC off or on. */
-void vapic_hook_vmx_set_virtual_apic_mode(struct kvm_vcpu *vcpu)
+void vapic_hook_vmx_set_virtual_apic_mode(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
 	u32 may = vapic_data(vmcs_config).cpu_based_2nd_exec_ctrl;
 	struct vapic_apicv_controls controls;
 
 	if (!vapic_vcpu_of(vmx))
 		return;
-	if (vapic_guest_mode(vcpu)) {
+	if (vapic_guest_mode(kvm_vcpu)) {
 		vmx->nested.change_vmcs01_virtual_apic_mode = true;
 		return;
 	}
@@ -170,47 +172,47 @@ void vapic_hook_vmx_set_virtual_apic_mode(struct kvm_vcpu *vcpu)
 	if (!vapic_data(flexpriority_enabled))
 		may &= ~SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
 	controls = controls_get(vmx);
-	vapic_apicv_set_mode(&controls, apic_mode(vcpu), may);
+	vapic_apicv_set_mode(&controls, apic_mode(kvm_vcpu), may);
 	controls_set(vmx, &controls);
-	update_msr_bitmap(vcpu, vmx, &controls);
+	update_msr_bitmap(kvm_vcpu, vmx, &controls);
 
 	/*
 	 * While accesses went elsewhere, the page's address may have been left unset, and
 	 * the TLB may have taken up what is behind the APIC's address as memory.
 	 */
 	if (controls.secondary & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES) {
-		kvm_make_request(KVM_REQ_APIC_PAGE_RELOAD, vcpu);
-		kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, vcpu);
+		kvm_make_request(KVM_REQ_APIC_PAGE_RELOAD, kvm_vcpu);
+		kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, kvm_vcpu);
 	}
 }
 
-void vapic_vmx_set_virtual_apic_mode(struct kvm_vcpu *vcpu)
+void vapic_vmx_set_virtual_apic_mode(struct kvm_vcpu *kvm_vcpu)
 {
-	vapic_hook_vmx_set_virtual_apic_mode(vcpu);
+	vapic_hook_vmx_set_virtual_apic_mode(kvm_vcpu);
 }
 
 /* Stock sets up the VMCS, as if there were no IPI virtualization, and the descriptor. */
-void vapic_vmx_vcpu_reset(struct kvm_vcpu *vcpu, bool init_event)
+void vapic_vmx_vcpu_reset(struct kvm_vcpu *kvm_vcpu, bool init_event)
 {
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
+	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(vmx);
 	struct vapic_apicv_controls controls;
 	struct vapic_vm *vm;
 
-	vapic_stock(vcpu_reset)(vcpu, init_event);
+	vapic_stock(vcpu_reset)(kvm_vcpu, init_event);
 	/* INIT leaves the VMCS. */
-	if (!ours || init_event)
+	if (!vcpu || init_event)
 		return;
 
-	memset(ours->eoi_exits, 0, sizeof(ours->eoi_exits));
-	vapic_pi_vcpu_unsettle(vapic_core(ours));
+	memset(vcpu->eoi_exits, 0, sizeof(vcpu->eoi_exits));
+	vapic_pi_vcpu_unsettle(vapic_core(vcpu));
 
-	vm = ours->vm;
+	vm = vcpu->vm;
 	if (!vm->pid_table)
 		return;
 	vapic_vmcs_write(PID_POINTER_TABLE, __pa(vm->pid_table));
 	vapic_vmcs_write(LAST_PID_POINTER_INDEX, vm->pid_entries - 1);
 	controls = controls_get(vmx);
-	vapic_apicv_activate(&controls, vapic_apicv_active(vcpu->arch.apic), true);
+	vapic_apicv_activate(&controls, vapic_apicv_active(kvm_vcpu->arch.apic), true);
 	controls_set(vmx, &controls);
 }

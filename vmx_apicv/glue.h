@@ -9,7 +9,7 @@
  * The first is read by vcpu_precreate, which is replaced, by vcpu_create and init_vmcs if
  * stock's enable_ipiv is set, which it is not while vapic is loaded, and by vm_destroy,
  * which is wrapped and finds NULL. The second is read by pi_load, pi_put and the wakeup
- * handler, which are replaced, and written by vcpu_create, before ours is put there.
+ * handler, which are replaced, and written by vcpu_create, before our pointer is put there.
  */
 #ifndef VAPIC_VMX_APICV_GLUE_H
 #define VAPIC_VMX_APICV_GLUE_H
@@ -59,15 +59,15 @@ struct vapic_vcpu {
 	atomic64_t notifications; /* sent by software */
 } __aligned(VAPIC_PI_ALIGN);
 
-/* Core's part of the object, right behind ours. */
+/* Core's part of the object, right behind the glue's. */
 static inline struct vapic_pi_vcpu *vapic_core(struct vapic_vcpu *vcpu)
 {
 	return (struct vapic_pi_vcpu *)(vcpu + 1);
 }
 
-static inline struct vcpu_vmx *to_vmx(struct kvm_vcpu *vcpu)
+static inline struct vcpu_vmx *to_vmx(struct kvm_vcpu *kvm_vcpu)
 {
-	return container_of(vcpu, struct vcpu_vmx, vcpu);
+	return container_of(kvm_vcpu, struct vcpu_vmx, vcpu);
 }
 
 static inline struct kvm_vmx *to_kvm_vmx(struct kvm *kvm)
@@ -92,10 +92,10 @@ static inline void vapic_set_vcpu_of(struct vcpu_vmx *vmx, struct vapic_vcpu *vc
 }
 
 /* Enter the table if KVM has accepted the vCPU, which is being loaded. */
-void vapic_vmx_enter_table(struct vapic_vcpu *ours);
+void vapic_vmx_enter_table(struct vapic_vcpu *vcpu);
 
 /* Take the vCPU from the waiters of the CPU it is on, if any. */
-void vapic_vmx_stop_waiting(struct vapic_vcpu *ours);
+void vapic_vmx_stop_waiting(struct vapic_vcpu *vcpu);
 
 /* Make room for one more vCPU among the waiters of every CPU; give it back. */
 int vapic_vmx_waiters_reserve(void);

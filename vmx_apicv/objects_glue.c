@@ -180,60 +180,61 @@ void vapic_vmx_vm_destroy(struct kvm *kvm)
 
 static struct vapic_vcpu *vcpu_allocate(void)
 {
-	struct vapic_vcpu *ours = NULL;
+	struct vapic_vcpu *vcpu = NULL;
 
 	if (vapic_vmx_ipiv && vapic_vmx_waiters_reserve())
 		return NULL;
 	if (!vapic_create_should_fail())
-		ours = kmem_cache_zalloc(vcpu_cache, GFP_KERNEL_ACCOUNT);
-	if (!ours && vapic_vmx_ipiv)
+		vcpu = kmem_cache_zalloc(vcpu_cache, GFP_KERNEL_ACCOUNT);
+	if (!vcpu && vapic_vmx_ipiv)
 		vapic_vmx_waiters_release();
-	return ours;
+	return vcpu;
 }
 
-static void vcpu_free(struct vapic_vcpu *ours)
+static void vcpu_free(struct vapic_vcpu *vcpu)
 {
 	if (vapic_vmx_ipiv)
 		vapic_vmx_waiters_release();
-	kmem_cache_free(vcpu_cache, ours);
+	kmem_cache_free(vcpu_cache, vcpu);
 }
 
-int vapic_vmx_vcpu_create(struct kvm_vcpu *vcpu)
+int vapic_vmx_vcpu_create(struct kvm_vcpu *kvm_vcpu)
 {
 	static const struct vapic_pi_vectors vectors = {
 		.notification = POSTED_INTR_VECTOR,
 		.wakeup = POSTED_INTR_WAKEUP_VECTOR,
 	};
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	struct vapic_vm *vm = vapic_vm_of(vcpu->kvm);
-	struct vapic_vcpu *ours = NULL;
+	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
+	struct vapic_vm *vm = vapic_vm_of(kvm_vcpu->kvm);
+	struct vapic_vcpu *vcpu = NULL;
 	struct pi_desc *descriptor;
 	int err;
 
-	if (vapic_apicv_vcpu_decision(vapic_irqchip_in_kernel(vcpu->kvm)) == VAPIC_ACCELERATED) {
-		ours = vcpu_allocate();
-		if (!ours)
+	if (vapic_apicv_vcpu_decision(vapic_irqchip_in_kernel(kvm_vcpu->kvm)) ==
+	    VAPIC_ACCELERATED) {
+		vcpu = vcpu_allocate();
+		if (!vcpu)
 			return -ENOMEM;
 	}
 
-	err = vapic_stock(vcpu_create)(vcpu);
+	err = vapic_stock(vcpu_create)(kvm_vcpu);
 	/* Stock has made the field a list head. */
 	vapic_set_vcpu_of(vmx, NULL);
-	if (!ours)
+	if (!vcpu)
 		return err;
 	if (err) {
-		vcpu_free(ours);
+		vcpu_free(vcpu);
 		return err;
 	}
 
 	descriptor = &vmx->pi_desc;
-	vapic_pi_vcpu_init(vapic_core(ours), ours, descriptor, __pa(descriptor),
-			   vcpu->arch.apic->regs, vectors);
-	ours->vm = vm;
-	ours->waits_on = -1;
-	ours->outside = vm->pid_table;
-	vapic_set_vcpu_of(vmx, ours);
-	vapic_vcpu_enter(&ours->common, vcpu, &vm->common);
+	vapic_pi_vcpu_init(vapic_core(vcpu), vcpu, descriptor, __pa(descriptor),
+			   kvm_vcpu->arch.apic->regs, vectors);
+	vcpu->vm = vm;
+	vcpu->waits_on = -1;
+	vcpu->outside = vm->pid_table;
+	vapic_set_vcpu_of(vmx, vcpu);
+	vapic_vcpu_enter(&vcpu->common, kvm_vcpu, &vm->common);
 	return 0;
 }
 
@@ -243,43 +244,43 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *vcpu)
  * before the first RESET either, in which stock writes the descriptor's control word without
  * regard to others. Until then IPIs to the vCPU exit, and KVM delivers them.
  */
-void vapic_vmx_enter_table(struct vapic_vcpu *ours)
+void vapic_vmx_enter_table(struct vapic_vcpu *vcpu)
 {
-	struct kvm_vcpu *vcpu = ours->common.vcpu;
-	struct vapic_vm *vm = ours->vm;
+	struct kvm_vcpu *kvm_vcpu = vcpu->common.kvm_vcpu;
+	struct vapic_vm *vm = vcpu->vm;
 
-	if (!mutex_is_locked(&vcpu->mutex)) {
-		vapic_pi_vcpu_leave_home(vapic_core(ours));
+	if (!mutex_is_locked(&kvm_vcpu->mutex)) {
+		vapic_pi_vcpu_leave_home(vapic_core(vcpu));
 		return;
 	}
-	ours->outside = false;
-	WARN_ON_ONCE(!vapic_pi_vcpu_enter_table(vapic_core(ours), vm->pid_table, vm->pid_entries,
-						vcpu->vcpu_id));
+	vcpu->outside = false;
+	WARN_ON_ONCE(!vapic_pi_vcpu_enter_table(vapic_core(vcpu), vm->pid_table, vm->pid_entries,
+						kvm_vcpu->vcpu_id));
 }
 
-static void vcpu_release(struct kvm_vcpu *vcpu)
+static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
+	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(vmx);
 	struct vapic_vm *vm;
 
-	if (!ours)
+	if (!vcpu)
 		return;
-	vm = ours->vm;
+	vm = vcpu->vm;
 
-	vapic_vcpu_leave(&ours->common, &vm->common);
-	vapic_pi_vcpu_leave_table(vapic_core(ours));
-	if (vm->pid_table && !ours->outside)
-		vapic_vm_wait_for_ipis(vcpu->kvm);
+	vapic_vcpu_leave(&vcpu->common, &vm->common);
+	vapic_pi_vcpu_leave_table(vapic_core(vcpu));
+	if (vm->pid_table && !vcpu->outside)
+		vapic_vm_wait_for_ipis(kvm_vcpu->kvm);
 
-	vapic_vmx_stop_waiting(ours);
+	vapic_vmx_stop_waiting(vcpu);
 	vapic_set_vcpu_of(vmx, NULL);
-	vcpu_free(ours);
+	vcpu_free(vcpu);
 	kref_put(&vm->common.refs, vm_release);
 }
 
-void vapic_vmx_vcpu_free(struct kvm_vcpu *vcpu)
+void vapic_vmx_vcpu_free(struct kvm_vcpu *kvm_vcpu)
 {
-	vcpu_release(vcpu);
-	vapic_stock(vcpu_free)(vcpu);
+	vcpu_release(kvm_vcpu);
+	vapic_stock(vcpu_free)(kvm_vcpu);
 }

@@ -17,14 +17,14 @@
  * this task has only now come here. If it moves meanwhile, the interrupt does nothing where it
  * arrives.
  */
-static noinline void interrupt(struct kvm_vcpu *vcpu, int vector)
+static noinline void interrupt(struct kvm_vcpu *kvm_vcpu, int vector)
 {
-	int cpu = READ_ONCE(vcpu->cpu);
+	int cpu = READ_ONCE(kvm_vcpu->cpu);
 
 	if (cpu == raw_smp_processor_id())
 		return;
 	vapic_call(__SCT__apic_call_send_IPI)(cpu, vector);
-	atomic64_inc(&vapic_vcpu_of(to_vmx(vcpu))->notifications);
+	atomic64_inc(&vapic_vcpu_of(to_vmx(kvm_vcpu))->notifications);
 }
 
 /*
@@ -32,74 +32,75 @@ static noinline void interrupt(struct kvm_vcpu *vcpu, int vector)
  * nor asleep looks before it becomes either: after it has written its mode, or that it
  * waits.
  */
-static __always_inline void notify(struct kvm_vcpu *vcpu, int vector)
+static __always_inline void notify(struct kvm_vcpu *kvm_vcpu, int vector)
 {
-	if (READ_ONCE(vcpu->mode) == IN_GUEST_MODE)
-		interrupt(vcpu, vector);
-	else if (kvm_vcpu_is_blocking(vcpu))
-		vapic_call(kvm_vcpu_wake_up)(vcpu);
+	if (READ_ONCE(kvm_vcpu->mode) == IN_GUEST_MODE)
+		interrupt(kvm_vcpu, vector);
+	else if (kvm_vcpu_is_blocking(kvm_vcpu))
+		vapic_call(kvm_vcpu_wake_up)(kvm_vcpu);
 }
 
 /*
  * The notification vector that a nested guest's own hypervisor has chosen: what is posted
  * is in that one's descriptor. posted_intr_nv is -1 unless it uses posted interrupts.
  */
-static noinline bool deliver_nested(struct kvm_vcpu *vcpu, struct vcpu_vmx *vmx, int vector)
+static noinline bool deliver_nested(struct kvm_vcpu *kvm_vcpu, struct vcpu_vmx *vmx, int vector)
 {
 	if (vector != READ_ONCE(vmx->nested.posted_intr_nv))
 		return false;
 
 	/* If hardware does not take it in time, KVM does at the next entry. */
 	vmx->nested.pi_pending = true;
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
-	/* The request, then the look at vcpu->mode. */
+	kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
+	/* The request, then the look at kvm_vcpu->mode. */
 	smp_mb__after_atomic();
-	notify(vcpu, POSTED_INTR_NESTED_VECTOR);
+	notify(kvm_vcpu, POSTED_INTR_NESTED_VECTOR);
 	return true;
 }
 
 /* KVM delivers to a vCPU that is not accelerated; make it look. */
-static noinline void deliver_inactive(struct kvm_vcpu *vcpu, struct kvm_lapic *apic, int vector)
+static noinline void deliver_inactive(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic, int vector)
 {
 	vapic_lapic_set_irr(apic->regs, vector);
 	/* After the bit: KVM clears the flag, looks at the IRR, and sets it again. */
 	apic->irr_pending = true;
 	/* It may be accelerated again by now. */
-	vapic_pi_vcpu_unsettle(vapic_core(vapic_vcpu_of(to_vmx(vcpu))));
-	kvm_make_request(KVM_REQ_EVENT, vcpu);
-	vapic_call(kvm_vcpu_kick)(vcpu);
+	vapic_pi_vcpu_unsettle(vapic_core(vapic_vcpu_of(to_vmx(kvm_vcpu))));
+	kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
+	vapic_call(kvm_vcpu_kick)(kvm_vcpu);
 }
 
 /* False if the vCPU is not accelerated. */
-static __always_inline bool deliver(struct kvm_vcpu *vcpu, struct kvm_lapic *apic, int vector)
+static __always_inline bool deliver(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic, int vector)
 {
 	if (unlikely(!vapic_apicv_active(apic))) {
-		deliver_inactive(vcpu, apic, vector);
+		deliver_inactive(kvm_vcpu, apic, vector);
 		return false;
 	}
-	if (vapic_pi_post(&to_vmx(vcpu)->pi_desc, vector))
-		notify(vcpu, POSTED_INTR_VECTOR);
+	if (vapic_pi_post(&to_vmx(kvm_vcpu)->pi_desc, vector))
+		notify(kvm_vcpu, POSTED_INTR_VECTOR);
 	return true;
 }
 
-static noinline void deliver_rare(struct kvm_vcpu *vcpu, struct kvm_lapic *apic, int delivery_mode,
-				  int trig_mode, int vector)
+static noinline void deliver_rare(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic,
+				  int delivery_mode, int trig_mode, int vector)
 {
-	if ((vapic_guest_mode(vcpu) && deliver_nested(vcpu, to_vmx(vcpu), vector)) ||
-	    deliver(vcpu, apic, vector))
-		vapic_trace_kvm_apicv_accept_irq(vcpu->vcpu_id, delivery_mode, trig_mode, vector);
+	if ((vapic_guest_mode(kvm_vcpu) && deliver_nested(kvm_vcpu, to_vmx(kvm_vcpu), vector)) ||
+	    deliver(kvm_vcpu, apic, vector))
+		vapic_trace_kvm_apicv_accept_irq(kvm_vcpu->vcpu_id, delivery_mode, trig_mode,
+						 vector);
 }
 
 void vapic_vmx_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
 				 int vector)
 {
-	struct kvm_vcpu *vcpu = apic->vcpu;
+	struct kvm_vcpu *kvm_vcpu = apic->vcpu;
 
 	/* Apart, as all that is not a jump at the end: else everybody would save registers. */
-	if (unlikely(vapic_traced_kvm_apicv_accept_irq()) || unlikely(vapic_guest_mode(vcpu)))
-		deliver_rare(vcpu, apic, delivery_mode, trig_mode, vector);
+	if (unlikely(vapic_traced_kvm_apicv_accept_irq()) || unlikely(vapic_guest_mode(kvm_vcpu)))
+		deliver_rare(kvm_vcpu, apic, delivery_mode, trig_mode, vector);
 	else
-		deliver(vcpu, apic, vector);
+		deliver(kvm_vcpu, apic, vector);
 }
 
 /* The byte of the guest interrupt status that means a vector, or 0 for none. */
@@ -113,12 +114,12 @@ static void set_rvi(int vector)
 }
 
 /* Something was posted, or RVI is not known, or RVI is not what counts. */
-static noinline int sync(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
+static noinline int sync(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
-	struct kvm_lapic *apic = vcpu->arch.apic;
+	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 	bool active = vapic_apicv_active(apic);
-	bool to_rvi = active && !vapic_guest_mode(vcpu);
-	struct vapic_pi_irr irr = vapic_pi_vcpu_sync(vapic_core(ours), to_rvi);
+	bool to_rvi = active && !vapic_guest_mode(kvm_vcpu);
+	struct vapic_pi_irr irr = vapic_pi_vcpu_sync(vapic_core(vcpu), to_rvi);
 
 	if (to_rvi) {
 		set_rvi(irr.highest);
@@ -129,18 +130,18 @@ static noinline int sync(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
 	if (irr.fresh) {
 		if (!active)
 			apic->irr_pending = true;
-		kvm_make_request(KVM_REQ_EVENT, vcpu);
+		kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
 	}
 	return irr.highest;
 }
 
-int vapic_vmx_sync_pir_to_irr(struct kvm_vcpu *vcpu)
+int vapic_vmx_sync_pir_to_irr(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vapic_vcpu *ours = vapic_vcpu_of(to_vmx(vcpu));
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_vmx(kvm_vcpu));
 	int rvi;
 
-	if (unlikely(vapic_guest_mode(vcpu)) || !vapic_pi_vcpu_settled(vapic_core(ours)))
-		return sync(vcpu, ours);
+	if (unlikely(vapic_guest_mode(kvm_vcpu)) || !vapic_pi_vcpu_settled(vapic_core(vcpu)))
+		return sync(kvm_vcpu, vcpu);
 
 	/* Sync without APICv leaves RVI unknown, so it is on here. */
 	rvi = vapic_vmcs_read(GUEST_INTR_STATUS) & VAPIC_PI_RVI;
@@ -151,45 +152,45 @@ int vapic_vmx_sync_pir_to_irr(struct kvm_vcpu *vcpu)
  * KVM has changed the IRR of the page and says what is highest now. With a nested guest
  * running, the current VMCS is that one's.
  */
-void vapic_vmx_hwapic_irr_update(struct kvm_vcpu *vcpu, int max_irr)
+void vapic_vmx_hwapic_irr_update(struct kvm_vcpu *kvm_vcpu, int max_irr)
 {
-	if (vapic_guest_mode(vcpu))
-		vapic_pi_vcpu_unsettle(vapic_core(vapic_vcpu_of(to_vmx(vcpu))));
+	if (vapic_guest_mode(kvm_vcpu))
+		vapic_pi_vcpu_unsettle(vapic_core(vapic_vcpu_of(to_vmx(kvm_vcpu))));
 	else
 		set_rvi(max_irr);
 }
 
 /* The page is about to be written from outside: nothing older may get into it. */
-void vapic_vmx_apicv_pre_state_restore(struct kvm_vcpu *vcpu)
+void vapic_vmx_apicv_pre_state_restore(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vapic_vcpu *ours = vapic_vcpu_of(to_vmx(vcpu));
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_vmx(kvm_vcpu));
 
-	if (ours)
-		vapic_pi_vcpu_discard(vapic_core(ours));
+	if (vcpu)
+		vapic_pi_vcpu_discard(vapic_core(vcpu));
 }
 
-void vapic_vmx_load_eoi_exitmap(struct kvm_vcpu *vcpu, u64 *eoi_exit_bitmap)
+void vapic_vmx_load_eoi_exitmap(struct kvm_vcpu *kvm_vcpu, u64 *eoi_exit_bitmap)
 {
-	struct vapic_vcpu *ours = vapic_vcpu_of(to_vmx(vcpu));
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_vmx(kvm_vcpu));
 	int i;
 
 	/* KVM asks only for vCPUs whose local APIC is its own, and only once. */
-	if (!vapic_apicv_active(vcpu->arch.apic)) {
-		ours->eoi_exits_stale = true;
+	if (!vapic_apicv_active(kvm_vcpu->arch.apic)) {
+		vcpu->eoi_exits_stale = true;
 		return;
 	}
 	/* Not into the nested guest's VMCS; KVM asks again when that has exited. */
-	if (vapic_guest_mode(vcpu)) {
-		vcpu->arch.load_eoi_exitmap_pending = true;
+	if (vapic_guest_mode(kvm_vcpu)) {
+		kvm_vcpu->arch.load_eoi_exitmap_pending = true;
 		return;
 	}
 
 	/* Nearly always four comparisons and no more. */
 #pragma GCC unroll 4
-	for (i = 0; i < ARRAY_SIZE(ours->eoi_exits); i++) {
-		if (ours->eoi_exits[i] == eoi_exit_bitmap[i])
+	for (i = 0; i < ARRAY_SIZE(vcpu->eoi_exits); i++) {
+		if (vcpu->eoi_exits[i] == eoi_exit_bitmap[i])
 			continue;
-		ours->eoi_exits[i] = eoi_exit_bitmap[i];
+		vcpu->eoi_exits[i] = eoi_exit_bitmap[i];
 		/* One field of 64 bits takes two encodings. */
 		vapic_vmcs_write(EOI_EXIT_BITMAP0 + 2 * i, eoi_exit_bitmap[i]);
 	}
@@ -208,8 +209,8 @@ int vapic_vmx_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_i
 void vapic_vmx_pi_start_assignment(struct kvm *kvm) {}
 
 /* SIPI. What woke the vCPU before, a paravirtual kick among it, is not to end a later halt. */
-void vapic_vmx_vcpu_deliver_sipi_vector(struct kvm_vcpu *vcpu, u8 vector)
+void vapic_vmx_vcpu_deliver_sipi_vector(struct kvm_vcpu *kvm_vcpu, u8 vector)
 {
-	vcpu->arch.pv.pv_unhalted = false;
-	vapic_stock(vcpu_deliver_sipi_vector)(vcpu, vector);
+	kvm_vcpu->arch.pv.pv_unhalted = false;
+	vapic_stock(vcpu_deliver_sipi_vector)(kvm_vcpu, vector);
 }

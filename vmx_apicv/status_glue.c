@@ -10,14 +10,14 @@
 
 static void counts(struct vapic_vcpu_common *common, u64 *to)
 {
-	struct vapic_vcpu *ours = container_of(common, struct vapic_vcpu, common);
+	struct vapic_vcpu *vcpu = container_of(common, struct vapic_vcpu, common);
 
-	to[0] = ours->vm->pid_table != NULL;
-	to[1] = READ_ONCE(ours->apic_writes);
-	to[2] = READ_ONCE(ours->apic_accesses);
-	to[3] = READ_ONCE(ours->eoi_exits_taken);
-	to[4] = atomic64_read(&ours->notifications);
-	to[5] = READ_ONCE(ours->wakeups);
+	to[0] = vcpu->vm->pid_table != NULL;
+	to[1] = READ_ONCE(vcpu->apic_writes);
+	to[2] = READ_ONCE(vcpu->apic_accesses);
+	to[3] = READ_ONCE(vcpu->eoi_exits_taken);
+	to[4] = atomic64_read(&vcpu->notifications);
+	to[5] = READ_ONCE(vcpu->wakeups);
 }
 
 int vapic_vmx_status(struct seq_buf *s, const struct vapic_viewer *viewer)

@@ -102,13 +102,13 @@ void vapic_vmx_waiters_release(void)
 	mutex_unlock(&reserve_lock);
 }
 
-void vapic_vmx_stop_waiting(struct vapic_vcpu *ours)
+void vapic_vmx_stop_waiting(struct vapic_vcpu *vcpu)
 {
 	/*
 	 * Acquire: -1 means that the handler, if it was that, is done with the vCPU, which
 	 * may end right now.
 	 */
-	int cpu = smp_load_acquire(&ours->waits_on);
+	int cpu = smp_load_acquire(&vcpu->waits_on);
 	struct cpu_waiters *w;
 	unsigned long flags;
 
@@ -117,15 +117,15 @@ void vapic_vmx_stop_waiting(struct vapic_vcpu *ours)
 
 	w = per_cpu_ptr(&waiters, cpu);
 	raw_spin_lock_irqsave(&w->lock, flags);
-	if (ours->waits_on >= 0) {
-		vapic_pi_waiters_remove(&w->list, vapic_core(ours));
-		ours->waits_on = -1;
+	if (vcpu->waits_on >= 0) {
+		vapic_pi_waiters_remove(&w->list, vapic_core(vcpu));
+		vcpu->waits_on = -1;
 	}
 	raw_spin_unlock_irqrestore(&w->lock, flags);
 }
 
 /* The vCPU is about to sleep on this CPU with interrupts enabled in the guest. */
-static void wait_here(struct vapic_vcpu *ours)
+static void wait_here(struct vapic_vcpu *vcpu)
 {
 	struct cpu_waiters *w;
 	unsigned long flags;
@@ -134,16 +134,16 @@ static void wait_here(struct vapic_vcpu *ours)
 	local_irq_save(flags);
 	w = this_cpu_ptr(&waiters);
 	raw_spin_lock_nested(&w->lock, GOING_TO_SLEEP);
-	added = vapic_pi_waiters_add(&w->list, vapic_core(ours));
+	added = vapic_pi_waiters_add(&w->list, vapic_core(vcpu));
 	if (added)
-		ours->waits_on = smp_processor_id();
+		vcpu->waits_on = smp_processor_id();
 	raw_spin_unlock(&w->lock);
 
 	/*
 	 * The first notification went out by the other vector. A wake-up is not allowed
 	 * from inside the scheduler, an interrupt is, and waits until it may be taken.
 	 */
-	if (added && vapic_pi_vcpu_arm(vapic_core(ours)))
+	if (added && vapic_pi_vcpu_arm(vapic_core(vcpu)))
 		__apic_send_IPI_self(POSTED_INTR_WAKEUP_VECTOR);
 	local_irq_restore(flags);
 }
@@ -151,18 +151,18 @@ static void wait_here(struct vapic_vcpu *ours)
 /* The vCPU is no waiter any more. It may go its way, and away, from here. */
 static __always_inline void let_go(void *host_vcpu)
 {
-	struct vapic_vcpu *ours = host_vcpu;
+	struct vapic_vcpu *vcpu = host_vcpu;
 
-	vapic_call(kvm_vcpu_wake_up)(ours->common.vcpu);
-	smp_store_release(&ours->waits_on, -1);
+	vapic_call(kvm_vcpu_wake_up)(vcpu->common.kvm_vcpu);
+	smp_store_release(&vcpu->waits_on, -1);
 }
 
 static __always_inline void wake(void *host_vcpu)
 {
-	struct vapic_vcpu *ours = host_vcpu;
+	struct vapic_vcpu *vcpu = host_vcpu;
 
 	/* ON stays set until the vCPU is back, so nobody needs to tell it again. */
-	ours->wakeups++;
+	vcpu->wakeups++;
 	let_go(host_vcpu);
 }
 
@@ -229,38 +229,38 @@ void vapic_vmx_waiters_destroy(void)
 	room = 0;
 }
 
-static noinline void load_elsewhere(struct vapic_vcpu *ours, u32 destination)
+static noinline void load_elsewhere(struct vapic_vcpu *vcpu, u32 destination)
 {
-	vapic_vmx_stop_waiting(ours);
-	vapic_pi_vcpu_load(vapic_core(ours), destination);
-	if (unlikely(ours->outside))
-		vapic_vmx_enter_table(ours);
+	vapic_vmx_stop_waiting(vcpu);
+	vapic_pi_vcpu_load(vapic_core(vcpu), destination);
+	if (unlikely(vcpu->outside))
+		vapic_vmx_enter_table(vcpu);
 }
 
 /*
  * load and put come from vcpu_load() and vcpu_put(), and from the preemption notifiers,
  * always in the vCPU's task (or its creator's), and load on the CPU that it names.
  */
-void vapic_hook_vmx_vcpu_pi_load(struct kvm_vcpu *vcpu, int cpu)
+void vapic_hook_vmx_vcpu_pi_load(struct kvm_vcpu *kvm_vcpu, int cpu)
 {
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
+	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(vmx);
 	u32 destination = vapic_pi_destination(this_cpu_read(x86_cpu_to_apicid), x2apic_mode);
 
 	lockdep_assert_preemption_disabled();
-	if (!ours)
+	if (!vcpu)
 		return;
 	/* Who waits, or did, is armed, and so at home nowhere. */
-	if (!vapic_pi_vcpu_resume(vapic_core(ours), destination))
-		load_elsewhere(ours, destination);
+	if (!vapic_pi_vcpu_resume(vapic_core(vcpu), destination))
+		load_elsewhere(vcpu, destination);
 }
 
-static noinline void put_blocking(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours)
+static noinline void put_blocking(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
-	if (vapic_call(vmx_interrupt_blocked)(vcpu))
-		vapic_pi_vcpu_suppress(vapic_core(ours));
+	if (vapic_call(vmx_interrupt_blocked)(kvm_vcpu))
+		vapic_pi_vcpu_suppress(vapic_core(vcpu));
 	else
-		wait_here(ours);
+		wait_here(vcpu);
 }
 
 /*
@@ -270,16 +270,16 @@ static noinline void put_blocking(struct kvm_vcpu *vcpu, struct vapic_vcpu *ours
  * Who was preempted may be away for long, and posts would go on interrupting whoever runs
  * here. Who goes to user space, or waits in the kernel, is soon back, mostly here.
  */
-void vapic_hook_vmx_vcpu_pi_put(struct kvm_vcpu *vcpu)
+void vapic_hook_vmx_vcpu_pi_put(struct kvm_vcpu *kvm_vcpu)
 {
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	struct vapic_vcpu *ours = vapic_vcpu_of(vmx);
+	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(vmx);
 
 	lockdep_assert_preemption_disabled();
-	if (!ours || !vapic_vmx_ipiv)
+	if (!vcpu || !vapic_vmx_ipiv)
 		return;
-	if (kvm_vcpu_is_blocking(vcpu))
-		put_blocking(vcpu, ours);
-	else if (vcpu->preempted)
-		vapic_pi_vcpu_suppress(vapic_core(ours));
+	if (kvm_vcpu_is_blocking(kvm_vcpu))
+		put_blocking(kvm_vcpu, vcpu);
+	else if (kvm_vcpu->preempted)
+		vapic_pi_vcpu_suppress(vapic_core(vcpu));
 }
