@@ -31,7 +31,7 @@ void set_inactive(vapic_avic_vcpu &vcpu, bool on, OnCpu)
 //   barrier:  vcpu_enter_guest(), after it sets vcpu->mode and before VMRUN
 //   if lost:  a sender sees IsRunning=0 and exits, VMRUN misses the IRR bit, and the
 //             sender, told that the vCPU is awake, leaves it alone
-//   checked:  residency history replay; selftest ipi_lost
+//   checked:  residency_history_test; selftest ipi_lost
 void run_on(vapic_avic_vcpu &vcpu, HostApicId host, OnCpu)
 {
 	vcpu.slot->publish(vcpu.resident.with(PhysicalIdEntry::kHostApicId, host));
@@ -52,7 +52,7 @@ PhysicalIdEntry left(const vapic_avic_vcpu &vcpu)
 //             exits, or the caller sees the IRR bit
 //   barrier:  here
 //   if lost:  the vCPU sleeps with an interrupt in its IRR, until something else wakes it
-//   checked:  residency history replay; selftest ipi_blocked
+//   checked:  residency_history_test; selftest ipi_blocked
 void run_nowhere(vapic_avic_vcpu &vcpu, OnCpu)
 {
 	vcpu.slot->exchange(left(vcpu));
@@ -67,7 +67,7 @@ void run_nowhere(vapic_avic_vcpu &vcpu, OnCpu)
 //             that the entry names no CPU
 //   barrier:  vcpu_enter_guest(), as there
 //   if lost:  the vCPU runs on in the guest without looking at its IRR
-//   checked:  residency history replay, in which the second CPU is far
+//   checked:  residency_history_test (LoadOnACpuThatNoEntryCanNameSaysSo)
 void run_far(vapic_avic_vcpu &vcpu, OnCpu)
 {
 	vcpu.attention->publish(Attention{}.with(Attention::kFar, true));

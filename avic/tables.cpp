@@ -31,7 +31,7 @@ LogicalIdEntry logical_entry(const vapic_avic_vcpu &vcpu)
 //   barrier:  here
 //   if lost:  an IPI that hardware delivered by the table as it was wakes the vCPUs that
 //             are in the table now, and the one with the interrupt sleeps on
-//   checked:  ipi_test (a table that changed meanwhile)
+//   checked:  ipi_test (VcpuThatLeftTheLogicalTableMeanwhileIsNotMissed)
 class LogicalChange {
 public:
 	explicit LogicalChange(vapic_avic_vm &vm) : vm_(vm)
@@ -55,7 +55,7 @@ private:
 //   pairs:    IPI hardware, which reads one entry per destination bit
 //   barrier:  here
 //   if lost:  logical IPIs to the other vCPU exit or go astray until its LDR changes
-//   checked:  history replay of tables_test; selftest ipi_logical
+//   checked:  tables_history_test; selftest ipi_logical
 void withdraw(vapic_avic_vcpu &vcpu)
 {
 	if (vcpu.logical_index == lapic::kNoLogicalIndex)
@@ -131,7 +131,7 @@ bool vapic_avic_vcpu_init(vapic_avic_vcpu *vcpu, vapic_avic_vm *vm, void *host_v
 //             sleeps. IPI hardware reads the entry, and its exit then the byte
 //   barrier:  block()'s, between this and the vCPU's look at the IRR
 //   if lost:  a sender leaves the vCPU asleep on an interrupt
-//   checked:  residency history replay (CreationShowsTheEntryLast); threads_test
+//   checked:  residency_history_test (CreationShowsTheEntryLast); threads_test
 void vapic::avic::enter_tables(vapic_avic_vcpu &vcpu)
 {
 	vapic_avic_vm &vm = *vcpu.vm;

@@ -59,7 +59,7 @@ public:
 	//             first and look at IRR second
 	//   barrier:  here
 	//   if lost:  a sleeping vCPU is never woken for the interrupt
-	//   checked:  selftests ipi_blocked and ipi_lost; residency history replay
+	//   checked:  residency_history_test; selftest ipi_blocked; selftest ipi_lost
 	void set_irr(hw::Vector vector) { vapic_lapic_set_irr(words_, vector.raw()); }
 
 	// Add the bits of 64 vectors, from 64 * `quarter` on; returns those that are new.

@@ -92,7 +92,7 @@ void vapic_pi_vcpu_leave_home(vapic_pi_vcpu *vcpu)
 //             its ON is seen here
 //   barrier:  here
 //   if lost:  the notification went out by the vector that wakes nobody
-//   checked:  posted_interleaving_test (arm_silently, arm_before_add); selftest ipi_blocked
+//   checked:  posted_interleaving_test (arm_silently, ArmBeforeTheCpuKnows); selftest ipi_blocked
 bool vapic_pi_vcpu_arm(vapic_pi_vcpu *vcpu)
 {
 	vapic_pi_vcpu_leave_home(vcpu);

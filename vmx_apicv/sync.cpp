@@ -57,7 +57,7 @@ void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, void *host_vcpu, void *descriptor, 
 //   pairs:    vapic_pi_vcpu_unsettle()
 //   barrier:  here
 //   if lost:  a vector in the IRR that RVI does not know: not delivered until another is
-//   checked:  posted_interleaving_test (sync_forgets_unsettle)
+//   checked:  posted_interleaving_test (sync_settles_by_store, sync_settles_last)
 vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_vcpu *vcpu, bool to_rvi)
 {
 	PiDescriptor &descriptor = *vcpu->descriptor;

@@ -33,7 +33,7 @@ struct vapic_avic_vcpu_hot {
  *   barrier:  the caller, after it set the IRR bit (vapic_lapic_set_irr(), or the exit of
  *             an IPI that hardware delivered)
  *   if lost:  the vCPU sleeps with an interrupt in its IRR
- *   checked:  residency history replay; selftest ipi_blocked
+ *   checked:  residency_history_test; selftest ipi_blocked
  */
 static inline bool vapic_avic_vcpu_must_wake(const struct vapic_avic_vcpu *vcpu)
 {

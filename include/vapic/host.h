@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What C++ may call in C: the whole exit surface of core. The kernel implements it
- * in avic/avic_glue.c, the tests in a fake host.
+ * in avic/exits_glue.c and objects_glue.c, the tests in a fake host.
  */
 #ifndef VAPIC_HOST_H
 #define VAPIC_HOST_H
