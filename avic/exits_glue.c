@@ -10,9 +10,9 @@
 #include "glue.h"
 
 /* Called by core, for one destination whose IRR bit is set. */
-void vapic_host_ipi_target(void *host_vcpu, u32 icr_low, enum vapic_ipi_target target)
+void vapic_host_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low, enum vapic_ipi_target target)
 {
-	struct kvm_vcpu *kvm_vcpu = host_vcpu;
+	struct kvm_vcpu *kvm_vcpu = vcpu->common.kvm_vcpu;
 
 	if (target == VAPIC_TARGET_INACTIVE) {
 		/* KVM delivers it; the flag makes it look at the IRR. */

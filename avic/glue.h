@@ -3,7 +3,7 @@
  * What the glue keeps for a VM and a vCPU, and how to get from KVM's structures to it.
  *
  * Both objects are found through fields of the stock structures that only the replaced
- * functions read (takeover.md lists all readers):
+ * functions read (Documentation/borrowed-fields.rst lists all readers):
  *   kvm_svm.avic_physical_id_table_page   our struct vapic_vm
  *   vcpu_svm.avic_backing_page            our struct vapic_vcpu
  *   vcpu_svm.avic_physical_id_cache       the same, unless the vCPU is never accelerated

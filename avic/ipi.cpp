@@ -121,7 +121,7 @@ private:
 			target = VAPIC_TARGET_ASLEEP;
 			sender_.ipi_woken.add();
 		}
-		vapic_host_ipi_target(vcpu->host_vcpu, icr_.get(Icr::kLow), target);
+		vapic_host_ipi_target(vcpu->glue, icr_.get(Icr::kLow), target);
 	}
 
 	vapic_avic_vcpu &sender_;

@@ -14,6 +14,7 @@
 #include <vapic/eligibility.h>
 #include <vapic/host.h>
 
+#include "../kvm/log.h"
 #include "../kvm/svm_hooks.h"
 #include "glue.h"
 #include "vendor.h"
@@ -48,6 +49,7 @@ int vapic_avic_init(void)
 	if (vm_core_cache && vcpu_cache)
 		return 0;
 	vapic_avic_exit();
+	vapic_err("no memory for a cache of objects\n");
 	return -ENOMEM;
 }
 
@@ -188,7 +190,7 @@ static enum vapic_decision decide(struct kvm_vcpu *kvm_vcpu)
 	return vapic_avic_vcpu_decision(&candidate);
 }
 
-/* Whoever is never accelerated is known to status, and to nobody else. */
+/* A vCPU that is never accelerated is on the list for status, and in no table. */
 static void never_accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
 	vapic_apicv_set_active(kvm_vcpu->arch.apic, false);
@@ -210,11 +212,9 @@ static void never_accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
  * KVM looks for a vCPU of the same ID when this one is made, and then lets the world have it:
  * all that is done with it from there on is done under its mutex, and nothing before.
  */
-bool vapic_host_vcpu_stays(void *host_vcpu)
+bool vapic_host_vcpu_stays(struct vapic_vcpu *vcpu)
 {
-	struct kvm_vcpu *kvm_vcpu = host_vcpu;
-
-	return mutex_is_locked(&kvm_vcpu->mutex);
+	return mutex_is_locked(&vcpu->common.kvm_vcpu->mutex);
 }
 
 /* The vCPU enters the tables when it is loaded once KVM has accepted it. */
@@ -224,7 +224,7 @@ static void accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 	void *regs = apic->regs;
 
 	/* The ID fits: that was decided. */
-	WARN_ON_ONCE(!vapic_avic_vcpu_init(vapic_core(vcpu), vcpu->vm->core, kvm_vcpu,
+	WARN_ON_ONCE(!vapic_avic_vcpu_init(vapic_core(vcpu), vcpu->vm->core, vcpu,
 					   kvm_vcpu->vcpu_id, regs, __sme_set(virt_to_phys(regs))));
 	if (vapic_apicv_active(apic))
 		vapic_avic_vcpu_activate(vapic_core(vcpu));

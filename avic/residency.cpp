@@ -78,7 +78,7 @@ void run_far(vapic_avic_vcpu &vcpu, OnCpu)
 [[gnu::noinline]] void load_rarely(vapic_avic_vcpu &vcpu, std::uint32_t host_id, OnCpu token)
 {
 	if (vcpu.attention->load().get(Attention::kOutside)) {
-		if (!vapic_host_vcpu_stays(vcpu.host_vcpu))
+		if (!vapic_host_vcpu_stays(vcpu.glue))
 			return;
 		enter_tables(vcpu);
 	}

@@ -251,7 +251,7 @@ int vapic_svm_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_i
 	return 0;
 }
 
-/* SIPI. What woke the vCPU before, a paravirtual kick among it, is not to end a later halt. */
+/* SIPI. Forget a paravirtual kick from before, so that it does not end a later halt. */
 void vapic_svm_vcpu_deliver_sipi_vector(struct kvm_vcpu *kvm_vcpu, u8 vector)
 {
 	kvm_vcpu->arch.pv.pv_unhalted = false;

@@ -91,7 +91,7 @@ struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vcpu {
 	// Constant after vapic_avic_vcpu_init().
 	vapic_avic_vm *vm;
 	vapic::lapic::RegisterPage *regs;
-	void *host_vcpu;
+	vapic_vcpu *glue;
 	vapic::hw::GuestApicId id;
 	vapic::hw::PhysicalIdEntry parked;   // the table entry of a vCPU that is on no CPU
 	vapic::hw::PhysicalIdEntry resident; // of one that runs, but for the CPU it is on

@@ -96,7 +96,7 @@ void vapic_avic_vm_init(vapic_avic_vm *vm, void *physical, u64 physical_pa, void
 	vm->hide_running = hide_running;
 }
 
-bool vapic_avic_vcpu_init(vapic_avic_vcpu *vcpu, vapic_avic_vm *vm, void *host_vcpu, u32 id,
+bool vapic_avic_vcpu_init(vapic_avic_vcpu *vcpu, vapic_avic_vm *vm, vapic_vcpu *glue, u32 id,
 			  void *regs, u64 regs_pa)
 {
 	if (id > kMaxXapicId)
@@ -106,7 +106,7 @@ bool vapic_avic_vcpu_init(vapic_avic_vcpu *vcpu, vapic_avic_vm *vm, void *host_v
 	vcpu->attention = &vcpu->own_attention;
 	vcpu->slot = &vcpu->own_slot;
 	vcpu->regs = static_cast<lapic::RegisterPage *>(regs);
-	vcpu->host_vcpu = host_vcpu;
+	vcpu->glue = glue;
 	vcpu->id = GuestApicId{id};
 	vcpu->resident = PhysicalIdEntry{}
 				 .with(PhysicalIdEntry::kBackingPage, frame(regs_pa))

@@ -3,8 +3,8 @@
  * Interrupts of assigned devices, which the IOMMU remaps and does not post.
  *
  * Stock's tracepoint says "enabled" when it asked for posting, even if the IOMMU then
- * remaps because the vCPU is inhibited. Who reads it wants to know what happens to the
- * interrupt, so ours says "disabled", as stock does when it ends posting: with no
+ * remaps because the vCPU is inhibited. A reader of the trace wants to know what
+ * happens to the interrupt, so ours says "disabled", as stock does when it ends posting: with no
  * descriptor, as nothing is posted to one.
  */
 #include <linux/srcu.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Who may be accelerated. The whole of it: whatever is asked elsewhere is asked here.
+// Decides who may be accelerated. No other place decides any of it.
 #include <vapic/eligibility.h>
 
 #include <vapic/hw/avic.hpp>

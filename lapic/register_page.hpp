@@ -9,7 +9,6 @@
 
 #include <cstdint>
 
-#include <vapic/avic_hot.h>
 #include <vapic/hw/apic.hpp>
 #include <vapic/lapic_hot.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The state of a local APIC as a whole: saved, restored, and what is derived from it.
+// The state of a local APIC as a whole: restored and reset.
 //
 // Source: Intel SDM volume 3, "Advanced Programmable Interrupt Controller (APIC)", there
 // "Task and Processor Priorities", "Local APIC State", "Extended XAPIC (x2APIC)", and in

@@ -4,8 +4,9 @@
  * it, and acceleration goes on or off.
  *
  * Hardware's owner-side copies are RVI and SVI (Intel) and the table entries (AMD), KVM's
- * are irr_pending, isr_count, highest_isr_cache and sw_enabled. Who writes the page makes
- * those of the present owner follow; who changes the owner, those of the new one.
+ * are irr_pending, isr_count, highest_isr_cache and sw_enabled. Code that
+ * writes the page updates those of the present owner; code that changes the owner updates
+ * those of the new one.
  */
 #include <linux/jump_label_ratelimit.h>
 #include <linux/preempt.h>

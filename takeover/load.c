@@ -241,7 +241,7 @@ static void restore_enable(void)
 	WRITE_ONCE(vapic_data(enable_apicv), stock_enable_apicv);
 }
 
-/* Who still reads ours when it is gone is waited for with the gate. */
+/* Removing the gate also waits for readers that still have our parameter. */
 static int show_truth(void)
 {
 	return vapic_shown_replace(vendor_module, vapic_vendor->shown);

@@ -28,6 +28,7 @@
 #include "gate.h"
 #include "generated/audit.h"
 #include "../kvm/symbols.h"
+#include "../kvm/log.h"
 #include "../kvm/status.h"
 #include "vendor.h"
 #include "version.h"
@@ -182,14 +183,17 @@ int vapic_sysfs_create(void)
 	int i;
 
 	folder = kobject_create_and_add("vapic", kernel_kobj);
-	if (!folder)
+	if (!folder) {
+		vapic_err("cannot make /sys/kernel/vapic\n");
 		return -ENOMEM;
+	}
 
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
 		node = vapic_call(__kernfs_create_file)(folder->sd, files[i].name, 0444,
 							GLOBAL_ROOT_UID, GLOBAL_ROOT_GID, 0,
 							&text_ops, files[i].write, NULL, &key);
 		if (IS_ERR(node)) {
+			vapic_err("cannot make /sys/kernel/vapic/%s\n", files[i].name);
 			vapic_sysfs_remove();
 			return PTR_ERR(node);
 		}

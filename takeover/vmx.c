@@ -59,7 +59,7 @@ static int wanted(bool *wanted)
 	return vapic_param_refuse(VAPIC_AVIC, "enable_apicv");
 }
 
-/* What goes by kvm_intel is taken for granted. */
+/* Assumes what depends on kvm_intel, which check_module() then looks at. */
 static void host_facts(struct vapic_apicv_host *host)
 {
 	host->apicv = has_apicv();

@@ -11,6 +11,7 @@
 
 #include <asm/irq_vectors.h>
 
+#include "../kvm/log.h"
 #include "../kvm/vmx_hooks.h"
 #include "glue.h"
 #include "vendor.h"
@@ -84,7 +85,11 @@ int vapic_vmx_init(bool want_ipiv)
 	vcpu_cache = kmem_cache_create("vapic_vmx_vcpu",
 				       sizeof(struct vapic_vcpu) + vapic_pi_vcpu_size(),
 				       VAPIC_PI_ALIGN, SLAB_ACCOUNT, NULL);
-	err = vcpu_cache ? vapic_vmx_waiters_create() : -ENOMEM;
+	err = -ENOMEM;
+	if (vcpu_cache)
+		err = vapic_vmx_waiters_create();
+	else
+		vapic_err("no memory for a cache of objects\n");
 	if (err)
 		vapic_vmx_exit();
 	return err;

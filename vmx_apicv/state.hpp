@@ -42,8 +42,8 @@ struct alignas(VAPIC_PI_ALIGN) vapic_pi_vcpu {
 	vapic::lapic::RegisterPage *regs;
 	vapic::hw::PidTableEntry entry;
 
-	// The table's slot that names this vCPU, or null. Written while the vCPU is made and
-	// freed.
+	// The table's slot that names this vCPU, or null. Written in the first load after KVM has
+	// accepted the vCPU, and while that is freed.
 	vapic::hw::Slot<vapic::hw::PidTableEntry> *slot;
 };
 

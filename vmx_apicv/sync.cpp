@@ -20,7 +20,7 @@ u32 vapic_pi_vcpu_size()
 	return sizeof(vapic_pi_vcpu);
 }
 
-void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, void *host_vcpu, void *descriptor, u64 descriptor_pa,
+void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, vapic_vcpu *glue, void *descriptor, u64 descriptor_pa,
 			void *regs, vapic_pi_vectors vectors)
 {
 	if (descriptor_pa & 63)
@@ -33,7 +33,7 @@ void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, void *host_vcpu, void *descriptor, 
 	vcpu->notification = Vector{vectors.notification};
 	vcpu->wakeup = Vector{vectors.wakeup};
 	vcpu->regs = static_cast<lapic::RegisterPage *>(regs);
-	vcpu->waiter.host_vcpu = host_vcpu;
+	vcpu->waiter.glue = glue;
 	vcpu->entry =
 		PidTableEntry{}
 			.with(PidTableEntry::kValid, true)

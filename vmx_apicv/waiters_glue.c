@@ -149,21 +149,17 @@ static void wait_here(struct vapic_vcpu *vcpu)
 }
 
 /* The vCPU is no waiter any more. It may go its way, and away, from here. */
-static __always_inline void let_go(void *host_vcpu)
+static __always_inline void let_go(struct vapic_vcpu *vcpu)
 {
-	struct vapic_vcpu *vcpu = host_vcpu;
-
 	vapic_call(kvm_vcpu_wake_up)(vcpu->common.kvm_vcpu);
 	smp_store_release(&vcpu->waits_on, -1);
 }
 
-static __always_inline void wake(void *host_vcpu)
+static __always_inline void wake(struct vapic_vcpu *vcpu)
 {
-	struct vapic_vcpu *vcpu = host_vcpu;
-
 	/* ON stays set until the vCPU is back, so nobody needs to tell it again. */
 	vcpu->wakeups++;
-	let_go(host_vcpu);
+	let_go(vcpu);
 }
 
 /* The vector is stock's too, and may come late: then the list is empty. */
@@ -177,12 +173,12 @@ void vapic_vmx_wakeup_handler(void)
 }
 
 /*
- * @cpu is dead; this runs on another. Wake all, ON or not: a post that is still to come would
- * name the dead CPU as well. Nobody joins the list any more, which vCPUs could do until the
- * scheduler had emptied the CPU; and each looks at its descriptor after it was woken.
+ * @cpu is dead; this runs on another one. Wake all its waiters, whether ON is set or not: a
+ * later post would notify the dead CPU too. No vCPU joins the list any more, as they could
+ * until the scheduler had emptied the CPU, and each looks at its descriptor once it is awake.
  *
- * Inside the scheduler only a task on @cpu takes this lock, so that the wake-up cannot wait
- * for who waits for it.
+ * Inside the scheduler only a task on @cpu takes this lock, so the wake-up does not deadlock
+ * with it.
  */
 static int wake_waiters_of_dead(unsigned int cpu)
 {
@@ -250,7 +246,7 @@ void vapic_hook_vmx_vcpu_pi_load(struct kvm_vcpu *kvm_vcpu, int cpu)
 	lockdep_assert_preemption_disabled();
 	if (!vcpu)
 		return;
-	/* Who waits, or did, is armed, and so at home nowhere. */
+	/* A vCPU that is or was a waiter is armed, so its home is NOWHERE. */
 	if (!vapic_pi_vcpu_resume(vapic_core(vcpu), destination))
 		load_elsewhere(vcpu, destination);
 }
@@ -264,11 +260,12 @@ static noinline void put_blocking(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *
 }
 
 /*
- * Who sleeps must be woken by hardware's posts if hardware posts: by IPI virtualization
- * today, and then to every vCPU of the VM. Without it, software posts and wakes.
+ * Hardware posts if IPI virtualization is on, and then to every vCPU of the VM: a post must
+ * wake a vCPU that sleeps. Without it only software posts, and software wakes.
  *
- * Who was preempted may be away for long, and posts would go on interrupting whoever runs
- * here. Who goes to user space, or waits in the kernel, is soon back, mostly here.
+ * A preempted vCPU may be away for long, and posts would keep interrupting this CPU, so they
+ * are suppressed. A vCPU that goes to user space, or waits in the kernel, is back soon, and
+ * mostly on this CPU: it stays loaded.
  */
 void vapic_hook_vmx_vcpu_pi_put(struct kvm_vcpu *kvm_vcpu)
 {

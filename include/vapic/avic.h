@@ -41,15 +41,15 @@ u32 vapic_avic_max_id(void);
 
 /*
  * Set up the vCPU with guest APIC ID @id. @regs is its register page, which hardware uses as
- * backing page, at host-physical @regs_pa; @host_vcpu comes back in calls of host.h. False
+ * backing page, at host-physical @regs_pa; @glue comes back in calls of host.h. False
  * if @id is beyond the table.
  *
  * The VM's tables do not know the vCPU yet: KVM may be making two with one ID, and refuses
  * one of them only when it is complete. It enters them in the first load for which
  * vapic_host_vcpu_stays() is true. Until then nobody can send it anything.
  */
-bool vapic_avic_vcpu_init(struct vapic_avic_vcpu *vcpu, struct vapic_avic_vm *vm, void *host_vcpu,
-			  u32 id, void *regs, u64 regs_pa);
+bool vapic_avic_vcpu_init(struct vapic_avic_vcpu *vcpu, struct vapic_avic_vm *vm,
+			  struct vapic_vcpu *glue, u32 id, void *regs, u64 regs_pa);
 
 /*
  * Take the vCPU out of both tables. True if it was in them: hardware may still be writing to

@@ -20,16 +20,16 @@ enum vapic_ipi_target {
 };
 
 /*
- * One destination of an IPI whose IRR bit is already set. @host_vcpu is what
+ * One destination of an IPI whose IRR bit is already set. @glue is what
  * vapic_avic_vcpu_init() was given, @icr_low the low half of the sender's ICR.
  */
-void vapic_host_ipi_target(void *host_vcpu, u32 icr_low, enum vapic_ipi_target target);
+void vapic_host_ipi_target(struct vapic_vcpu *glue, u32 icr_low, enum vapic_ipi_target target);
 
 /*
  * True if KVM has accepted the vCPU, so that it lives until its VM ends and no other has its
  * ID; false while it is being made. Asked by vapic_avic_vcpu_load(), in its context.
  */
-bool vapic_host_vcpu_stays(void *host_vcpu);
+bool vapic_host_vcpu_stays(struct vapic_vcpu *glue);
 
 VAPIC_C_END
 

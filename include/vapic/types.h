@@ -18,6 +18,9 @@ using u64 = std::uint64_t;
 #define VAPIC_C_END
 #endif
 
+/* What the glue of either vendor keeps for a vCPU. To core it is a name to call it by. */
+struct vapic_vcpu;
+
 /* In place of an interrupt vector: none. */
 #define VAPIC_NO_VECTOR 0xffffffffu
 

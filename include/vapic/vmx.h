@@ -27,9 +27,9 @@ struct vapic_pi_vectors {
 /*
  * Set up. @descriptor is the 64-byte aligned descriptor, which the VMCS names, at
  * host-physical @descriptor_pa; @regs the register page. Both stay the caller's and
- * outlive the object. @host_vcpu comes back from vapic_pi_waiters_wake_due().
+ * outlive the object. @glue comes back from vapic_pi_waiters_wake_due().
  */
-void vapic_pi_vcpu_init(struct vapic_pi_vcpu *vcpu, void *host_vcpu, void *descriptor,
+void vapic_pi_vcpu_init(struct vapic_pi_vcpu *vcpu, struct vapic_vcpu *glue, void *descriptor,
 			u64 descriptor_pa, void *regs, struct vapic_pi_vectors vectors);
 
 /*
@@ -50,9 +50,9 @@ void vapic_pi_vcpu_leave_home(struct vapic_pi_vcpu *vcpu);
 void vapic_pi_vcpu_leave_table(struct vapic_pi_vcpu *vcpu);
 
 /*
- * Residency. Called by the vCPU's own task with preemption off. Who leaves the CPU in
- * another way stays loaded: the first post then interrupts that CPU, in vain, and load
- * has nothing to do if the vCPU comes back to it.
+ * Residency. Called by the vCPU's own task with preemption off. A vCPU that
+ * leaves its CPU in another way stays loaded: the first post then interrupts that CPU for
+ * nothing, and load has nothing to do if the vCPU comes back to it.
  *
  * load: the vCPU is on the CPU that @destination names: its APIC ID in the format of
  *       NDST. Notifications go there.
@@ -88,7 +88,7 @@ void vapic_pi_vcpu_discard(struct vapic_pi_vcpu *vcpu);
 /* A vCPU as a list of sleepers knows it. Part of its object. */
 struct vapic_pi_waiter {
 	struct vapic_pi_place *place; /* in the list, while it is in one */
-	void *host_vcpu;
+	struct vapic_vcpu *glue;
 };
 
 struct vapic_pi_place {
@@ -97,8 +97,8 @@ struct vapic_pi_place {
 };
 
 /*
- * The vCPUs that sleep on one CPU. Whoever calls a function below but size holds the
- * CPU's lock. Zeroed, it is an empty list without room.
+ * The vCPUs that sleep on one CPU. The caller of each function below, except size, holds
+ * the CPU's lock. A zeroed structure is an empty list without room.
  */
 struct vapic_pi_waiters {
 	struct vapic_pi_place *begin; /* of those that are taken, without a gap */
@@ -106,7 +106,7 @@ struct vapic_pi_waiters {
 	struct vapic_pi_place *limit; /* of the room */
 };
 
-/* Room has a multiple of so many places; free ones have as control word a zero. */
+/* A list has a multiple of this many places; a free one points to a control word of 0. */
 #define VAPIC_PI_WAITERS_PADDING 16
 extern const u64 vapic_pi_nobody; /* NOLINT(readability-identifier-naming) */
 

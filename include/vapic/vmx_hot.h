@@ -147,11 +147,11 @@ static inline bool vapic_pi_any_on(const struct vapic_pi_place *group)
 	return vapic_pi_gather(&seen, group[7].control);
 }
 
-/* The last one takes the place. Returns the host_vcpu of the one who had it. */
-static inline void *vapic_pi_waiters_take(struct vapic_pi_waiters *waiters,
-					  struct vapic_pi_place *place)
+/* The last one takes the place. Returns the glue's object of the one who had it. */
+static inline struct vapic_vcpu *vapic_pi_waiters_take(struct vapic_pi_waiters *waiters,
+						       struct vapic_pi_place *place)
 {
-	void *host_vcpu = place->waiter->host_vcpu;
+	struct vapic_vcpu *glue = place->waiter->glue;
 	struct vapic_pi_place *last = waiters->end - 1;
 	const struct vapic_pi_place moved = *last;
 
@@ -159,12 +159,12 @@ static inline void *vapic_pi_waiters_take(struct vapic_pi_waiters *waiters,
 	moved.waiter->place = place;
 	last->control = &vapic_pi_nobody;
 	waiters->end = last;
-	return host_vcpu;
+	return glue;
 }
 
 static inline void vapic_pi_waiters_look_at(struct vapic_pi_waiters *waiters,
 					    struct vapic_pi_place *place,
-					    void (*wake)(void *host_vcpu))
+					    void (*wake)(struct vapic_vcpu *glue))
 {
 	if (__builtin_expect(vapic_pi_is_on(place->control), false))
 		wake(vapic_pi_waiters_take(waiters, place));
@@ -172,7 +172,7 @@ static inline void vapic_pi_waiters_look_at(struct vapic_pi_waiters *waiters,
 
 static inline void vapic_pi_waiters_look_at_group(struct vapic_pi_waiters *waiters,
 						  struct vapic_pi_place *group,
-						  void (*wake)(void *host_vcpu))
+						  void (*wake)(struct vapic_vcpu *glue))
 {
 	if (__builtin_expect(!vapic_pi_any_on(group), true))
 		return;
@@ -191,7 +191,7 @@ static inline void vapic_pi_waiters_look_at_group(struct vapic_pi_waiters *waite
  * last one down: who moves into a place that becomes free has been looked at.
  */
 static inline void vapic_pi_waiters_wake_due(struct vapic_pi_waiters *waiters,
-					     void (*wake)(void *host_vcpu))
+					     void (*wake)(struct vapic_vcpu *glue))
 {
 	const u64 multiple = VAPIC_PI_WAITERS_PADDING * sizeof(struct vapic_pi_place);
 	const u64 padding = ((u64)waiters->begin - (u64)waiters->end) % multiple;
@@ -207,7 +207,7 @@ static inline void vapic_pi_waiters_wake_due(struct vapic_pi_waiters *waiters,
 
 /* Remove each vCPU, whether something was posted to it or not, and then call @wake for it. */
 static inline void vapic_pi_waiters_wake_all(struct vapic_pi_waiters *waiters,
-					     void (*wake)(void *host_vcpu))
+					     void (*wake)(struct vapic_vcpu *glue))
 {
 	while (waiters->end != waiters->begin)
 		wake(vapic_pi_waiters_take(waiters, waiters->end - 1));

@@ -46,9 +46,9 @@ std::vector<vapic::Broken> ExpectBroken::take()
 
 } // namespace fake_host
 
-void vapic_host_ipi_target(void *host_vcpu, u32 icr_low, enum vapic_ipi_target target)
+void vapic_host_ipi_target(vapic_vcpu *glue, u32 icr_low, enum vapic_ipi_target target)
 {
-	const fake_host::Target named{host_vcpu, icr_low, target};
+	const fake_host::Target named{glue, icr_low, target};
 
 	if (fake_host::handler)
 		fake_host::handler(named);
@@ -56,9 +56,9 @@ void vapic_host_ipi_target(void *host_vcpu, u32 icr_low, enum vapic_ipi_target t
 		fake_host::targets.push_back(named);
 }
 
-bool vapic_host_vcpu_stays(void *host_vcpu)
+bool vapic_host_vcpu_stays(vapic_vcpu *glue)
 {
-	return !host_vcpu || !*static_cast<const char *>(host_vcpu);
+	return !glue || !*reinterpret_cast<const char *>(glue);
 }
 
 void vapic_host_broken(u32 what)

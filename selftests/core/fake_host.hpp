@@ -13,7 +13,7 @@
 namespace fake_host {
 
 struct Target {
-	void *host_vcpu;
+	vapic_vcpu *glue;
 	u32 icr_low;
 	vapic_ipi_target how;
 

@@ -40,7 +40,8 @@ public:
 	bool made() const { return made_; }
 	u32 id() const { return id_; }
 	// What core hands to the host for this vCPU.
-	void *host() const { return host_.get(); }
+	// Begins with a byte that fake_host looks at.
+	vapic_vcpu *host() const { return reinterpret_cast<vapic_vcpu *>(host_.get()); }
 	vapic_avic_vcpu *core() const { return static_cast<vapic_avic_vcpu *>(object_.get()); }
 	const Block &object() const { return object_; }
 	void *regs() const { return regs_.get(); }

@@ -16,10 +16,13 @@ public:
 
 	explicit PostedVcpu(u64 pa = kDescriptorPa)
 	{
-		vapic_pi_vcpu_init(core(), this, descriptor(), pa, regs_.get(), kVectors);
+		vapic_pi_vcpu_init(core(), glue(), descriptor(), pa, regs_.get(), kVectors);
 	}
 
 	vapic_pi_vcpu *core() { return static_cast<vapic_pi_vcpu *>(object_.get()); }
+	// The name by which core calls it.
+	vapic_vcpu *glue() { return reinterpret_cast<vapic_vcpu *>(this); }
+	static PostedVcpu *of(vapic_vcpu *glue) { return reinterpret_cast<PostedVcpu *>(glue); }
 	void *descriptor() { return descriptor_.get(); }
 	u64 &pir(unsigned i) { return static_cast<u64 *>(descriptor())[i]; }
 	u64 &control() { return static_cast<u64 *>(descriptor())[4]; }

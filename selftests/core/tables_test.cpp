@@ -117,7 +117,7 @@ TEST(Creation, StateBeforeTheEntryIsKept)
 	vapic_avic_vcpu_block(vcpu.core());
 	EXPECT_TRUE(vapic_avic_vcpu_must_wake(vcpu.core()));
 	EXPECT_EQ(machine.attention()[9], 0);
-	*static_cast<char *>(vcpu.host()) = 0;
+	*reinterpret_cast<char *>(vcpu.host()) = 0;
 	vapic_avic_vcpu_load(vcpu.core(), 4);
 	EXPECT_TRUE(vapic_avic_vcpu_must_wake(vcpu.core()));
 	EXPECT_EQ(machine.attention()[9], 1);

@@ -349,7 +349,7 @@ TEST(Creation, OfOneIdAtATimeGivesTheEntryToTheOneThatStays)
 				threads.emplace_back([&, i] {
 					auto *vcpu = static_cast<vapic_avic_vcpu *>(objects[i].get());
 
-					EXPECT_TRUE(vapic_avic_vcpu_init(vcpu, machine.core(), &host[i], 7,
+					EXPECT_TRUE(vapic_avic_vcpu_init(vcpu, machine.core(), reinterpret_cast<vapic_vcpu *>(&host[i]), 7,
 									 regs[i].get(), 0x100000 * (i + 1)));
 					vapic_avic_vcpu_activate(vcpu);
 					vapic_avic_vcpu_load(vcpu, i);
@@ -377,9 +377,9 @@ TEST(Creation, IsNotSeenHalfDoneByASender)
 	std::atomic<void *> found = nullptr;
 
 	fake_host::handle_targets([&](const fake_host::Target &t) {
-		nobody += !t.host_vcpu;
-		if (t.host_vcpu != sender.host())
-			found.store(t.host_vcpu, std::memory_order_relaxed);
+		nobody += !t.glue;
+		if (t.glue != sender.host())
+			found.store(t.glue, std::memory_order_relaxed);
 	});
 	{
 		std::jthread broadcasts([&] {

@@ -43,9 +43,9 @@ struct List {
 // Whom the wakeup handler wakes, each of whom may be gone when it knows.
 std::vector<V *> woken;
 
-void wake(void *host_vcpu)
+void wake(vapic_vcpu *glue)
 {
-	woken.push_back(static_cast<V *>(host_vcpu));
+	woken.push_back(V::of(glue));
 }
 
 // One run of the wakeup handler.
@@ -189,9 +189,9 @@ TEST(Waiters, AreNotTouchedOnceTheyKnow)
 		v->control() = V::kOn;
 		list.add(*v);
 	}
-	vapic_pi_waiters_wake_due(&list.waiters, [](void *host_vcpu) {
-		alive.erase(static_cast<V *>(host_vcpu));
-		delete static_cast<V *>(host_vcpu);
+	vapic_pi_waiters_wake_due(&list.waiters, [](vapic_vcpu *glue) {
+		alive.erase(V::of(glue));
+		delete V::of(glue);
 	});
 	EXPECT_TRUE(alive.empty());
 }
