@@ -42,7 +42,7 @@ static inline void *vapic_apic_regs(struct kvm_lapic *apic)
 /* A register that no other task or hardware writes while the vCPU does not run. */
 static inline u32 vapic_apic_read(struct kvm_lapic *apic, unsigned int offset)
 {
-	return READ_ONCE(*(u32 *)(vapic_apic_regs(apic) + offset));
+	return vapic_hot_read(vapic_apic_regs(apic), offset);
 }
 
 static inline void vapic_apic_write(struct kvm_lapic *apic, unsigned int offset, u32 value)
