@@ -29,7 +29,7 @@
 /* A register that no other task or hardware writes while the vCPU does not run. */
 static inline u32 vapic_apic_read(struct kvm_lapic *apic, unsigned int offset)
 {
-	return READ_ONCE(*(u32 *)(apic->regs + offset));
+	return vapic_lapic_read(apic->regs, offset);
 }
 
 static inline void vapic_apic_write(struct kvm_lapic *apic, unsigned int offset, u32 value)
