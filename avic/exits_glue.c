@@ -6,7 +6,7 @@
 
 #include <asm/apicdef.h>
 
-#include "../kvm/svm_hooks.h"
+#include "../kvm/hooks.h"
 #include "glue.h"
 
 /* Called by core, for one destination whose IRR bit is set. */

@@ -15,7 +15,7 @@
 #include <vapic/host.h>
 
 #include "../kvm/log.h"
-#include "../kvm/svm_hooks.h"
+#include "../kvm/hooks.h"
 #include "glue.h"
 #include "vendor.h"
 
@@ -152,7 +152,7 @@ void vapic_svm_vm_destroy(struct kvm *kvm)
 
 	/* Stock frees the table that it finds here. */
 	to_kvm_svm(kvm)->avic_physical_id_table_page = NULL;
-	vapic_stock(vm_destroy)(kvm);
+	vapic_svm_stock(vm_destroy)(kvm);
 
 	if (!vm)
 		return;
@@ -295,7 +295,7 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 
 int vapic_svm_vcpu_create(struct kvm_vcpu *kvm_vcpu)
 {
-	int err = vapic_stock(vcpu_create)(kvm_vcpu);
+	int err = vapic_svm_stock(vcpu_create)(kvm_vcpu);
 
 	/* Stock has no counterpart to avic_init_vcpu() when it fails later on. */
 	if (err)
@@ -305,6 +305,6 @@ int vapic_svm_vcpu_create(struct kvm_vcpu *kvm_vcpu)
 
 void vapic_svm_vcpu_free(struct kvm_vcpu *kvm_vcpu)
 {
-	vapic_stock(vcpu_free)(kvm_vcpu);
+	vapic_svm_stock(vcpu_free)(kvm_vcpu);
 	vcpu_release(kvm_vcpu);
 }

@@ -6,7 +6,7 @@
 #include <vapic/avic_hot.h>
 #include <vapic/lapic_hot.h>
 
-#include "../kvm/svm_hooks.h"
+#include "../kvm/hooks.h"
 #include "glue.h"
 
 /*
@@ -255,5 +255,5 @@ int vapic_svm_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_i
 void vapic_svm_vcpu_deliver_sipi_vector(struct kvm_vcpu *kvm_vcpu, u8 vector)
 {
 	kvm_vcpu->arch.pv.pv_unhalted = false;
-	vapic_stock(vcpu_deliver_sipi_vector)(kvm_vcpu, vector);
+	vapic_svm_stock(vcpu_deliver_sipi_vector)(kvm_vcpu, vector);
 }

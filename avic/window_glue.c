@@ -21,8 +21,7 @@
  */
 #include <linux/rwsem.h>
 
-#include "../kvm/lapic_hooks.h"
-#include "../kvm/svm_hooks.h"
+#include "../kvm/hooks.h"
 #include "glue.h"
 
 static void change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)
@@ -136,7 +135,7 @@ void vapic_hook_kvm_set_or_clear_apicv_inhibit(struct kvm *kvm, enum kvm_apicv_i
 void vapic_svm_inject_irq(struct kvm_vcpu *kvm_vcpu, bool reinjected)
 {
 	close_if_over(kvm_vcpu);
-	vapic_stock(inject_irq)(kvm_vcpu, reinjected);
+	vapic_svm_stock(inject_irq)(kvm_vcpu, reinjected);
 }
 
 /* The APIC is about to be reset or overwritten, and KVM to look for interrupts anew. */

@@ -1,11 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What takeover/ does for the glue of either vendor.
+ * What the glue stands in for: for every entry of takeovers.h it implements, with the stock
+ * prototype, vapic_hook_<function> or vapic_<vendor>_<op>. They run only for VMs that were
+ * created while vapic is loaded. And what takeover/ does for the glue.
  */
 #ifndef VAPIC_KVM_HOOKS_H
 #define VAPIC_KVM_HOOKS_H
 
+#include <linux/kvm_host.h>
+#include <linux/linkage.h>
+#include <linux/static_call.h>
 #include <linux/types.h>
+
+#include "imports.h"
+#include "takeovers.h"
+
+struct vcpu_svm;
+struct vmcb;
+
+#define VAPIC_OP_TYPE(op) *((struct kvm_x86_ops *)NULL)->op
+
+#define VAPIC_DECLARE_HOOK(module, name, ret, args) ret vapic_hook_##name args;
+#define VAPIC_DECLARE_OP(vendor, op)                                                               \
+	extern typeof(VAPIC_OP_TYPE(op)) vapic_##vendor##_##op;                                    \
+	DECLARE_STATIC_CALL(vapic_##vendor##_stock_##op, VAPIC_OP_TYPE(op));
+#define VAPIC_DECLARE_CALL(op) DECLARE_STATIC_CALL(vapic_op_##op, VAPIC_OP_TYPE(op));
+
+VAPIC_KVM_TAKEOVERS(VAPIC_DECLARE_HOOK, VAPIC_DECLARE_OP, VAPIC_SKIP)
+VAPIC_SVM_TAKEOVERS(VAPIC_DECLARE_HOOK, VAPIC_DECLARE_OP, VAPIC_DECLARE_OP, VAPIC_SKIP)
+VAPIC_VMX_TAKEOVERS(VAPIC_DECLARE_HOOK, VAPIC_DECLARE_OP, VAPIC_DECLARE_OP, VAPIC_SKIP)
+VAPIC_OP_CALLS(VAPIC_DECLARE_CALL)
+
+/*
+ * What the op was before ours took its place.  One that stock leaves out does nothing
+ * and returns 0.
+ */
+#define vapic_kvm_stock(op) static_call(vapic_kvm_stock_##op)
+#define vapic_svm_stock(op) static_call(vapic_svm_stock_##op)
+#define vapic_vmx_stock(op) static_call(vapic_vmx_stock_##op)
+
+/* What the op is, ours or stock's; one that the vendor leaves out does nothing and returns 0. */
+#define vapic_op(op) static_call(vapic_op_##op)
+
+/* The vendor has an op sync_pir_to_irr: interrupts may be posted beside the IRR. */
+extern bool vapic_lapic_posted;
 
 /*
  * takeover/ holds one reference on vapic.ko for each VM whose creation passed

@@ -18,18 +18,14 @@ typedef unsigned long vapic_proto_lookup(const char *name);
 DEFINE_STATIC_CALL_RET0(vapic_fn_lookup, vapic_proto_lookup);
 
 /* Storage for each import. */
-#define VAPIC_IMPORT_FUNC(module, ret, name, args)                                                 \
+#define STORE_FUNC(module, ret, name, args)                                                        \
 	DEFINE_STATIC_CALL_RET0(vapic_fn_##name, vapic_proto_##name);
-#define VAPIC_IMPORT_DATA(module, type, name) type *vapic_ptr_##name;
-#define VAPIC_IMPORT_TRACE(module, name, proto, args)                                              \
+#define STORE_DATA(module, type, name) type *vapic_ptr_##name;
+#define STORE_TRACE(module, name, proto, args)                                                     \
 	struct tracepoint *vapic_tp_##name;                                                        \
 	DEFINE_STATIC_CALL_RET0(vapic_fn_##name, vapic_proto_##name);
 
-#include "imports.def"
-
-#undef VAPIC_IMPORT_FUNC
-#undef VAPIC_IMPORT_DATA
-#undef VAPIC_IMPORT_TRACE
+VAPIC_IMPORTS(STORE_FUNC, STORE_DATA, STORE_TRACE)
 
 /* One symbol: the name goes to @data, or to the static call of @key and @tramp. */
 struct import {
@@ -54,19 +50,13 @@ struct import {
 		.data = (void **)&(pointer_),                                                      \
 	},
 
-#define VAPIC_IMPORT_FUNC(module, ret, name, args) TO_CALL(module, #name, vapic_fn_##name)
-#define VAPIC_IMPORT_DATA(module, type, name) TO_DATA(module, #name, vapic_ptr_##name)
-#define VAPIC_IMPORT_TRACE(module, name, proto, args)                                              \
+#define FUNC_ROW(module, ret, name, args) TO_CALL(module, #name, vapic_fn_##name)
+#define DATA_ROW(module, type, name) TO_DATA(module, #name, vapic_ptr_##name)
+#define TRACE_ROW(module, name, proto, args)                                                       \
 	TO_DATA(module, "__tracepoint_" #name, vapic_tp_##name)                                    \
 	TO_CALL(module, "__traceiter_" #name, vapic_fn_##name)
 
-static const struct import imports[] = {
-#include "imports.def"
-};
-
-#undef VAPIC_IMPORT_FUNC
-#undef VAPIC_IMPORT_DATA
-#undef VAPIC_IMPORT_TRACE
+static const struct import imports[] = {VAPIC_IMPORTS(FUNC_ROW, DATA_ROW, TRACE_ROW)};
 
 int vapic_symbols_init(void)
 {

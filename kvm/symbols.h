@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Symbols found by name: how imports.def is used from C.
+ * Symbols found by name: how the lists of imports.h are used from C.
  *
  * A function found by name is reached through a static call of vapic, patched
  * at load: on a CPU with IBT an indirect call to a function whose ENDBR was
@@ -17,24 +17,26 @@
 #include <linux/static_call.h>
 #include <linux/tracepoint.h>
 
+#include "imports.h"
+
 struct kvm_svm;
 struct vcpu_svm;
 
 #define vapic_call(name) static_call(vapic_fn_##name)
 #define vapic_data(name) (*vapic_ptr_##name)
 
-#define VAPIC_IMPORT_FUNC(module, ret, name, args)                                                 \
+#define VAPIC_DECLARE_FUNC(module, ret, name, args)                                                \
 	typedef ret vapic_proto_##name args;                                                       \
 	DECLARE_STATIC_CALL(vapic_fn_##name, vapic_proto_##name);
 
-#define VAPIC_IMPORT_DATA(module, type, name) extern type *vapic_ptr_##name;
+#define VAPIC_DECLARE_DATA(module, type, name) extern type *vapic_ptr_##name;
 
 /*
  * A tracepoint that is off costs two loads and a branch; static_key_enabled() would
  * be a call.  One that is just being switched may count as on: its list of probes is
  * what decides.
  */
-#define VAPIC_IMPORT_TRACE(module, name, proto, args)                                              \
+#define VAPIC_DECLARE_TRACE(module, name, proto, args)                                             \
 	typedef int vapic_proto_##name(void *data, proto);                                         \
 	extern struct tracepoint *vapic_tp_##name;                                                 \
 	DECLARE_STATIC_CALL(vapic_fn_##name, vapic_proto_##name);                                  \
@@ -51,11 +53,7 @@ struct vcpu_svm;
 		preempt_enable_notrace();                                                          \
 	}
 
-#include "imports.def"
-
-#undef VAPIC_IMPORT_FUNC
-#undef VAPIC_IMPORT_DATA
-#undef VAPIC_IMPORT_TRACE
+VAPIC_IMPORTS(VAPIC_DECLARE_FUNC, VAPIC_DECLARE_DATA, VAPIC_DECLARE_TRACE)
 
 /* The "module" of what is not in a module. */
 #define VAPIC_KERNEL "vmlinux"
@@ -73,7 +71,7 @@ int vapic_symbols_init(void);
 unsigned long vapic_symbols_find(const char *module, const char *name);
 
 /*
- * Resolve what imports.def wants of one module.  -ENOENT when a symbol is missing,
+ * Resolve what imports.h wants of one module.  -ENOENT when a symbol is missing,
  * which is logged by name.
  */
 int vapic_symbols_resolve(const char *module);

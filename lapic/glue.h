@@ -13,7 +13,7 @@
 
 #include <vapic/lapic_hot.h>
 
-#include "../kvm/lapic_hooks.h"
+#include "../kvm/hooks.h"
 #include "../kvm/layout.h"
 #include "../kvm/symbols.h"
 #include "../kvm/objects.h"

@@ -19,17 +19,18 @@
 #include "../kvm/log.h"
 #include "redirect.h"
 
-static int create(struct kvm *kvm);
+#define DEFINE_GATE(vendor, op)                                                                    \
+	VAPIC_OP_STOCK(vendor, op)                                                                 \
+	struct vapic_op vapic_gate_op = VAPIC_OP_INIT(vendor, op, true);
 
-DEFINE_STATIC_CALL_RET0(vapic_stock_vm_init, *((struct kvm_x86_ops *)NULL)->vm_init);
-struct vapic_op vapic_gate_op = VAPIC_OP_ROW(vm_init, create, vapic_stock_vm_init, true);
+VAPIC_KVM_TAKEOVERS(VAPIC_SKIP, DEFINE_GATE, VAPIC_SKIP)
 
 static DECLARE_RWSEM(gate_lock);
 
 /* True from the end of load to the gate's removal.  Written under gate_lock. */
 static bool in_charge;
 
-/* Creations inside create(). */
+/* Creations inside vapic_kvm_vm_init(). */
 static atomic_t inside = ATOMIC_INIT(0);
 
 /*
@@ -74,14 +75,14 @@ static bool pin_get(void)
 /* Let one creation through while vapic is in charge: as ours, with a pin. */
 static int create_pinned(struct kvm *kvm)
 {
-	int ret = static_call(vapic_stock_vm_init)(kvm);
+	int ret = vapic_kvm_stock(vm_init)(kvm);
 
 	if (ret)
 		vapic_vm_pin_put();
 	return ret;
 }
 
-static int create(struct kvm *kvm)
+int vapic_kvm_vm_init(struct kvm *kvm)
 {
 	bool leaving = false;
 	int ret = 0;
@@ -90,7 +91,7 @@ static int create(struct kvm *kvm)
 
 	down_read(&gate_lock);
 	if (!in_charge)
-		ret = static_call(vapic_stock_vm_init)(kvm);
+		ret = vapic_kvm_stock(vm_init)(kvm);
 	else if (pin_get())
 		ret = create_pinned(kvm);
 	else
@@ -103,7 +104,7 @@ static int create(struct kvm *kvm)
 	 */
 	if (leaving) {
 		wait_event(changed, !READ_ONCE(in_charge));
-		ret = static_call(vapic_stock_vm_init)(kvm);
+		ret = vapic_kvm_stock(vm_init)(kvm);
 	}
 
 	if (atomic_dec_and_test(&inside))

@@ -35,21 +35,18 @@ static const char *idle_reason;
 /* Pinned from the step "KVM modules" on. */
 static struct module *kvm_module, *vendor_module;
 
-/* What the step "enable_apicv" found. */
-static bool stock_enable_apicv;
-
 unsigned int vapic_redirect_count(void)
 {
-	return vapic_vendor->redirects.count + vapic_lapic_redirects.count;
+	return vapic_vendor->takeovers.redirect_count + vapic_kvm_takeovers.redirect_count;
 }
 
 struct vapic_redirect *vapic_redirect(unsigned int number)
 {
-	unsigned int first = vapic_vendor->redirects.count;
+	const struct vapic_takeovers *vendors = &vapic_vendor->takeovers;
 
-	if (number < first)
-		return &vapic_vendor->redirects.rows[number];
-	return &vapic_lapic_redirects.rows[number - first];
+	if (number < vendors->redirect_count)
+		return &vendors->redirects[number];
+	return &vapic_kvm_takeovers.redirects[number - vendors->redirect_count];
 }
 
 static int check_processor(void)
@@ -116,8 +113,8 @@ static int find_takeovers(void)
 
 	for (i = 0; i < vapic_redirect_count() && !ret; i++)
 		ret = vapic_redirect_find(vapic_redirect(i));
-	for (i = 0; i < vapic_vendor->op_count && !ret; i++)
-		ret = vapic_op_find(&vapic_vendor->ops[i]);
+	for (i = 0; i < vapic_vendor->takeovers.op_count && !ret; i++)
+		ret = vapic_op_find(&vapic_vendor->takeovers.ops[i]);
 	return ret ?: vapic_op_find(&vapic_gate_op);
 }
 
@@ -166,9 +163,9 @@ static int swap_ops(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < vapic_vendor->op_count; i++)
-		vapic_op_swap(&vapic_vendor->ops[i]);
-	vapic_lapic_follow_ops();
+	for (i = 0; i < vapic_vendor->takeovers.op_count; i++)
+		vapic_op_swap(&vapic_vendor->takeovers.ops[i]);
+	vapic_kvm_follow_ops();
 	return 0;
 }
 
@@ -176,8 +173,8 @@ static void restore_ops(void)
 {
 	unsigned int i;
 
-	for (i = vapic_vendor->op_count; i-- > 0;)
-		vapic_op_restore(&vapic_vendor->ops[i]);
+	for (i = vapic_vendor->takeovers.op_count; i-- > 0;)
+		vapic_op_restore(&vapic_vendor->takeovers.ops[i]);
 }
 
 static void remove_redirects(void)
@@ -213,32 +210,38 @@ static int verify_takeovers(void)
 
 	for (i = 0; i < vapic_redirect_count() && !ret; i++)
 		ret = vapic_redirect_verify(vapic_redirect(i));
-	for (i = 0; i < vapic_vendor->op_count && !ret; i++)
-		ret = vapic_op_verify(&vapic_vendor->ops[i]);
+	for (i = 0; i < vapic_vendor->takeovers.op_count && !ret; i++)
+		ret = vapic_op_verify(&vapic_vendor->takeovers.ops[i]);
 	return ret ?: vapic_op_verify(&vapic_gate_op);
 }
 
-static int switch_on(void)
+static void set(const struct vapic_takeovers *of)
 {
-	vapic_vendor->switch_on();
+	unsigned int i;
+
+	for (i = 0; i < of->switch_count; i++)
+		of->switches[i].set();
+}
+
+static void restore(const struct vapic_takeovers *of)
+{
+	unsigned int i;
+
+	for (i = of->switch_count; i-- > 0;)
+		of->switches[i].restore();
+}
+
+static int set_switches(void)
+{
+	set(&vapic_vendor->takeovers);
+	set(&vapic_kvm_takeovers);
 	return 0;
 }
 
-static void switch_off(void)
+static void restore_switches(void)
 {
-	vapic_vendor->switch_off();
-}
-
-static int enable(void)
-{
-	stock_enable_apicv = vapic_data(enable_apicv);
-	WRITE_ONCE(vapic_data(enable_apicv), true);
-	return 0;
-}
-
-static void restore_enable(void)
-{
-	WRITE_ONCE(vapic_data(enable_apicv), stock_enable_apicv);
+	restore(&vapic_kvm_takeovers);
+	restore(&vapic_vendor->takeovers);
 }
 
 /* Removing the gate also waits for readers that still have our parameter. */
@@ -270,8 +273,7 @@ static const struct step takeover[] = {
 	{"ops", swap_ops, restore_ops},
 	{"redirects", install_redirects, remove_redirects},
 	{"verification", verify_takeovers},
-	{"switches", switch_on, switch_off},
-	{"enable_apicv", enable, restore_enable},
+	{"switches", set_switches, restore_switches},
 	{"parameter", show_truth, vapic_shown_restore},
 	{"open gate", vapic_gate_open, vapic_gate_close},
 };
@@ -383,7 +385,7 @@ static int __init vapic_load(void)
 	if (vapic_vendor)
 		vapic_info("%s took over %s of %s (%u functions, %u ops); %s\n", VAPIC_VERSION,
 			   vapic_vendor->what, vapic_vendor->module, vapic_redirect_count(),
-			   vapic_vendor->op_count + 1, vapic_vendor->mode());
+			   vapic_vendor->takeovers.op_count + 1, vapic_vendor->mode());
 	else
 		vapic_info("%s took over nothing, as %s asks\n", VAPIC_VERSION, idle_reason);
 	return 0;

@@ -40,7 +40,7 @@ void vapic_op_swap(struct vapic_op *op)
 	op->stock_pointer = *pointer_of(op);
 	op->stock_func = op->key->func;
 
-	/* An op that stock leaves out must still give a caller of vapic_stock() a result. */
+	/* An op that stock leaves out must still give a caller of vapic_<vendor>_stock() a result. */
 	stock = op->stock_func ?: __static_call_return0;
 	__static_call_update(op->stock_key, op->stock_tramp, stock);
 

@@ -4,13 +4,15 @@
  *
  * KVM reaches an op through a static call, and here and there tests or calls
  * the pointer in kvm_x86_ops; both change together.  What the op was before
- * is reached by a static call of vapic, in the glue by vapic_stock(op).
+ * is reached by a static call of vapic, in the glue by vapic_<vendor>_stock(op).
  */
 #ifndef VAPIC_TAKEOVER_OPS_H
 #define VAPIC_TAKEOVER_OPS_H
 
 #include <linux/kvm_host.h>
 #include <linux/static_call.h>
+
+#include "../kvm/hooks.h"
 
 /* One op and what it was; a row of a vendor's table. */
 struct vapic_op {
@@ -19,7 +21,7 @@ struct vapic_op {
 	void *ours;
 	bool wraps_stock;
 
-	/* The static call behind vapic_stock(). */
+	/* The static call behind vapic_<vendor>_stock(). */
 	struct static_call_key *stock_key;
 	void *stock_tramp;
 
@@ -31,12 +33,22 @@ struct vapic_op {
 	bool swapped;
 };
 
-#define VAPIC_OP_ROW(op, ours_, stock, wraps)                                                      \
+/*
+ * For the lists of kvm/takeovers.h: the static call that a row needs, and the row of an op that
+ * is replaced or wrapped.
+ */
+#define VAPIC_OP_STOCK(vendor, op)                                                                 \
+	DEFINE_STATIC_CALL_RET0(vapic_##vendor##_stock_##op, VAPIC_OP_TYPE(op));
+
+#define VAPIC_OP_INIT(vendor, op, wraps)                                                           \
 	{                                                                                          \
-		.name = #op, .offset = offsetof(struct kvm_x86_ops, op), .ours = (ours_),          \
-		.wraps_stock = (wraps), .stock_key = &STATIC_CALL_KEY(stock),                      \
-		.stock_tramp = STATIC_CALL_TRAMP_ADDR(stock),                                      \
+		.name = #op, .offset = offsetof(struct kvm_x86_ops, op),                           \
+		.ours = vapic_##vendor##_##op, .wraps_stock = (wraps),                             \
+		.stock_key = &STATIC_CALL_KEY(vapic_##vendor##_stock_##op),                        \
+		.stock_tramp = STATIC_CALL_TRAMP_ADDR(vapic_##vendor##_stock_##op),                \
 	}
+#define VAPIC_OP_ROW(vendor, op) VAPIC_OP_INIT(vendor, op, false),
+#define VAPIC_WRAP_ROW(vendor, op) VAPIC_OP_INIT(vendor, op, true),
 
 /*
  * Find the op's static call.  Changes nothing.  -ENOENT, logged, if it is missing.

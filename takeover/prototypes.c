@@ -6,13 +6,8 @@
  */
 #include <linux/build_bug.h>
 
-#include "../kvm/lapic_hooks.h"
-#include "../kvm/svm_hooks.h"
+#include "../kvm/hooks.h"
 #include "../kvm/symbols.h"
-
-/* Either vendor's. */
-#undef vapic_stock
-#include "../kvm/vmx_hooks.h"
 
 #define VAPIC_PROTOTYPE(module, name, ours, ...)                                                   \
 	static_assert(__builtin_types_compatible_p(typeof(ours), typeof(__VA_ARGS__)),             \

@@ -28,23 +28,22 @@ struct vapic_redirect {
 	void *run_tramp;
 };
 
-/* What a row needs to be there: the stub, and the static call in it. */
-#define VAPIC_REDIRECT_STUB(name_)                                                                 \
+/*
+ * For the lists of kvm/takeovers.h: what a row needs to be there, the stub and the static call
+ * in it; and the row.
+ */
+#define VAPIC_REDIRECT_STUB(module_, name_, ret, args)                                             \
 	void vapic_stub_##name_(void);                                                             \
 	DEFINE_STATIC_CALL(vapic_run_##name_, vapic_hook_##name_);
 
-#define VAPIC_REDIRECT_ROW(module_, name_)                                                         \
+#define VAPIC_REDIRECT_ROW(module_, name_, ret, args)                                              \
 	{                                                                                          \
-		.module = (module_), .name = #name_, .stub = (unsigned long)vapic_stub_##name_,    \
+		.module = #module_,                                                                \
+		.name = #name_,                                                                    \
+		.stub = (unsigned long)vapic_stub_##name_,                                         \
 		.run_key = &STATIC_CALL_KEY(vapic_run_##name_),                                    \
 		.run_tramp = STATIC_CALL_TRAMP_ADDR(vapic_run_##name_),                            \
-	}
-
-/* All of a table of takeovers. */
-struct vapic_redirects {
-	struct vapic_redirect *rows;
-	unsigned int count;
-};
+	},
 
 /*
  * Find the function and check that its site is free.  Changes nothing.

@@ -24,6 +24,8 @@
 #include <asm/nospec-branch.h>
 #include <asm/unwind_hints.h>
 
+#include "../kvm/takeovers.h"
+
 	.text
 
 /* Reached by a return only, hence without ENDBR. */
@@ -49,11 +51,8 @@ SYM_FUNC_START(vapic_stub_\name)
 SYM_FUNC_END(vapic_stub_\name)
 .endm
 
-#define VAPIC_REDIRECT(name, ret, args) vapic_redirect_stub name
-#define VAPIC_OP(op)
-#define VAPIC_WRAP(op)
-#define VAPIC_CALL(op)
+#define STUB(module, name, ret, args) vapic_redirect_stub name;
 
-#include "../kvm/svm_table.def"
-#include "../kvm/vmx_table.def"
-#include "../kvm/lapic_table.def"
+VAPIC_KVM_TAKEOVERS(STUB, VAPIC_SKIP, VAPIC_SKIP)
+VAPIC_SVM_TAKEOVERS(STUB, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP)
+VAPIC_VMX_TAKEOVERS(STUB, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP)

@@ -8,15 +8,9 @@
 #include "../kvm/layout.h"
 #include "params.h"
 #include "refuse.h"
-#include "../kvm/svm_hooks.h"
+#include "../kvm/hooks.h"
 #include "../kvm/symbols.h"
 #include "vendor.h"
-
-#define VAPIC_TABLE "../kvm/svm_table.def"
-#define VAPIC_MODULE "kvm_amd"
-#define VAPIC_OURS(op) vapic_svm_##op
-#define VAPIC_STOCK(op) vapic_svm_stock_##op
-#include "vendor_tables.h"
 
 static bool present(void)
 {
@@ -47,8 +41,6 @@ static int check_module(void)
 	return vapic_refuse(vapic_avic_host_decision(&host));
 }
 
-static bool stock_allow_x2apic;
-
 /*
  * vapic does not use x2AVIC: a guest in x2APIC mode gets its interrupts by doorbell and KVM
  * emulates its accesses.  That needs telling, whatever kvm_amd was loaded with: KVM then
@@ -57,20 +49,8 @@ static bool stock_allow_x2apic;
  * x2AVIC.  Its x2avic_enabled may stay set meanwhile: all that read it are replaced, or
  * called only by what is.
  */
-static void switch_on(void)
-{
-	bool *allow = &vapic_data(kvm_x86_ops).allow_apicv_in_x2apic_without_x2apic_virtualization;
-
-	stock_allow_x2apic = *allow;
-	WRITE_ONCE(*allow, true);
-}
-
-static void switch_off(void)
-{
-	bool *allow = &vapic_data(kvm_x86_ops).allow_apicv_in_x2apic_without_x2apic_virtualization;
-
-	WRITE_ONCE(*allow, stock_allow_x2apic);
-}
+VAPIC_BOOL_SWITCH(allow_apicv_in_x2apic_without_x2apic_virtualization,
+		  vapic_data(kvm_x86_ops).allow_apicv_in_x2apic_without_x2apic_virtualization, true)
 
 /* kvm_amd reads its variable when it loads, and vapic is not loaded over it to be off. */
 static bool avic_is_on = true;
@@ -82,14 +62,21 @@ static const struct kernel_param shown = {
 	.arg = &avic_is_on,
 };
 
+VAPIC_SVM_TAKEOVERS(VAPIC_REDIRECT_STUB, VAPIC_OP_STOCK, VAPIC_OP_STOCK, VAPIC_SKIP)
+
+static struct vapic_redirect redirects[] = {
+	VAPIC_SVM_TAKEOVERS(VAPIC_REDIRECT_ROW, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP)};
+static struct vapic_op ops[] = {
+	VAPIC_SVM_TAKEOVERS(VAPIC_SKIP, VAPIC_OP_ROW, VAPIC_WRAP_ROW, VAPIC_SKIP)};
+static const struct vapic_switch switches[] = {
+	VAPIC_SVM_TAKEOVERS(VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SWITCH_ROW)};
+
 const struct vapic_vendor vapic_svm = {
 	.module = "kvm_amd",
 	.build_id = VAPIC_BUILD_ID_kvm_amd,
 	.what = "AVIC",
 	.off = "avic=0",
-	.redirects = {redirects, ARRAY_SIZE(redirects)},
-	.ops = ops,
-	.op_count = ARRAY_SIZE(ops),
+	.takeovers = VAPIC_TAKEOVERS(redirects, ops, switches),
 	.present = present,
 	.wanted = wanted,
 	.check_processor = check_processor,
@@ -97,8 +84,6 @@ const struct vapic_vendor vapic_svm = {
 	.init = vapic_avic_init,
 	.exit = vapic_avic_exit,
 	.mode = vapic_avic_mode,
-	.switch_on = switch_on,
-	.switch_off = switch_off,
 	.status = vapic_avic_status,
 	.shown = &shown,
 };

@@ -64,7 +64,16 @@ static void write_op(struct seq_buf *s, const struct vapic_op *op)
 		       state(vapic_op_is_ours(op)));
 }
 
-/* One line per entry of the tables: how, what, whose code runs. */
+static void write_switches(struct seq_buf *s, const struct vapic_takeovers *of)
+{
+	const struct vapic_switch *end = of->switches + of->switch_count, *each;
+
+	for (each = of->switches; each < end; each++)
+		seq_buf_printf(s, "variable %s:%s %s\n", each->module, each->name,
+			       state(each->is_set()));
+}
+
+/* One line per entry of the lists: how, what, whose code runs or whose value is there. */
 static int write_takeover(struct seq_buf *s, const struct vapic_viewer *viewer)
 {
 	const struct vapic_vendor *vendor = vapic_vendor;
@@ -78,9 +87,11 @@ static int write_takeover(struct seq_buf *s, const struct vapic_viewer *viewer)
 		seq_buf_printf(s, "redirect %s:%s %s\n", redirect->module, redirect->name,
 			       state(vapic_redirect_is_ours(redirect)));
 	}
-	for (i = 0; i < vendor->op_count; i++)
-		write_op(s, &vendor->ops[i]);
+	for (i = 0; i < vendor->takeovers.op_count; i++)
+		write_op(s, &vendor->takeovers.ops[i]);
 	write_op(s, &vapic_gate_op);
+	write_switches(s, &vendor->takeovers);
+	write_switches(s, &vapic_kvm_takeovers);
 	return 0;
 }
 

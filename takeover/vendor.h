@@ -11,7 +11,23 @@
 
 #include "ops.h"
 #include "redirect.h"
+#include "switches.h"
 #include "../kvm/status.h"
+
+/* A list of kvm/takeovers.h as data. */
+struct vapic_takeovers {
+	struct vapic_redirect *redirects;
+	struct vapic_op *ops;
+	const struct vapic_switch *switches;
+	unsigned int redirect_count, op_count, switch_count;
+};
+
+#define VAPIC_TAKEOVERS(redirects_, ops_, switches_)                                               \
+	{                                                                                          \
+		.redirects = (redirects_), .redirect_count = ARRAY_SIZE(redirects_),               \
+		.ops = (ops_), .op_count = ARRAY_SIZE(ops_), .switches = (switches_),              \
+		.switch_count = ARRAY_SIZE(switches_),                                             \
+	}
 
 struct vapic_vendor {
 	const char *module;   /* "kvm_amd" */
@@ -19,9 +35,7 @@ struct vapic_vendor {
 	const char *what;     /* is taken over: "AVIC" */
 	const char *off;      /* the parameter that says to take over nothing: "avic=0" */
 
-	struct vapic_redirects redirects;
-	struct vapic_op *ops;
-	unsigned int op_count;
+	struct vapic_takeovers takeovers;
 
 	/* Is this the vendor of the machine's processor? */
 	bool (*present)(void);
@@ -41,10 +55,6 @@ struct vapic_vendor {
 	void (*exit)(void);
 	const char *(*mode)(void);
 
-	/* Variables of KVM that must change too: behind the closed gate, no VM alive. */
-	void (*switch_on)(void);
-	void (*switch_off)(void);
-
 	/* Content of /sys/kernel/vapic/vcpus; 0 or a negative errno. */
 	int (*status)(struct seq_buf *s, const struct vapic_viewer *viewer);
 
@@ -57,16 +67,16 @@ extern const struct vapic_vendor vapic_svm, vapic_vmx;
 /* The one that is taken over; NULL if nothing is.  Set once, at load. */
 extern const struct vapic_vendor *vapic_vendor;
 
-/* What is taken from kvm itself, for whichever vendor; lapic.c. */
-extern const struct vapic_redirects vapic_lapic_redirects;
+/* What is taken from kvm itself, for whichever vendor, without the gate; kvm.c. */
+extern const struct vapic_takeovers vapic_kvm_takeovers;
 
 /*
  * Bring the ops that those functions call in line with kvm_x86_ops, once that is as it
  * stays while vapic is loaded.
  */
-void vapic_lapic_follow_ops(void);
+void vapic_kvm_follow_ops(void);
 
-/* All functions that are redirected, by numbers from 0, in the order of load. */
+/* All functions that are redirected, by numbers from 0, in the order of init. */
 unsigned int vapic_redirect_count(void);
 struct vapic_redirect *vapic_redirect(unsigned int number);
 

@@ -11,14 +11,8 @@
 #include "refuse.h"
 #include "../kvm/symbols.h"
 #include "vendor.h"
-#include "../kvm/vmx_hooks.h"
+#include "../kvm/hooks.h"
 #include "../vmx_apicv/vendor.h"
-
-#define VAPIC_TABLE "../kvm/vmx_table.def"
-#define VAPIC_MODULE "kvm_intel"
-#define VAPIC_OURS(op) vapic_vmx_##op
-#define VAPIC_STOCK(op) vapic_vmx_stock_##op
-#include "vendor_tables.h"
 
 static bool present(void)
 {
@@ -94,22 +88,25 @@ static int init_glue(void)
 	return vapic_vmx_init(vapic_param_on(VAPIC_ENABLE_IPIV));
 }
 
-static bool stock_enable_ipiv;
-
 /* With enable_ipiv off, nothing of stock touches PID tables: they are ours. */
-static void switch_on(void)
+VAPIC_BOOL_SWITCH(enable_ipiv, vapic_data(enable_ipiv), false)
+
+static void set_kvm_posted_intr_wakeup_handler(void)
 {
-	stock_enable_ipiv = vapic_data(enable_ipiv);
-	WRITE_ONCE(vapic_data(enable_ipiv), false);
 	vapic_call(kvm_set_posted_intr_wakeup_handler)(vapic_vmx_wakeup_handler);
 }
 
-static void switch_off(void)
+static void restore_kvm_posted_intr_wakeup_handler(void)
 {
 	/* None, and wait for those that run; then the stock one, which was there before. */
 	vapic_call(kvm_set_posted_intr_wakeup_handler)(NULL);
 	vapic_call(kvm_set_posted_intr_wakeup_handler)((void (*)(void))vapic_ptr_pi_wakeup_handler);
-	WRITE_ONCE(vapic_data(enable_ipiv), stock_enable_ipiv);
+}
+
+static bool is_set_kvm_posted_intr_wakeup_handler(void)
+{
+	return READ_ONCE(vapic_data(kvm_posted_intr_wakeup_handler)) ==
+	       (unsigned long)vapic_vmx_wakeup_handler;
 }
 
 /* enable_apicv needs none: kvm_intel's parameter shows kvm's variable, which is set. */
@@ -120,14 +117,21 @@ static const struct kernel_param shown = {
 	.arg = &vapic_vmx_ipiv,
 };
 
+VAPIC_VMX_TAKEOVERS(VAPIC_REDIRECT_STUB, VAPIC_OP_STOCK, VAPIC_OP_STOCK, VAPIC_SKIP)
+
+static struct vapic_redirect redirects[] = {
+	VAPIC_VMX_TAKEOVERS(VAPIC_REDIRECT_ROW, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP)};
+static struct vapic_op ops[] = {
+	VAPIC_VMX_TAKEOVERS(VAPIC_SKIP, VAPIC_OP_ROW, VAPIC_WRAP_ROW, VAPIC_SKIP)};
+static const struct vapic_switch switches[] = {
+	VAPIC_VMX_TAKEOVERS(VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SWITCH_ROW)};
+
 const struct vapic_vendor vapic_vmx = {
 	.module = "kvm_intel",
 	.build_id = VAPIC_BUILD_ID_kvm_intel,
 	.what = "APICv",
 	.off = "enable_apicv=0",
-	.redirects = {redirects, ARRAY_SIZE(redirects)},
-	.ops = ops,
-	.op_count = ARRAY_SIZE(ops),
+	.takeovers = VAPIC_TAKEOVERS(redirects, ops, switches),
 	.present = present,
 	.wanted = wanted,
 	.check_processor = check_processor,
@@ -135,8 +139,6 @@ const struct vapic_vendor vapic_vmx = {
 	.init = init_glue,
 	.exit = vapic_vmx_exit,
 	.mode = vapic_vmx_mode,
-	.switch_on = switch_on,
-	.switch_off = switch_off,
 	.status = vapic_vmx_status,
 	.shown = &shown,
 };

@@ -5,7 +5,7 @@
  */
 #include <asm/apicdef.h>
 
-#include "../kvm/vmx_hooks.h"
+#include "../kvm/hooks.h"
 #include "glue.h"
 #include "vmcs_glue.h"
 
@@ -199,7 +199,7 @@ void vapic_vmx_vcpu_reset(struct kvm_vcpu *kvm_vcpu, bool init_event)
 	struct vapic_apicv_controls controls;
 	struct vapic_vm *vm;
 
-	vapic_stock(vcpu_reset)(kvm_vcpu, init_event);
+	vapic_vmx_stock(vcpu_reset)(kvm_vcpu, init_event);
 	/* INIT leaves the VMCS. */
 	if (!vcpu || init_event)
 		return;

@@ -4,7 +4,7 @@
  */
 #include <vapic/hw/broken.h>
 
-#include "../kvm/vmx_hooks.h"
+#include "../kvm/hooks.h"
 #include "glue.h"
 #include "vmcs_glue.h"
 

@@ -12,7 +12,7 @@
 #include <asm/irq_vectors.h>
 
 #include "../kvm/log.h"
-#include "../kvm/vmx_hooks.h"
+#include "../kvm/hooks.h"
 #include "glue.h"
 #include "vendor.h"
 
@@ -68,7 +68,7 @@ int vapic_vmx_check_processor_compatibility(void)
 	read_capabilities(&here);
 	if (!memcmp(&here, &accepted, sizeof(here)))
 		return 0;
-	return vapic_stock(check_processor_compatibility)();
+	return vapic_vmx_stock(check_processor_compatibility)();
 }
 
 int vapic_vmx_init(bool want_ipiv)
@@ -171,7 +171,7 @@ void vapic_vmx_vm_destroy(struct kvm *kvm)
 
 	/* Stock frees what it finds here. */
 	to_kvm_vmx(kvm)->pid_table = NULL;
-	vapic_stock(vm_destroy)(kvm);
+	vapic_vmx_stock(vm_destroy)(kvm);
 
 	/* Without vCPUs, or without APICs in the kernel, only the pin was taken. */
 	if (!vm) {
@@ -222,7 +222,7 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *kvm_vcpu)
 			return -ENOMEM;
 	}
 
-	err = vapic_stock(vcpu_create)(kvm_vcpu);
+	err = vapic_vmx_stock(vcpu_create)(kvm_vcpu);
 	/* Stock has made the field a list head. */
 	vapic_set_vcpu_of(vmx, NULL);
 	if (!vcpu)
@@ -287,5 +287,5 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 void vapic_vmx_vcpu_free(struct kvm_vcpu *kvm_vcpu)
 {
 	vcpu_release(kvm_vcpu);
-	vapic_stock(vcpu_free)(kvm_vcpu);
+	vapic_vmx_stock(vcpu_free)(kvm_vcpu);
 }

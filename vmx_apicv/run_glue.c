@@ -8,7 +8,7 @@
 #include <vapic/lapic_hot.h>
 #include <vapic/vmx_hot.h>
 
-#include "../kvm/vmx_hooks.h"
+#include "../kvm/hooks.h"
 #include "glue.h"
 #include "vmcs_glue.h"
 
@@ -212,5 +212,5 @@ void vapic_vmx_pi_start_assignment(struct kvm *kvm) {}
 void vapic_vmx_vcpu_deliver_sipi_vector(struct kvm_vcpu *kvm_vcpu, u8 vector)
 {
 	kvm_vcpu->arch.pv.pv_unhalted = false;
-	vapic_stock(vcpu_deliver_sipi_vector)(kvm_vcpu, vector);
+	vapic_vmx_stock(vcpu_deliver_sipi_vector)(kvm_vcpu, vector);
 }

@@ -4,7 +4,7 @@
  * Documentation/ABI/testing/sysfs-kernel-vapic.
  */
 #include "../kvm/status.h"
-#include "../kvm/vmx_hooks.h"
+#include "../kvm/hooks.h"
 #include "glue.h"
 #include "vendor.h"
 

@@ -23,7 +23,7 @@
 #include <asm/irq_vectors.h>
 
 #include "../kvm/log.h"
-#include "../kvm/vmx_hooks.h"
+#include "../kvm/hooks.h"
 #include "glue.h"
 #include "vendor.h"
 

@@ -169,15 +169,15 @@ def prototypes():
         check(status == 0, output)
 
         kvm = Path(scratch) / "kvm"
-        edit(kvm / "imports.def", "set_target_expiration, (struct kvm_lapic *apic, u32 count_reg)",
+        edit(kvm / "imports.h", "set_target_expiration, (struct kvm_lapic *apic, u32 count_reg)",
              "set_target_expiration, (struct kvm_lapic *apic, u64 count_reg)")
-        edit(kvm / "lapic_table.def", "kvm_lapic_reset, void, (struct kvm_vcpu *vcpu, bool",
+        edit(kvm / "takeovers.h", "kvm_lapic_reset, void, (struct kvm_vcpu *vcpu, bool",
              "kvm_lapic_reset, void, (struct kvm_vcpu *vcpu, int")
         status, output = build_prototypes(scratch)
         for function in ("set_target_expiration", "kvm_lapic_reset"):
             check(status != 0 and f"the prototype of {function} in kvm is" in output, output)
 
-        edit(kvm / "imports.def", "restart_apic_timer,", "restart_apic_timex,")
+        edit(kvm / "imports.h", "restart_apic_timer,", "restart_apic_timex,")
         status, output = build_prototypes(scratch)
         check(status != 0 and "kvm of 6." in output and
               "has no function restart_apic_timex, which vapic calls" in output, output)

@@ -202,7 +202,8 @@ def put(path, text):
 
 def check_all_ours():
     states = kernel_state.read("/sys/kernel/vapic/takeover").splitlines()
-    check_equal(len(states), vendor.functions + vendor.ops, "entries in takeover")
+    check_equal(len(states), vendor.functions + vendor.ops + vendor.switches,
+                "entries in takeover")
     check(all(line.endswith(" ours") for line in states), str(states))
 
 

@@ -35,6 +35,7 @@ class Vendor:
     foreign: tuple              # parameters of the other vendor
     functions: int              # redirected, those of kvm included
     ops: int                    # swapped or wrapped
+    switches: int               # variables set, that of kvm included
     parameters: tuple           # of the stock module, that tests change
     settings: tuple             # of them, each to be loaded over
     unfit: tuple                # one setting that vapic refuses, and its words for it
@@ -49,7 +50,8 @@ class Vendor:
 
 AMD = Vendor(
     module="kvm_amd", what="AVIC", switch="avic", foreign=("enable_apicv", "enable_ipiv"),
-    functions=6 + COMMON_FUNCTIONS, ops=17, parameters=("avic",), settings=(["avic=0"], ["avic=1"]),
+    functions=6 + COMMON_FUNCTIONS, ops=17, switches=2, parameters=("avic",),
+    settings=(["avic=0"], ["avic=1"]),
     unfit=("npt=0", r"nested paging is off.*npt=1"),
     loader="svm_vcpu_load", load="avic_vcpu_load", another="avic_vm_init",
     variables=("enable_apicv",), kernel_variables=(), has_hardware=has_avic,
@@ -57,7 +59,7 @@ AMD = Vendor(
 
 INTEL = Vendor(
     module="kvm_intel", what="APICv", switch="enable_apicv", foreign=("avic",),
-    functions=7 + COMMON_FUNCTIONS, ops=17, parameters=("enable_apicv", "enable_ipiv"),
+    functions=7 + COMMON_FUNCTIONS, ops=17, switches=3, parameters=("enable_apicv", "enable_ipiv"),
     settings=(["enable_apicv=0"], ["enable_apicv=1", "enable_ipiv=0"], ["enable_ipiv=1"]),
     unfit=("flexpriority=0", r"TPR shadow is off.*flexpriority=1"),
     loader="vmx_vcpu_load", load="vmx_vcpu_pi_load", another="vmx_vcpu_pi_put",

@@ -7,6 +7,7 @@ import os
 import re
 
 import figures
+import reasons
 import tables
 
 REPORT = "build/bench/report.json"
@@ -32,8 +33,8 @@ def rows():
 class List:
     def __init__(self, top):
         self.top = top
-        self.entries, self.headings = tables.reasons(f"{top}/takeover/reasons")
-        self.taken = tables.taken(top)
+        self.entries, self.headings = reasons.read_all(f"{top}/takeover/reasons")
+        self.taken = reasons.taken(top)
         self.rows = rows()
 
     def of(self, *hows):
@@ -45,7 +46,7 @@ class List:
         for key in self.taken:
             if key not in self.entries:
                 yield f"{' '.join(key)}: taken over without a reason in takeover/reasons"
-        for entry in self.of(*tables.TAKEN):
+        for entry in self.of(*reasons.TAKEN):
             if entry.key not in self.taken:
                 yield f"{entry}: a reason in takeover/reasons, but not taken over"
             yield from self.faults_of(entry)
@@ -53,18 +54,18 @@ class List:
         for name, shown in figures.LEFT_TO_STOCK.items():
             if name not in left:
                 yield f"{name}: the bench says that it is left to stock: {', '.join(shown)}"
-        for entry in self.of(*tables.LEFT):
+        for entry in self.of(*reasons.LEFT):
             if any(name == entry.name and how == "redirect" for _, how, name in self.taken):
                 yield f"{entry}: taken over all the same"
         yield from self.groundless()
 
     def faults_of(self, entry):
-        if entry.often not in tables.OFTEN:
+        if entry.often not in reasons.OFTEN:
             yield f"{entry}: how often is '{entry.often}'?"
         for test in entry.mends:
             program, _, name = test.partition(".")
             path = f"{self.top}/selftests/{program}.c"
-            if not os.path.exists(path) or f"TEST({name})" not in tables.read(path):
+            if not os.path.exists(path) or f"TEST({name})" not in reasons.read(path):
                 yield f"{entry}: there is no test {test}"
         for row in entry.cheaper:
             if row not in self.rows:
@@ -74,18 +75,18 @@ class List:
 
     def groundless(self):
         """Who is needed by others alone, none of which earns its place in the end."""
-        ground = {entry.name for entry in self.of(*tables.TAKEN) if entry.mends or entry.cheaper}
-        ground |= tables.CONSUMERS
+        ground = {entry.name for entry in self.of(*reasons.TAKEN) if entry.mends or entry.cheaper}
+        ground |= reasons.CONSUMERS
         while True:
-            more = {entry.name for entry in self.of(*tables.TAKEN) if ground & set(entry.by)}
+            more = {entry.name for entry in self.of(*reasons.TAKEN) if ground & set(entry.by)}
             if more <= ground:
                 break
             ground |= more
-        for entry in self.of(*tables.TAKEN):
+        for entry in self.of(*reasons.TAKEN):
             if entry.name not in ground:
                 yield f"{entry}: mends nothing, is not cheaper, and nobody in need of it is"
-        names = {entry.name for entry in self.of(*tables.TAKEN)} | tables.CONSUMERS
-        for entry in self.of(*tables.TAKEN):
+        names = {entry.name for entry in self.of(*reasons.TAKEN)} | reasons.CONSUMERS
+        for entry in self.of(*reasons.TAKEN):
             for name in set(entry.by) - names:
                 yield f"{entry}: needed by {name}, which is not taken over"
 
@@ -93,8 +94,7 @@ class List:
 
     def called(self):
         """Functions that vapic calls by name."""
-        text = tables.read(f"{self.top}/kvm/imports.def")
-        return set(re.findall(r"^VAPIC_IMPORT_FUNC\(\w+, [^,]+, (\w+),", text, re.MULTILINE))
+        return {entry.name for entry in tables.imports(self.top) if entry.how == "call"}
 
     def stock_ops_called(self):
         """Ops of which ours calls stock's, wrapped or not."""
@@ -102,8 +102,8 @@ class List:
         for folder in ("avic", "vmx_apicv", "lapic"):
             for name in os.listdir(f"{self.top}/{folder}"):
                 if name.endswith((".c", ".h")):
-                    found |= set(re.findall(r"vapic_stock\((\w+)\)",
-                                            tables.read(f"{self.top}/{folder}/{name}")))
+                    found |= set(re.findall(r"vapic_\w+_stock\((\w+)\)",
+                                            reasons.read(f"{self.top}/{folder}/{name}")))
         return found
 
     def unreached_faults(self, stock):
@@ -170,7 +170,7 @@ def why(entry, listed, figure):
 
 
 def summary(listed):
-    taken = [entry for entry in listed.of(*tables.TAKEN)]
+    taken = [entry for entry in listed.of(*reasons.TAKEN)]
     for vendor, names in HEADS.items():
         kinds = [entry.how for entry in taken if entry.module in names]
         yield (f"{vendor}: {kinds.count('redirect')} functions redirected,"

@@ -2,7 +2,7 @@
 #
 # The list of takeovers as text for a terminal, and as Documentation/takeovers.rst.
 
-import tables
+import reasons
 from listing import REPORT, summary, why
 
 
@@ -14,12 +14,12 @@ def print_list(listed, bench):
         print(f"No figures: there is no {REPORT}, which make bench writes")
     heading = None
     for entry in listed.entries.values():
-        if entry.how not in tables.TAKEN:
+        if entry.how not in reasons.TAKEN:
             continue
         if listed.headings[entry.key] != heading:
             heading = listed.headings[entry.key]
             print(f"\n{heading}")
-        print(f"  {entry.how:8} {entry.module}:{entry.name}  ({tables.OFTEN[entry.often]})")
+        print(f"  {entry.how:8} {entry.module}:{entry.name}  ({reasons.OFTEN[entry.often]})")
         for part in why(entry, listed, bench.figure):
             print(f"             {part}")
     print("\nLeft to stock: " + ", ".join(entry.name for entry in listed.of("stock")))
@@ -40,7 +40,7 @@ What vapic takes over
 
 Every function, op and variable of KVM that vapic replaces, surrounds or sets, how often it runs, and why. ``make
 takeovers`` prints the list with the figures of the last ``make bench``; ``make check`` fails if it differs from the
-tables (``kvm/*_table.def``).
+list (``kvm/takeovers.h``).
 
 *redirect*: a function, at its ftrace site. Its caller pays 8 instructions and one return that the processor mispredicts,
 some 20 cycles. *op*: a member of ``kvm_x86_ops`` that ours replaces, reached by a static call at no cost. *wrap*: one
@@ -50,7 +50,7 @@ that ours surrounds. *variable*: set while vapic is loaded.
 
 def paragraph(entry, listed):
     yield f"``{entry.name}`` ({entry.module}, {entry.how})"
-    words = [tables.OFTEN[entry.often]] if entry.often else []
+    words = [reasons.OFTEN[entry.often]] if entry.often else []
     words += why(entry, listed, lambda row, title: "")
     text = f"    {'; '.join(words)}." if words else "   "
     yield f"{text[:4]}{text[4:5].upper()}{text[5:]} {entry.text}".rstrip()
@@ -60,7 +60,7 @@ def document(listed):
     out = [INTRODUCTION]
     out += [f"- {line}" for line in summary(listed)]
     heading = None
-    for entry in listed.of(*tables.TAKEN):
+    for entry in listed.of(*reasons.TAKEN):
         if listed.headings[entry.key] != heading:
             heading = listed.headings[entry.key]
             title = heading[:1].upper() + heading[1:]

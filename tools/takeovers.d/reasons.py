@@ -2,8 +2,9 @@
 #
 # What is taken over, as the sources say it, and why, as takeover/reasons says it.
 
-import os
 import re
+
+import tables
 
 OFTEN = {
     "entry": "each entry to the guest", "load": "each time a vCPU's thread is switched in or out",
@@ -47,39 +48,12 @@ def read(path):
 
 
 def taken(top):
-    """(module, how, name) of every takeover: of the tables, then the gate's op, then what the
-    switches set."""
-    found = []
-    for table, module in (("svm", "kvm_amd"), ("vmx", "kvm_intel"), ("lapic", "kvm")):
-        for macro, name in re.findall(r"^VAPIC_(REDIRECT|OP|WRAP)\((\w+)",
-                                      read(f"{top}/kvm/{table}_table.def"), re.MULTILINE):
-            found.append((module, macro.lower(), name))
-    for op in re.findall(r"= VAPIC_OP_ROW\((\w+),", read(f"{top}/takeover/gate.c")):
-        found.append(("kvm", "wrap", op))
-    return found + variables(top)
+    """(module, how, name) of every takeover."""
+    return [(entry.module, entry.how, entry.name)
+            for name in ("SVM", "VMX", "KVM") for entry in tables.takeovers(name, top)]
 
 
-def variables(top):
-    """Data of KVM that load changes: a store to it, a pointer to one of its ops structure's
-    members, or the one that has a function of its own to set it."""
-    modules = dict((name, module) for module, name in re.findall(
-        r"^VAPIC_IMPORT_DATA\((\w+), [^;]*?(\w+)\)", read(f"{top}/kvm/imports.def"),
-        re.MULTILINE))
-    found = []
-    for name in sorted(os.listdir(f"{top}/takeover")):
-        if not name.endswith(".c"):
-            continue
-        text = read(f"{top}/takeover/{name}")
-        found += [(modules[data], "variable", data)
-                  for data in re.findall(r"WRITE_ONCE\(vapic_data\((\w+)\)", text)]
-        found += [("kvm", "variable", member)
-                  for member in re.findall(r"&vapic_data\(kvm_x86_ops\)\.(\w+)", text)]
-        if "vapic_call(kvm_set_posted_intr_wakeup_handler)" in text:
-            found.append(("vmlinux", "variable", "kvm_posted_intr_wakeup_handler"))
-    return list(dict.fromkeys(found))
-
-
-def reasons(path):
+def read_all(path):
     """Entries by key, in the order of the file, and the heading above each."""
     entries, headings, entry, key, heading = {}, {}, None, None, ""
     for number, line in enumerate(read(path).splitlines(), start=1):

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every symbol of the running kernel that vapic finds by name.
+ *
+ * Each list is a macro that is given a macro for every kind of symbol:
+ *
+ *   FUNC(module, return type, name, (prototype))
+ *       use: vapic_call(name)(arguments)
+ *   DATA(module, type, name)
+ *       use: vapic_data(name), an lvalue of that type
+ *   TRACE(module, name, TP_PROTO(...), TP_ARGS(...))
+ *       use: vapic_trace_<name>(arguments)
+ *   CALL(op)
+ *       a member of kvm_x86_ops, whosever it is while vapic is loaded
+ *       use: vapic_op(op)(arguments)
+ *
+ * The module is the one that holds the symbol: vmlinux, kvm, kvm_amd or kvm_intel. Nothing here
+ * is linked against, so vapic.ko loads far enough to say in its own words what is missing. What
+ * not every kernel has is a list of its own, empty for those without it.
+ */
+#ifndef VAPIC_KVM_IMPORTS_H
+#define VAPIC_KVM_IMPORTS_H
+
+/* clang-format off */
+
+#define VAPIC_ALWAYS_IMPORTS(FUNC, DATA, TRACE) \
+	/* Wake-ups, exits to emulation, interrupts */ \
+	FUNC(kvm, bool, kvm_vcpu_wake_up, (struct kvm_vcpu *vcpu)) \
+	FUNC(kvm, void, kvm_vcpu_kick, (struct kvm_vcpu *vcpu)) \
+	FUNC(kvm, int, kvm_emulate_instruction, \
+		(struct kvm_vcpu *vcpu, int emulation_type)) \
+	FUNC(kvm, int, kvm_alloc_apic_access_page, (struct kvm *kvm)) \
+	FUNC(kvm, void, kvm_set_or_clear_apicv_inhibit, \
+		(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)) \
+	FUNC(kvm, void, __kvm_set_or_clear_apicv_inhibit, \
+		(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)) \
+	FUNC(kvm, struct kvm_vcpu *, kvm_get_running_vcpu, (void)) \
+	FUNC(kvm, bool, kvm_make_all_cpus_request, (struct kvm *kvm, unsigned int req)) \
+	/* Routes of interrupts */ \
+	FUNC(kvm, void, kvm_set_msi_irq, \
+		(struct kvm *kvm, struct kvm_kernel_irq_routing_entry *entry, \
+		struct kvm_lapic_irq *irq)) \
+	FUNC(kvm, bool, kvm_intr_is_single_vcpu, \
+		(struct kvm *kvm, struct kvm_lapic_irq *irq, struct kvm_vcpu **vcpu)) \
+	/* Local APIC */ \
+	FUNC(kvm, void, kvm_apic_write_nodecode, \
+		(struct kvm_vcpu *vcpu, u32 offset)) \
+	FUNC(kvm, void, kvm_apic_send_ipi, \
+		(struct kvm_lapic *apic, u32 icr_low, u32 icr_high)) \
+	FUNC(kvm, void, kvm_lapic_set_eoi, (struct kvm_vcpu *vcpu)) \
+	FUNC(kvm, void, kvm_apic_set_eoi_accelerated, \
+		(struct kvm_vcpu *vcpu, int vector)) \
+	FUNC(kvm, u64, kvm_lapic_readable_reg_mask, (struct kvm_lapic *apic)) \
+	FUNC(kvm, int, kvm_skip_emulated_instruction, (struct kvm_vcpu *vcpu)) \
+	/* Local APIC: its state as a whole */ \
+	FUNC(kvm, void, kvm_apic_set_version, (struct kvm_vcpu *vcpu)) \
+	FUNC(kvm, int, kvm_cpu_has_extint, (struct kvm_vcpu *vcpu)) \
+	FUNC(kvm, void, kvm_recalculate_apic_map, (struct kvm *kvm)) \
+	FUNC(kvm, void, kvm_rtc_eoi_tracking_restore_one, (struct kvm_vcpu *vcpu)) \
+	FUNC(kvm, void, apic_update_lvtt, (struct kvm_lapic *apic)) \
+	FUNC(kvm, void, apic_manage_nmi_watchdog, (struct kvm_lapic *apic, u32 lvt0)) \
+	FUNC(kvm, bool, set_target_expiration, (struct kvm_lapic *apic, u32 count_reg)) \
+	FUNC(kvm, void, restart_apic_timer, (struct kvm_lapic *apic)) \
+	FUNC(kvm, void, cancel_hv_timer, (struct kvm_lapic *apic)) \
+	DATA(kvm, struct static_key_false_deferred, apic_sw_disabled) \
+	FUNC(kvm, int, apic_set_eoi, (struct kvm_lapic *apic)) \
+	FUNC(kvm, void, apic_update_ppr, (struct kvm_lapic *apic)) \
+	FUNC(kvm, int, kvm_read_guest_cached, \
+		(struct kvm *kvm, struct gfn_to_hva_cache *cache, void *data, unsigned long length)) \
+	FUNC(kvm, int, kvm_write_guest_cached, \
+		(struct kvm *kvm, struct gfn_to_hva_cache *cache, void *data, unsigned long length)) \
+	/* Data of kvm.ko */ \
+	DATA(kvm, struct kvm_x86_ops, kvm_x86_ops) \
+	DATA(kvm, bool, enable_apicv) \
+	DATA(kvm, struct list_head, vm_list) \
+	DATA(kvm, struct mutex, kvm_lock) \
+	/* kvm_amd */ \
+	FUNC(kvm_amd, void, recalc_intercepts, (struct vcpu_svm *svm)) \
+	FUNC(kvm_amd, void, svm_clear_vintr, (struct vcpu_svm *svm)) \
+	DATA(kvm_amd, bool, npt_enabled) \
+	DATA(kvm_amd, int, vgif) \
+	/* kvm_intel */ \
+	FUNC(kvm_intel, bool, vmx_interrupt_blocked, (struct kvm_vcpu *vcpu)) \
+	DATA(kvm_intel, struct vmcs_config, vmcs_config) \
+	DATA(kvm_intel, bool, flexpriority_enabled) \
+	DATA(kvm_intel, bool, fasteoi) \
+	DATA(kvm_intel, bool, enable_ipiv) \
+	DATA(kvm_intel, u8, pi_wakeup_handler) \
+	/* Tracepoints of kvm.ko that users of stock AVIC already watch */ \
+	TRACE(kvm, kvm_avic_incomplete_ipi, \
+		TP_PROTO(u32 vcpu, u32 icrh, u32 icrl, u32 id, u32 index), \
+		TP_ARGS(vcpu, icrh, icrl, id, index)) \
+	TRACE(kvm, kvm_avic_unaccelerated_access, \
+		TP_PROTO(u32 vcpu, u32 offset, bool ft, bool rw, u32 vec), \
+		TP_ARGS(vcpu, offset, ft, rw, vec)) \
+	TRACE(kvm, kvm_avic_kick_vcpu_slowpath, \
+		TP_PROTO(u32 icrh, u32 icrl, u32 index), \
+		TP_ARGS(icrh, icrl, index)) \
+	TRACE(kvm, kvm_avic_doorbell, \
+		TP_PROTO(u32 vcpuid, u32 apicid), \
+		TP_ARGS(vcpuid, apicid)) \
+	TRACE(kvm, kvm_apicv_accept_irq, \
+		TP_PROTO(u32 apicid, u16 dm, u16 tm, u8 vec), \
+		TP_ARGS(apicid, dm, tm, vec)) \
+	TRACE(kvm, kvm_pi_irte_update, \
+		TP_PROTO(unsigned int host_irq, unsigned int vcpu, unsigned int gsi, \
+		unsigned int vector, u64 descriptor, bool set), \
+		TP_ARGS(host_irq, vcpu, gsi, vector, descriptor, set)) \
+	TRACE(kvm, kvm_pv_eoi, \
+		TP_PROTO(struct kvm_lapic *apic, int vector), \
+		TP_ARGS(apic, vector)) \
+	/* The kernel itself */ \
+	DATA(vmlinux, int, ftrace_enabled) \
+	FUNC(vmlinux, int, ftrace_is_dead, (void)) \
+	DATA(vmlinux, u8, ftrace_regs_caller) \
+	DATA(vmlinux, struct mutex, text_mutex) \
+	FUNC(vmlinux, void, do_group_exit, (int code)) \
+	FUNC(vmlinux, unsigned long, ftrace_find_rec_direct, \
+		(unsigned long ip)) \
+	FUNC(vmlinux, unsigned long, ftrace_location, (unsigned long ip)) \
+	FUNC(vmlinux, struct kernfs_node *, __kernfs_create_file, \
+		(struct kernfs_node *parent, const char *name, umode_t mode, kuid_t uid, kgid_t gid, \
+		loff_t size, const struct kernfs_ops *ops, void *priv, const void *ns, \
+		struct lock_class_key *key)) \
+	FUNC(vmlinux, struct module *, find_module, (const char *name)) \
+	/* Where apic_call_send_IPI jumps to the APIC driver; for modules only its kin for masks is. */ \
+	FUNC(vmlinux, void, __SCT__apic_call_send_IPI, (int cpu, int vector)) \
+	FUNC(vmlinux, void, kvm_set_posted_intr_wakeup_handler, (void (*handler)(void))) \
+	DATA(vmlinux, unsigned long, kvm_posted_intr_wakeup_handler)
+
+#ifdef CONFIG_KVM_XEN
+#define VAPIC_XEN_IMPORTS(FUNC, DATA, TRACE) \
+	FUNC(kvm, int, __kvm_xen_has_interrupt, (struct kvm_vcpu *vcpu)) \
+	FUNC(kvm, void, kvm_xen_inject_vcpu_vector, (struct kvm_vcpu *vcpu)) \
+	DATA(kvm, struct static_key_false_deferred, kvm_xen_enabled)
+#else
+#define VAPIC_XEN_IMPORTS(FUNC, DATA, TRACE)
+#endif
+
+#define VAPIC_IMPORTS(FUNC, DATA, TRACE) \
+	VAPIC_ALWAYS_IMPORTS(FUNC, DATA, TRACE) \
+	VAPIC_XEN_IMPORTS(FUNC, DATA, TRACE)
+
+/* What the glue of the local APIC needs of either vendor. */
+#define VAPIC_OP_CALLS(CALL) \
+	CALL(sync_pir_to_irr) \
+	CALL(apicv_pre_state_restore) \
+	CALL(apicv_post_state_restore) \
+	CALL(hwapic_irr_update) \
+	CALL(hwapic_isr_update) \
+	CALL(vcpu_get_apicv_inhibit_reasons) \
+	CALL(refresh_apicv_exec_ctrl)
+
+/* clang-format on */
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What vapic takes over from KVM: all of it, in the order of init.
+ *
+ * A list for kvm itself and one for each vendor's module. Each is a macro that is given a macro
+ * for every kind of takeover, VAPIC_SKIP for those that its caller has no use for:
+ *
+ *   REDIRECT(module, function, return type, (prototype))
+ *       a function that KVM calls directly, redirected at its ftrace site to
+ *       vapic_hook_<function>
+ *   OP(vendor, op)
+ *       a member of kvm_x86_ops that vapic_<vendor>_<op> replaces
+ *   WRAP(vendor, op)
+ *       a member of kvm_x86_ops that vapic_<vendor>_<op> surrounds: it calls
+ *       vapic_<vendor>_stock(op)
+ *   GATE(vendor, op)
+ *       the member that VMs are created by, surrounded by the gate (takeover/gate.c)
+ *   SWITCH(module, variable)
+ *       a variable that has another value while vapic is loaded (struct vapic_switch)
+ *
+ * The prototypes are stock's. C, the assembler and tools read this, hence one entry a line and
+ * nothing but entries in a list.
+ *
+ * Why each is taken over, how often it runs and what it would cost otherwise is said in
+ * takeover/reasons, and so is what is left to stock because a redirection costs more than ours
+ * saves; tools/takeovers compares the two.
+ *
+ * Some functions of kvm sleep, and Tasks RCU takes a task that sleeps for having left. Nobody is
+ * in one of them while vapic unloads all the same: each is called for a VM that exists or for a
+ * vCPU of it, a VM pins vapic from vm_init to vm_destroy (takeover/gate.c), and KVM frees its
+ * vCPUs before the latter. Who is on the last instructions of one is waited for with all others
+ * (vapic_redirect_wait()).
+ */
+#ifndef VAPIC_KVM_TAKEOVERS_H
+#define VAPIC_KVM_TAKEOVERS_H
+
+#define VAPIC_SKIP(...)
+
+/* clang-format off */
+
+/* kvm: the gate, and the state of the local APIC, the same for both vendors. */
+#define VAPIC_KVM_TAKEOVERS(REDIRECT, GATE, SWITCH) \
+	GATE(kvm, vm_init) \
+	REDIRECT(kvm, kvm_apic_set_state, int, (struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)) \
+	REDIRECT(kvm, kvm_lapic_reset, void, (struct kvm_vcpu *vcpu, bool init_event)) \
+	REDIRECT(kvm, __kvm_vcpu_update_apicv, void, (struct kvm_vcpu *vcpu)) \
+	REDIRECT(kvm, kvm_set_or_clear_apicv_inhibit, void, (struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)) \
+	REDIRECT(kvm, kvm_cpu_has_interrupt, int, (struct kvm_vcpu *vcpu)) \
+	REDIRECT(kvm, kvm_lapic_sync_from_vapic, void, (struct kvm_vcpu *vcpu)) \
+	SWITCH(kvm, enable_apicv)
+
+/*
+ * kvm_amd. kvm_set_or_clear_apicv_inhibit above is in avic/window_glue.c: what it does
+ * differently is AVIC's.
+ */
+#define VAPIC_SVM_TAKEOVERS(REDIRECT, OP, WRAP, SWITCH) \
+	REDIRECT(kvm_amd, avic_vcpu_load, void, (struct kvm_vcpu *vcpu, int cpu)) \
+	REDIRECT(kvm_amd, avic_incomplete_ipi_interception, int, (struct kvm_vcpu *vcpu)) \
+	REDIRECT(kvm_amd, avic_unaccelerated_access_interception, int, (struct kvm_vcpu *vcpu)) \
+	REDIRECT(kvm_amd, avic_init_vmcb, void, (struct vcpu_svm *svm, struct vmcb *vmcb)) \
+	REDIRECT(kvm_amd, avic_init_vcpu, int, (struct vcpu_svm *svm)) \
+	REDIRECT(kvm_amd, avic_vm_init, int, (struct kvm *kvm)) \
+	OP(svm, vcpu_put) \
+	OP(svm, vcpu_blocking) \
+	OP(svm, vcpu_unblocking) \
+	OP(svm, vcpu_get_apicv_inhibit_reasons) \
+	OP(svm, set_virtual_apic_mode) \
+	OP(svm, refresh_apicv_exec_ctrl) \
+	OP(svm, apicv_pre_state_restore) \
+	OP(svm, apicv_post_state_restore) \
+	OP(svm, pi_update_irte) \
+	OP(svm, deliver_interrupt) \
+	OP(svm, enable_irq_window) \
+	WRAP(svm, vcpu_create) \
+	WRAP(svm, vcpu_free) \
+	WRAP(svm, vm_destroy) \
+	WRAP(svm, inject_irq) \
+	WRAP(svm, vcpu_deliver_sipi_vector) \
+	SWITCH(kvm, allow_apicv_in_x2apic_without_x2apic_virtualization)
+
+/*
+ * kvm_intel. Two of its functions are redirected and ops: KVM calls the ops, and kvm_intel the
+ * functions, when a nested guest exits.
+ */
+#define VAPIC_VMX_TAKEOVERS(REDIRECT, OP, WRAP, SWITCH) \
+	REDIRECT(kvm_intel, vmx_vcpu_pi_load, void, (struct kvm_vcpu *vcpu, int cpu)) \
+	REDIRECT(kvm_intel, vmx_vcpu_pi_put, void, (struct kvm_vcpu *vcpu)) \
+	REDIRECT(kvm_intel, handle_apic_access, int, (struct kvm_vcpu *vcpu)) \
+	REDIRECT(kvm_intel, handle_apic_write, int, (struct kvm_vcpu *vcpu)) \
+	REDIRECT(kvm_intel, handle_apic_eoi_induced, int, (struct kvm_vcpu *vcpu)) \
+	REDIRECT(kvm_intel, vmx_refresh_apicv_exec_ctrl, void, (struct kvm_vcpu *vcpu)) \
+	REDIRECT(kvm_intel, vmx_set_virtual_apic_mode, void, (struct kvm_vcpu *vcpu)) \
+	OP(vmx, deliver_interrupt) \
+	OP(vmx, sync_pir_to_irr) \
+	OP(vmx, hwapic_irr_update) \
+	OP(vmx, load_eoi_exitmap) \
+	OP(vmx, apicv_pre_state_restore) \
+	OP(vmx, refresh_apicv_exec_ctrl) \
+	OP(vmx, set_virtual_apic_mode) \
+	OP(vmx, vcpu_precreate) \
+	OP(vmx, pi_update_irte) \
+	OP(vmx, pi_start_assignment) \
+	WRAP(vmx, check_processor_compatibility) \
+	WRAP(vmx, vcpu_create) \
+	WRAP(vmx, vcpu_reset) \
+	WRAP(vmx, vcpu_free) \
+	WRAP(vmx, vm_destroy) \
+	WRAP(vmx, vcpu_deliver_sipi_vector) \
+	SWITCH(kvm_intel, enable_ipiv) \
+	SWITCH(vmlinux, kvm_posted_intr_wakeup_handler)
+
+/* clang-format on */
+
+#endif
