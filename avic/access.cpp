@@ -68,5 +68,5 @@ void vapic_avic_vcpu_access(vapic_avic_vcpu *vcpu, u64 info1, u64 info2, vapic_a
 		.trap = trap,
 		.action = action(reg, trap),
 	};
-	(trap ? vcpu->accesses_trap : vcpu->accesses_fault).add();
+	(trap ? vcpu->accesses_trap : vcpu->accesses_fault).count_alone();
 }

@@ -14,6 +14,7 @@
 #define VAPIC_AVIC_GLUE_H
 
 #include <linux/kvm_host.h>
+#include <linux/lockdep.h>
 #include <linux/mutex.h>
 
 #include <asm/svm.h>
@@ -52,6 +53,13 @@ struct vapic_vcpu {
 static inline struct vapic_avic_vcpu *vapic_core(struct vapic_vcpu *vcpu)
 {
 	return (struct vapic_avic_vcpu *)(vcpu + 1);
+}
+
+/* The caller is the vCPU's own task, with preemption off. */
+static inline struct vapic_avic_on_cpu vapic_on_cpu(struct vapic_vcpu *vcpu)
+{
+	lockdep_assert_preemption_disabled();
+	return (struct vapic_avic_on_cpu){vapic_core(vcpu)};
 }
 
 static inline struct vcpu_svm *to_svm(struct kvm_vcpu *kvm_vcpu)

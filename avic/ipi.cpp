@@ -52,7 +52,7 @@ public:
 private:
 	void visit_everybody(bool sender_too)
 	{
-		const std::uint32_t end = __atomic_load_n(&vm_.id_end, __ATOMIC_RELAXED);
+		const std::uint32_t end = vm_.id_end.load();
 
 		for (std::uint32_t id = 0; id < end; ++id) {
 			if (sender_too || GuestApicId{id} != sender_.id)
@@ -86,8 +86,8 @@ private:
 	// Ordering: LogicalChange in tables.cpp.
 	bool logical_table_changed()
 	{
-		const std::uint32_t done = __atomic_load_n(&vm_.logical_done, __ATOMIC_ACQUIRE);
-		const std::uint32_t begun = __atomic_load_n(&vm_.logical_begun, __ATOMIC_RELAXED);
+		const std::uint32_t done = vm_.logical_done.load_first();
+		const std::uint32_t begun = vm_.logical_begun.load();
 
 		if (begun == done && begun == sender_.logical_seen)
 			return false;
@@ -101,25 +101,25 @@ private:
 		if (id.raw() > kMaxXapicId)
 			return;
 
-		const Attention attention = vm_.attention[id.raw()].load();
+		const Attention seen = vm_.attention[id.raw()].load();
 		vapic_ipi_target target = VAPIC_TARGET_AWAKE;
 
 		// Running where IsRunning does not show it, or not running.
-		if (attention.get(Attention::kFar) || vm_.hide_running)
+		if (seen.get(Attention::kFar) || vm_.hide_running)
 			target = VAPIC_TARGET_UNSEEN;
-		else if (attention == Attention{} && !visit_all_)
+		else if (seen == Attention{} && !visit_all_)
 			return;
 
-		vapic_avic_vcpu *vcpu = __atomic_load_n(&vm_.vcpus[id.raw()], __ATOMIC_ACQUIRE);
+		vapic_avic_vcpu *vcpu = vm_.vcpus[id.raw()].load_first();
 
 		if (!vcpu)
 			return;
-		if (attention.get(Attention::kInactive)) {
+		if (seen.get(Attention::kInactive)) {
 			target = VAPIC_TARGET_INACTIVE;
-			sender_.ipi_inactive.add();
-		} else if (attention.get(Attention::kAsleep)) {
+			sender_.ipi_inactive.count_alone();
+		} else if (seen.get(Attention::kAsleep)) {
 			target = VAPIC_TARGET_ASLEEP;
-			sender_.ipi_woken.add();
+			sender_.ipi_woken.count_alone();
 		}
 		vapic_host_ipi_target(vcpu->glue, icr_.get(Icr::kLow), target);
 	}
@@ -139,7 +139,7 @@ vapic_ipi_action vapic_avic_vcpu_ipi(vapic_avic_vcpu *vcpu, u64 info1, u64 info2
 
 	if (failure > IpiFailure::kInvalidVector)
 		return VAPIC_IPI_UNKNOWN;
-	vcpu->ipi_exits[static_cast<unsigned>(failure)].add();
+	vcpu->ipi_exits[static_cast<unsigned>(failure)].count_alone();
 
 	switch (failure) {
 	case IpiFailure::kTargetNotRunning:
@@ -164,9 +164,9 @@ vapic_ipi_action vapic_avic_vcpu_ipi(vapic_avic_vcpu *vcpu, u64 info1, u64 info2
 void vapic_avic_vcpu_counts(const vapic_avic_vcpu *vcpu, vapic_avic_counts *counts)
 {
 	for (unsigned i = 0; i < 5; ++i)
-		counts->ipi_exits[i] = vcpu->ipi_exits[i].read();
-	counts->ipi_woken = vcpu->ipi_woken.read();
-	counts->ipi_inactive = vcpu->ipi_inactive.read();
-	counts->accesses_trap = vcpu->accesses_trap.read();
-	counts->accesses_fault = vcpu->accesses_fault.read();
+		counts->ipi_exits[i] = vcpu->ipi_exits[i].load();
+	counts->ipi_woken = vcpu->ipi_woken.load();
+	counts->ipi_inactive = vcpu->ipi_inactive.load();
+	counts->accesses_trap = vcpu->accesses_trap.load();
+	counts->accesses_fault = vcpu->accesses_fault.load();
 }

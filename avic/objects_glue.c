@@ -226,8 +226,11 @@ static void accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 	/* The ID fits: that was decided. */
 	WARN_ON_ONCE(!vapic_avic_vcpu_init(vapic_core(vcpu), vcpu->vm->core, vcpu,
 					   kvm_vcpu->vcpu_id, regs, __sme_set(virt_to_phys(regs))));
-	if (vapic_apicv_active(apic))
-		vapic_avic_vcpu_activate(vapic_core(vcpu));
+	/* Nobody knows the vCPU yet, so the task that makes it is its own. */
+	if (vapic_apicv_active(apic)) {
+		guard(preempt)();
+		vapic_avic_vcpu_activate(vapic_on_cpu(vcpu));
+	}
 	to_svm(kvm_vcpu)->avic_physical_id_cache = vcpu;
 }
 

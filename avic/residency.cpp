@@ -12,15 +12,28 @@ using namespace vapic::hw;
 
 namespace {
 
-// The vCPU's own task alone writes its attention byte, so read, change, publish.
-void set_asleep(vapic_avic_vcpu &vcpu, bool on, OnCpu)
+// ORDERING asleep
+//   writers:  the vCPU's own task alone, so read, change, publish
+//   order:    release. That the vCPU sleeps must be visible before its look at the IRR, for
+//             which a release store is too weak: run_nowhere(), which follows, is what orders
+//             the two. That it sleeps no more may become visible late: a sender then wakes a
+//             vCPU that is awake
+//   pairs:    vapic_avic_vcpu_must_wake(): IRR, full barrier, then this byte; and the exit of
+//             an IPI that saw IsRunning=0
+//   barrier:  run_nowhere(), a locked exchange
+//   if lost:  the vCPU sleeps with an interrupt in its IRR
+//   checked:  residency_history_test; threads_test; selftest ipi_blocked
+void set_asleep(vapic_avic_on_cpu on, bool asleep)
 {
-	vcpu.attention->publish(vcpu.attention->load().with(Attention::kAsleep, on));
+	attention(*on.vcpu).publish(attention(*on.vcpu).load().with(Attention::kAsleep, asleep));
 }
 
-void set_inactive(vapic_avic_vcpu &vcpu, bool on, OnCpu)
+// As above: senders kick a vCPU that is inactive. IRR and request are KVM's then, and its
+// barriers.
+void set_inactive(vapic_avic_on_cpu on, bool inactive)
 {
-	vcpu.attention->publish(vcpu.attention->load().with(Attention::kInactive, on));
+	attention(*on.vcpu).publish(
+		attention(*on.vcpu).load().with(Attention::kInactive, inactive));
 }
 
 // ORDERING running-set
@@ -32,16 +45,16 @@ void set_inactive(vapic_avic_vcpu &vcpu, bool on, OnCpu)
 //   if lost:  a sender sees IsRunning=0 and exits, VMRUN misses the IRR bit, and the
 //             sender, told that the vCPU is awake, leaves it alone
 //   checked:  residency_history_test; selftest ipi_lost
-void run_on(vapic_avic_vcpu &vcpu, HostApicId host, OnCpu)
+void run_on(vapic_avic_on_cpu on, HostApicId host)
 {
-	vcpu.slot->publish(vcpu.resident.with(PhysicalIdEntry::kHostApicId, host));
+	slot(*on.vcpu).publish(on.vcpu->resident.with(PhysicalIdEntry::kHostApicId, host));
 }
 
 // The entry of the vCPU once it does not run, with the CPU that it was on: a software sender
 // that has seen it in guest mode rings that one, and no other.
-PhysicalIdEntry left(const vapic_avic_vcpu &vcpu)
+PhysicalIdEntry left(vapic_avic_on_cpu on)
 {
-	return vcpu.slot->load().with(PhysicalIdEntry::kIsRunning, false);
+	return slot(*on.vcpu).load().with(PhysicalIdEntry::kIsRunning, false);
 }
 
 // ORDERING running-clear
@@ -53,9 +66,9 @@ PhysicalIdEntry left(const vapic_avic_vcpu &vcpu)
 //   barrier:  here
 //   if lost:  the vCPU sleeps with an interrupt in its IRR, until something else wakes it
 //   checked:  residency_history_test; selftest ipi_blocked
-void run_nowhere(vapic_avic_vcpu &vcpu, OnCpu)
+void run_nowhere(vapic_avic_on_cpu on)
 {
-	vcpu.slot->exchange(left(vcpu));
+	slot(*on.vcpu).exchange(left(on));
 }
 
 // ORDERING far-set
@@ -68,69 +81,74 @@ void run_nowhere(vapic_avic_vcpu &vcpu, OnCpu)
 //   barrier:  vcpu_enter_guest(), as there
 //   if lost:  the vCPU runs on in the guest without looking at its IRR
 //   checked:  residency_history_test (LoadOnACpuThatNoEntryCanNameSaysSo)
-void run_far(vapic_avic_vcpu &vcpu, OnCpu)
+void run_far(vapic_avic_on_cpu on)
 {
-	vcpu.attention->publish(Attention{}.with(Attention::kFar, true));
-	vcpu.slot->publish(vcpu.parked);
+	attention(*on.vcpu).publish(Attention{}.with(Attention::kFar, true));
+	slot(*on.vcpu).publish(on.vcpu->parked);
 }
 
 // Something speaks against showing where the vCPU is, or did so on the CPU it was on before.
-[[gnu::noinline]] void load_rarely(vapic_avic_vcpu &vcpu, std::uint32_t host_id, OnCpu token)
+[[gnu::noinline]] void load_rarely(vapic_avic_on_cpu on, std::uint32_t host_id)
 {
-	if (vcpu.attention->load().get(Attention::kOutside)) {
-		if (!vapic_host_vcpu_stays(vcpu.glue))
+	if (attention(*on.vcpu).load().get(Attention::kOutside)) {
+		if (!vapic_host_vcpu_stays(on.vcpu->glue))
 			return;
-		enter_tables(vcpu);
+		enter_tables(*on.vcpu);
 	}
 
-	const Attention attention = vcpu.attention->load();
+	const Attention seen = attention(*on.vcpu).load();
 
 	// Asleep: unblock() will say where it runs. Inactive: activate() comes first.
-	if (attention.get(Attention::kAsleep) || attention.get(Attention::kInactive) ||
-	    attention.get(Attention::kOutside))
+	if (seen.get(Attention::kAsleep) || seen.get(Attention::kInactive) ||
+	    seen.get(Attention::kOutside))
 		return;
 	if (host_id > kMaxHostApicId)
-		return run_far(vcpu, token);
-	vcpu.attention->publish(Attention{});
-	run_on(vcpu, HostApicId{host_id}, token);
+		return run_far(on);
+	attention(*on.vcpu).publish(Attention{});
+	run_on(on, HostApicId{host_id});
 }
 
 } // namespace
 
-void vapic_avic_vcpu_load(vapic_avic_vcpu *vcpu, u32 host_id)
+void vapic_avic_vcpu_load(vapic_avic_on_cpu on, u32 host_id)
 {
-	if (vcpu->attention->load() != Attention{} || host_id > kMaxHostApicId)
-		return load_rarely(*vcpu, host_id, OnCpu{});
-	run_on(*vcpu, HostApicId{host_id}, OnCpu{});
+	if (attention(*on.vcpu).load() != Attention{} || host_id > kMaxHostApicId)
+		return load_rarely(on, host_id);
+	run_on(on, HostApicId{host_id});
 }
 
-void vapic_avic_vcpu_put(vapic_avic_vcpu *vcpu)
+// ORDERING running-clear-early
+//   writers:  as running-set
+//   order:    release, no barrier: whoever still sees IsRunning=1 rings a CPU that ignores it
+//   pairs:    IPI hardware, which need not see it soon
+//   barrier:  none needed: the VMRUN that follows the next load finds the interrupt
+//   if lost:  nothing
+//   checked:  residency_history_test; selftest ipi_lost
+void vapic_avic_vcpu_put(vapic_avic_on_cpu on)
 {
-	// No barrier: whoever still sees IsRunning=1 rings a CPU that ignores it, and the
-	// VMRUN that follows the next load() finds the interrupt.
-	vcpu->slot->publish(left(*vcpu));
+	slot(*on.vcpu).publish(left(on));
 }
 
-void vapic_avic_vcpu_block(vapic_avic_vcpu *vcpu)
+void vapic_avic_vcpu_block(vapic_avic_on_cpu on)
 {
 	// Asleep first: a sender that sees IsRunning=0 must find out why.
-	set_asleep(*vcpu, true, OnCpu{});
-	run_nowhere(*vcpu, OnCpu{});
+	set_asleep(on, true);
+	run_nowhere(on);
 }
 
-void vapic_avic_vcpu_unblock(vapic_avic_vcpu *vcpu, u32 host_id)
+void vapic_avic_vcpu_unblock(vapic_avic_on_cpu on, u32 host_id)
 {
-	set_asleep(*vcpu, false, OnCpu{});
-	vapic_avic_vcpu_load(vcpu, host_id);
+	set_asleep(on, false);
+	vapic_avic_vcpu_load(on, host_id);
 }
 
-void vapic_avic_vcpu_activate(vapic_avic_vcpu *vcpu)
+void vapic_avic_vcpu_activate(vapic_avic_on_cpu on)
 {
-	set_inactive(*vcpu, false, OnCpu{});
+	set_inactive(on, false);
 }
 
-void vapic_avic_vcpu_deactivate(vapic_avic_vcpu *vcpu)
+void vapic_avic_vcpu_deactivate(vapic_avic_on_cpu on)
 {
-	set_inactive(*vcpu, true, OnCpu{});
-	run_nowhere(*vcpu, OnCpu{});
+	set_inactive(on, true);
+	run_nowhere(on);
 }

@@ -17,9 +17,8 @@ void vapic_hook_avic_vcpu_load(struct kvm_vcpu *kvm_vcpu, int cpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
-	lockdep_assert_preemption_disabled();
 	if (vcpu)
-		vapic_avic_vcpu_load(vapic_core(vcpu), kvm_cpu_get_apicid(cpu));
+		vapic_avic_vcpu_load(vapic_on_cpu(vcpu), kvm_cpu_get_apicid(cpu));
 }
 
 /*
@@ -31,11 +30,10 @@ void vapic_svm_vcpu_put(struct kvm_vcpu *kvm_vcpu)
 	struct vcpu_svm *svm = to_svm(kvm_vcpu);
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(svm);
 
-	lockdep_assert_preemption_disabled();
 	svm->guest_state_loaded = false;
 	kvm_vcpu->stat.host_state_reload++;
 	if (vcpu)
-		vapic_avic_vcpu_put(vapic_core(vcpu));
+		vapic_avic_vcpu_put(vapic_on_cpu(vcpu));
 }
 
 /* KVM calls blocking before it looks for pending interrupts, and sleeps only then. */
@@ -43,18 +41,16 @@ void vapic_svm_vcpu_blocking(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
-	lockdep_assert_preemption_disabled();
 	if (vcpu)
-		vapic_avic_vcpu_block(vapic_core(vcpu));
+		vapic_avic_vcpu_block(vapic_on_cpu(vcpu));
 }
 
 void vapic_svm_vcpu_unblocking(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
-	lockdep_assert_preemption_disabled();
 	if (vcpu)
-		vapic_avic_vcpu_unblock(vapic_core(vcpu), kvm_cpu_get_apicid(kvm_vcpu->cpu));
+		vapic_avic_vcpu_unblock(vapic_on_cpu(vcpu), kvm_cpu_get_apicid(kvm_vcpu->cpu));
 }
 
 /*
@@ -210,14 +206,13 @@ void vapic_svm_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
 
 	if (!vcpu)
 		return;
-	lockdep_assert_preemption_disabled();
 	if (vapic_apicv_active(kvm_vcpu->arch.apic)) {
-		vapic_avic_vcpu_activate(vapic_core(vcpu));
+		vapic_avic_vcpu_activate(vapic_on_cpu(vcpu));
 		vapic_svm_set_virtual_apic_mode(kvm_vcpu);
-		vapic_avic_vcpu_load(vapic_core(vcpu), kvm_cpu_get_apicid(kvm_vcpu->cpu));
+		vapic_avic_vcpu_load(vapic_on_cpu(vcpu), kvm_cpu_get_apicid(kvm_vcpu->cpu));
 		vapic_irq_window_ask_again(kvm_vcpu);
 	} else {
-		vapic_avic_vcpu_deactivate(vapic_core(vcpu));
+		vapic_avic_vcpu_deactivate(vapic_on_cpu(vcpu));
 		vapic_svm_set_virtual_apic_mode(kvm_vcpu);
 	}
 }

@@ -32,28 +32,8 @@ void enter_tables(vapic_avic_vcpu &vcpu);
 
 constexpr std::uint32_t kIds = hw::kMaxXapicId + 1;
 
-// A word that one task writes and anybody reads, without order: statistics.
-class Counter {
-public:
-	void add() { __atomic_store_n(&n_, n_ + 1, __ATOMIC_RELAXED); }
-	[[nodiscard]] std::uint64_t read() const { return __atomic_load_n(&n_, __ATOMIC_RELAXED); }
-
-private:
-	std::uint64_t n_;
-};
-
-// Proof that the caller is the vCPU's own task with preemption off, so that no other
-// load, put, block or unblock of the vCPU runs. Only the C entry points, whose callers
-// assert it with lockdep, make one.
-class OnCpu {
-	friend void ::vapic_avic_vcpu_load(vapic_avic_vcpu *, u32);
-	friend void ::vapic_avic_vcpu_put(vapic_avic_vcpu *);
-	friend void ::vapic_avic_vcpu_block(vapic_avic_vcpu *);
-	friend void ::vapic_avic_vcpu_unblock(vapic_avic_vcpu *, u32);
-	friend void ::vapic_avic_vcpu_activate(vapic_avic_vcpu *);
-	friend void ::vapic_avic_vcpu_deactivate(vapic_avic_vcpu *);
-	OnCpu() = default;
-};
+// Statistics: the vCPU's own task writes them alone, anybody reads.
+using Counter = hw::Cell<std::uint64_t>;
 
 } // namespace vapic::avic
 
@@ -65,28 +45,28 @@ struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vm {
 	std::uint64_t logical_pa;
 	bool hide_running;
 
-	// One above the largest ID given out. Grows only; a stale value misses a vCPU
-	// that did not exist when the IPI was sent.
-	std::uint32_t id_end;
+	// One above the largest ID given out. ORDERING id-end.
+	vapic::hw::Cell<std::uint32_t> id_end;
 
 	// Changes of the logical table, begun and done so far: equal while nobody is at it.
-	std::uint32_t logical_begun;
-	std::uint32_t logical_done;
+	// ORDERING logical-change.
+	vapic::hw::Cell<std::uint32_t> logical_begun;
+	vapic::hw::Cell<std::uint32_t> logical_done;
 
-	// By guest APIC ID; each byte has the vCPU's own task as only writer.
+	// By guest APIC ID; each byte has the vCPU's own task as only writer. ORDERING asleep,
+	// far-set, enter.
 	alignas(VAPIC_AVIC_ALIGN)
 		vapic::hw::Slot<vapic::avic::Attention> attention[vapic::avic::kIds];
 
-	// By guest APIC ID; set by enter_tables(), cleared by vapic_avic_vcpu_retire(). A reader
-	// keeps the vCPU alive by the caller's means (vapic_avic_vcpu_ipi()).
-	vapic_avic_vcpu *vcpus[vapic::avic::kIds];
+	// By guest APIC ID; set by enter_tables(), cleared by vapic_avic_vcpu_retire(). ORDERING
+	// vcpus.
+	vapic::hw::Cell<vapic_avic_vcpu *> vcpus[vapic::avic::kIds];
 };
 
 struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vcpu {
-	// The first two are as avic_hot.h says: the vCPU's own, below, until enter_tables() makes
-	// them the VM's.
-	vapic::hw::Slot<vapic::avic::Attention> *attention;
-	vapic::hw::Slot<vapic::hw::PhysicalIdEntry> *slot;
+	// Where attention() and slot() are, for senders too: the vCPU's own, below, until
+	// enter_tables() makes them the VM's. ORDERING enter.
+	vapic_avic_vcpu_hot hot;
 
 	// Constant after vapic_avic_vcpu_init().
 	vapic_avic_vm *vm;
@@ -114,8 +94,38 @@ struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vcpu {
 	vapic::avic::Counter accesses_fault;
 };
 
-static_assert(offsetof(vapic_avic_vcpu, attention) == offsetof(vapic_avic_vcpu_hot, attention));
-static_assert(offsetof(vapic_avic_vcpu, slot) == offsetof(vapic_avic_vcpu_hot, entry));
+namespace vapic::avic {
+
+// The words of avic_hot.h are core's slots.
+static_assert(sizeof(vapic_avic_attention) == sizeof(hw::Slot<Attention>));
+static_assert(sizeof(vapic_avic_entry) == sizeof(hw::Slot<hw::PhysicalIdEntry>));
+
+inline hw::Slot<Attention> &attention(const vapic_avic_vcpu &vcpu)
+{
+	return *reinterpret_cast<hw::Slot<Attention> *>(
+		vapic_avic_attention_at_load(&vcpu.hot.attention));
+}
+
+inline hw::Slot<hw::PhysicalIdEntry> &slot(const vapic_avic_vcpu &vcpu)
+{
+	return *reinterpret_cast<hw::Slot<hw::PhysicalIdEntry> *>(
+		vapic_avic_entry_at_load(&vcpu.hot.entry));
+}
+
+inline void set_attention_at(vapic_avic_vcpu &vcpu, hw::Slot<Attention> &to)
+{
+	vapic_avic_attention_at_publish(&vcpu.hot.attention,
+					reinterpret_cast<vapic_avic_attention *>(&to));
+}
+
+inline void set_slot_at(vapic_avic_vcpu &vcpu, hw::Slot<hw::PhysicalIdEntry> &to)
+{
+	vapic_avic_entry_at_publish(&vcpu.hot.entry, reinterpret_cast<vapic_avic_entry *>(&to));
+}
+
+} // namespace vapic::avic
+
+static_assert(offsetof(vapic_avic_vcpu, hot) == 0);
 static_assert(vapic::avic::Attention::kAsleep.kMask == VAPIC_AVIC_ASLEEP);
 static_assert(vapic::hw::PhysicalIdEntry::kHostApicId.kMask == VAPIC_AVIC_HOST_ID);
 static_assert(vapic::hw::kNoHostApicId.raw() == VAPIC_AVIC_NO_CPU);

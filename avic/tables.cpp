@@ -34,11 +34,8 @@ LogicalIdEntry logical_entry(const vapic_avic_vcpu &vcpu)
 //   checked:  ipi_test (VcpuThatLeftTheLogicalTableMeanwhileIsNotMissed)
 class LogicalChange {
 public:
-	explicit LogicalChange(vapic_avic_vm &vm) : vm_(vm)
-	{
-		__atomic_fetch_add(&vm_.logical_begun, 1, __ATOMIC_SEQ_CST);
-	}
-	~LogicalChange() { __atomic_fetch_add(&vm_.logical_done, 1, __ATOMIC_SEQ_CST); }
+	explicit LogicalChange(vapic_avic_vm &vm) : vm_(vm) { vm_.logical_begun.count(); }
+	~LogicalChange() { vm_.logical_done.count(); }
 
 	LogicalChange(const LogicalChange &) = delete;
 	LogicalChange &operator=(const LogicalChange &) = delete;
@@ -103,8 +100,8 @@ bool vapic_avic_vcpu_init(vapic_avic_vcpu *vcpu, vapic_avic_vm *vm, vapic_vcpu *
 		return false;
 
 	vcpu->vm = vm;
-	vcpu->attention = &vcpu->own_attention;
-	vcpu->slot = &vcpu->own_slot;
+	set_attention_at(*vcpu, vcpu->own_attention);
+	set_slot_at(*vcpu, vcpu->own_slot);
 	vcpu->regs = static_cast<lapic::RegisterPage *>(regs);
 	vcpu->glue = glue;
 	vcpu->id = GuestApicId{id};
@@ -115,9 +112,9 @@ bool vapic_avic_vcpu_init(vapic_avic_vcpu *vcpu, vapic_avic_vm *vm, vapic_vcpu *
 	vcpu->parked = vcpu->resident.with(PhysicalIdEntry::kIsRunning, false)
 			       .with(PhysicalIdEntry::kHostApicId, kNoHostApicId);
 	vcpu->logical_index = lapic::kNoLogicalIndex;
-	vcpu->attention->publish(
+	attention(*vcpu).publish(
 		Attention{}.with(Attention::kInactive, true).with(Attention::kOutside, true));
-	vcpu->slot->publish(vcpu->parked);
+	slot(*vcpu).publish(vcpu->parked);
 	return true;
 }
 
@@ -132,31 +129,50 @@ bool vapic_avic_vcpu_init(vapic_avic_vcpu *vcpu, vapic_avic_vm *vm, vapic_vcpu *
 //   barrier:  block()'s, between this and the vCPU's look at the IRR
 //   if lost:  a sender leaves the vCPU asleep on an interrupt
 //   checked:  residency_history_test (CreationShowsTheEntryLast); threads_test
+//
+// ORDERING vcpus
+//   writers:  this, once, and vapic_avic_vcpu_retire()
+//   order:    a locked compare-exchange: all of the vCPU is filled in before a sender finds it,
+//             and none that is there already is replaced
+//   pairs:    Round::visit(), which reads it with acquire order and looks into the vCPU. What
+//             keeps the vCPU alive is its caller's (vapic_avic_vcpu_ipi())
+//   barrier:  here
+//   if lost:  a sender wakes by a pointer that is not there yet
+//   checked:  residency_history_test (CreationShowsTheEntryLast); threads_test
+//
+// ORDERING id-end
+//   writers:  every vCPU of the VM, when it enters: it grows only
+//   order:    a locked compare-exchange, so that none of two takes back the other's
+//   pairs:    Round::visit_everybody(), relaxed: a stale value misses a vCPU that was not in
+//             the tables when the IPI was sent
+//   barrier:  here, ahead of the entry in the physical table
+//   if lost:  a broadcast does not wake the vCPU with the largest ID
+//   checked:  ipi_test; threads_test
 void vapic::avic::enter_tables(vapic_avic_vcpu &vcpu)
 {
 	vapic_avic_vm &vm = *vcpu.vm;
 	const std::uint32_t id = vcpu.id.raw();
-	vapic_avic_vcpu *none = nullptr;
 
 	// From here a sender may find the vCPU, so all of it is filled in.
-	if (!__atomic_compare_exchange_n(&vm.vcpus[id], &none, &vcpu, false, __ATOMIC_SEQ_CST,
-					 __ATOMIC_RELAXED)) {
+	if (!vm.vcpus[id].try_replace(nullptr, &vcpu)) {
 		// No two vCPUs of one ID stay.
 		broken(Broken::kEntryForeign);
 		return;
 	}
 
-	vm.attention[id].publish(vcpu.attention->load().with(Attention::kOutside, false));
-	__atomic_store_n(&vcpu.attention, &vm.attention[id], __ATOMIC_RELEASE);
+	vm.attention[id].publish(attention(vcpu).load().with(Attention::kOutside, false));
+	set_attention_at(vcpu, vm.attention[id]);
 
-	std::uint32_t end = __atomic_load_n(&vm.id_end, __ATOMIC_RELAXED);
+	for (;;) {
+		const std::uint32_t end = vm.id_end.load();
 
-	while (end <= id && !__atomic_compare_exchange_n(&vm.id_end, &end, id + 1, false,
-							 __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-		;
+		// Failure: another vCPU has raised it meanwhile; look again.
+		if (end > id || vm.id_end.try_replace(end, id + 1))
+			break;
+	}
 
 	vm.physical->entries[id].publish(vcpu.parked);
-	__atomic_store_n(&vcpu.slot, &vm.physical->entries[id], __ATOMIC_RELEASE);
+	set_slot_at(vcpu, vm.physical->entries[id]);
 }
 
 bool vapic_avic_vcpu_retire(vapic_avic_vcpu *vcpu)
@@ -164,33 +180,33 @@ bool vapic_avic_vcpu_retire(vapic_avic_vcpu *vcpu)
 	if (vcpu->retired)
 		return false;
 	vcpu->retired = true;
-	if (vcpu->attention->load().get(Attention::kOutside))
+	if (attention(*vcpu).load().get(Attention::kOutside))
 		return false;
 
 	withdraw(*vcpu);
 
-	const PhysicalIdEntry last = vcpu->slot->exchange(PhysicalIdEntry{});
+	const PhysicalIdEntry last = slot(*vcpu).exchange(PhysicalIdEntry{});
 
 	if (last.get(PhysicalIdEntry::kBackingPage) !=
 	    vcpu->parked.get(PhysicalIdEntry::kBackingPage))
 		broken(Broken::kEntryForeign);
 
-	vcpu->attention->publish(Attention{});
-	__atomic_store_n(&vcpu->vm->vcpus[vcpu->id.raw()], nullptr, __ATOMIC_RELEASE);
+	attention(*vcpu).publish(Attention{});
+	vcpu->vm->vcpus[vcpu->id.raw()].publish(nullptr);
 	return true;
 }
 
 void vapic_avic_vcpu_sync_logical(vapic_avic_vcpu *vcpu, bool x2apic)
 {
 	// LDR is as RESET left it, and names nobody: whatever changes it comes after a load.
-	if (vcpu->attention->load().get(Attention::kOutside))
+	if (attention(*vcpu).load().get(Attention::kOutside))
 		return;
 
 	const Ldr ldr{vcpu->regs->read(ApicRegister::kLdr)};
 	const Dfr dfr{vcpu->regs->read(ApicRegister::kDfr)};
 	// A guest that moves an inactive vCPU's logical ID has KVM do it, unseen here: the entry
 	// would name the wrong vCPU to a sender that becomes active before this one does.
-	const bool inactive = vcpu->attention->load().get(Attention::kInactive);
+	const bool inactive = attention(*vcpu).load().get(Attention::kInactive);
 	const std::uint32_t index = x2apic || inactive ? lapic::kNoLogicalIndex :
 							 lapic::logical_index(ldr, dfr);
 
@@ -199,15 +215,15 @@ void vapic_avic_vcpu_sync_logical(vapic_avic_vcpu *vcpu, bool x2apic)
 	if (index == lapic::kNoLogicalIndex)
 		return;
 
-	Slot<LogicalIdEntry> &slot = vcpu->vm->logical->entries[index];
+	Slot<LogicalIdEntry> &entry = vcpu->vm->logical->entries[index];
 
 	vcpu->logical_index = index;
 	// With the same index too: another vCPU may have had it meanwhile and moved on, which
 	// left the entry empty.
-	if (slot.load() == logical_entry(*vcpu))
+	if (entry.load() == logical_entry(*vcpu))
 		return;
 
 	const LogicalChange change(*vcpu->vm);
 
-	slot.publish(logical_entry(*vcpu));
+	entry.publish(logical_entry(*vcpu));
 }

@@ -37,11 +37,11 @@ public:
 	// The n-th word of the page, register or not.
 	[[nodiscard]] std::uint32_t word(unsigned n) const
 	{
-		return __atomic_load_n(&words_[n], __ATOMIC_RELAXED);
+		return vapic_lapic_word_load(&words_[n]);
 	}
 	void set_word(unsigned n, std::uint32_t value)
 	{
-		__atomic_store_n(&words_[n], value, __ATOMIC_RELAXED);
+		vapic_lapic_word_store(&words_[n], value);
 	}
 
 	// All words, from an image of kWords. A bit that another sets in a word of IRR
@@ -109,11 +109,10 @@ private:
 	{
 		if (!bits)
 			return 0;
-		return bits &
-		       ~__atomic_fetch_or(&words_[index(Bank::kIrr, n)], bits, __ATOMIC_SEQ_CST);
+		return bits & ~vapic_lapic_word_set(&words_[index(Bank::kIrr, n)], bits);
 	}
 
-	std::uint32_t words_[1024];
+	vapic_lapic_word words_[1024];
 };
 
 static_assert(sizeof(RegisterPage) == 4096);

@@ -15,6 +15,7 @@
 #define VAPIC_VMX_APICV_GLUE_H
 
 #include <linux/kvm_host.h>
+#include <linux/lockdep.h>
 
 #include <asm/posted_intr.h>
 #include <asm/vmx.h>
@@ -65,6 +66,13 @@ static inline struct vapic_pi_vcpu *vapic_core(struct vapic_vcpu *vcpu)
 	return (struct vapic_pi_vcpu *)(vcpu + 1);
 }
 
+/* The caller is the vCPU's own task, with preemption off. */
+static inline struct vapic_pi_on_cpu vapic_on_cpu(struct vapic_vcpu *vcpu)
+{
+	lockdep_assert_preemption_disabled();
+	return (struct vapic_pi_on_cpu){vapic_core(vcpu)};
+}
+
 static inline struct vcpu_vmx *to_vmx(struct kvm_vcpu *kvm_vcpu)
 {
 	return container_of(kvm_vcpu, struct vcpu_vmx, vcpu);
@@ -84,6 +92,13 @@ static inline struct vapic_vm *vapic_vm_of(struct kvm *kvm)
 static inline struct vapic_vcpu *vapic_vcpu_of(struct vcpu_vmx *vmx)
 {
 	return (struct vapic_vcpu *)vmx->pi_wakeup_list.next;
+}
+
+/* KVM's pi_desc, which the VMCS names. */
+static inline struct vapic_pi_descriptor *vapic_descriptor(struct vcpu_vmx *vmx)
+{
+	BUILD_BUG_ON(sizeof(vmx->pi_desc) != sizeof(struct vapic_pi_descriptor));
+	return (struct vapic_pi_descriptor *)&vmx->pi_desc;
 }
 
 static inline void vapic_set_vcpu_of(struct vcpu_vmx *vmx, struct vapic_vcpu *vcpu)

@@ -212,7 +212,7 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *kvm_vcpu)
 	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
 	struct vapic_vm *vm = vapic_vm_of(kvm_vcpu->kvm);
 	struct vapic_vcpu *vcpu = NULL;
-	struct pi_desc *descriptor;
+	struct vapic_pi_descriptor *descriptor;
 	int err;
 
 	if (vapic_apicv_vcpu_decision(vapic_irqchip_in_kernel(kvm_vcpu->kvm)) ==
@@ -232,7 +232,7 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *kvm_vcpu)
 		return err;
 	}
 
-	descriptor = &vmx->pi_desc;
+	descriptor = vapic_descriptor(vmx);
 	vapic_pi_vcpu_init(vapic_core(vcpu), vcpu, descriptor, __pa(descriptor),
 			   kvm_vcpu->arch.apic->regs, vectors);
 	vcpu->vm = vm;
@@ -255,7 +255,7 @@ void vapic_vmx_enter_table(struct vapic_vcpu *vcpu)
 	struct vapic_vm *vm = vcpu->vm;
 
 	if (!mutex_is_locked(&kvm_vcpu->mutex)) {
-		vapic_pi_vcpu_leave_home(vapic_core(vcpu));
+		vapic_pi_vcpu_leave_home(vapic_on_cpu(vcpu));
 		return;
 	}
 	vcpu->outside = false;

@@ -30,8 +30,10 @@ constexpr PiControl kOn = PiControl{}.with(PiControl::kOn, true);
 //   if lost:  with ON the notification: the vCPU sleeps on a posted interrupt
 //   checked:  posted_interleaving_test; selftest ipi_blocked
 template <typename Change>
-PiControl replace(Slot<PiControl> &slot, Change change, OnCpu)
+PiControl replace(vapic_pi_on_cpu on, Change change)
 {
+	Slot<PiControl> &slot = descriptor(*on.vcpu).control;
+
 	for (;;) {
 		const PiControl seen = slot.load();
 		const PiControl wanted = change(seen);
@@ -57,31 +59,28 @@ PiControl replace(Slot<PiControl> &slot, Change change, OnCpu)
 //   if lost:  PIR holds a vector without ON: nobody takes it before the next post
 //   checked:  posted_interleaving_test (load_reads_pir_first, resume_reads_pir_first);
 //             selftest ipi_lost
-void vapic_pi_vcpu_load(vapic_pi_vcpu *vcpu, u32 destination)
+void vapic_pi_vcpu_load(vapic_pi_on_cpu on, u32 destination)
 {
-	if (vapic_pi_vcpu_resume(vcpu, destination))
+	if (vapic_pi_vcpu_resume(on, destination))
 		return;
 
-	Slot<PiControl> &control = vcpu->descriptor->control;
-	const PiControl before = replace(
-		control,
-		[&](PiControl seen) {
-			return seen.with(PiControl::kSn, false)
-				.with(PiControl::kNv, vcpu->notification)
-				.with(PiControl::kNdst, NotificationDestination{destination});
-		},
-		OnCpu{});
+	vapic_pi_vcpu_hot &hot = on.vcpu->hot;
+	const PiControl before = replace(on, [&](PiControl seen) {
+		return seen.with(PiControl::kSn, false)
+			.with(PiControl::kNv, on.vcpu->notification)
+			.with(PiControl::kNdst, NotificationDestination{destination});
+	});
 
-	__atomic_store_n(&vcpu->home, destination, __ATOMIC_RELAXED);
+	vapic_pi_home_store(&hot.home, destination);
 
 	// Without SN, every post has set ON or is about to.
-	if (before.get(PiControl::kSn) && vapic_pi_is_posted(vcpu->control - VAPIC_PI_CONTROL))
-		control.set_bits(kOn);
+	if (before.get(PiControl::kSn) && vapic_pi_is_posted(hot.descriptor))
+		descriptor(*on.vcpu).control.set_bits(kOn);
 }
 
-void vapic_pi_vcpu_leave_home(vapic_pi_vcpu *vcpu)
+void vapic_pi_vcpu_leave_home(vapic_pi_on_cpu on)
 {
-	__atomic_store_n(&vcpu->home, VAPIC_PI_NOWHERE, __ATOMIC_RELAXED);
+	vapic_pi_home_store(&on.vcpu->hot.home, VAPIC_PI_NOWHERE);
 }
 
 // ORDERING wakeup-arm
@@ -93,16 +92,13 @@ void vapic_pi_vcpu_leave_home(vapic_pi_vcpu *vcpu)
 //   barrier:  here
 //   if lost:  the notification went out by the vector that wakes nobody
 //   checked:  posted_interleaving_test (arm_silently, ArmBeforeTheCpuKnows); selftest ipi_blocked
-bool vapic_pi_vcpu_arm(vapic_pi_vcpu *vcpu)
+bool vapic_pi_vcpu_arm(vapic_pi_on_cpu on)
 {
-	vapic_pi_vcpu_leave_home(vcpu);
+	vapic_pi_vcpu_leave_home(on);
 
-	const PiControl before = replace(
-		vcpu->descriptor->control,
-		[&](PiControl seen) {
-			return seen.with(PiControl::kSn, false).with(PiControl::kNv, vcpu->wakeup);
-		},
-		OnCpu{});
+	const PiControl before = replace(on, [&](PiControl seen) {
+		return seen.with(PiControl::kSn, false).with(PiControl::kNv, on.vcpu->wakeup);
+	});
 
 	return before.get(PiControl::kOn);
 }

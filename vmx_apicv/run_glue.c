@@ -77,7 +77,7 @@ static __always_inline bool deliver(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic 
 		deliver_inactive(kvm_vcpu, apic, vector);
 		return false;
 	}
-	if (vapic_pi_post(&to_vmx(kvm_vcpu)->pi_desc, vector))
+	if (vapic_pi_post(vapic_descriptor(to_vmx(kvm_vcpu)), vector))
 		notify(kvm_vcpu, POSTED_INTR_VECTOR);
 	return true;
 }

@@ -20,16 +20,15 @@ u32 vapic_pi_vcpu_size()
 	return sizeof(vapic_pi_vcpu);
 }
 
-void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, vapic_vcpu *glue, void *descriptor, u64 descriptor_pa,
-			void *regs, vapic_pi_vectors vectors)
+void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, vapic_vcpu *glue, vapic_pi_descriptor *descriptor,
+			u64 descriptor_pa, void *regs, vapic_pi_vectors vectors)
 {
 	if (descriptor_pa & 63)
 		broken(Broken::kMisalignedDescriptor);
 
-	vcpu->descriptor = static_cast<PiDescriptor *>(descriptor);
-	vcpu->control = vcpu->descriptor->control.address();
-	vcpu->rvi_unknown = 1;
-	vcpu->home = VAPIC_PI_NOWHERE;
+	vcpu->hot.descriptor = descriptor;
+	vapic_pi_unknown_store(&vcpu->hot.rvi_unknown, true);
+	vapic_pi_home_store(&vcpu->hot.home, VAPIC_PI_NOWHERE);
 	vcpu->notification = Vector{vectors.notification};
 	vcpu->wakeup = Vector{vectors.wakeup};
 	vcpu->regs = static_cast<lapic::RegisterPage *>(regs);
@@ -50,39 +49,32 @@ void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, vapic_vcpu *glue, void *descriptor,
 //   if lost:  PIR holds a vector without ON: nobody takes it before the next post
 //   checked:  posted_interleaving_test (sync_clears_on_last); selftest ipi_lost
 //
-// ORDERING rvi-unknown
-//   writers:  unsettle, by anybody, after its change of the IRR; this clears it
-//   order:    cleared by an exchange, then the IRR is read. A plain store could become
-//             visible after the read, and erase a flag set in between
-//   pairs:    vapic_pi_vcpu_unsettle()
-//   barrier:  here
-//   if lost:  a vector in the IRR that RVI does not know: not delivered until another is
-//   checked:  posted_interleaving_test (sync_settles_by_store, sync_settles_last)
+// The flag is cleared by an exchange before the IRR is read: rvi-unknown, in vmx_hot.h.
 vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_vcpu *vcpu, bool to_rvi)
 {
-	PiDescriptor &descriptor = *vcpu->descriptor;
+	PiDescriptor &from = descriptor(*vcpu);
+	vapic_pi_unknown &unknown = vcpu->hot.rvi_unknown;
 	std::uint64_t pir[kPirWords];
 	std::uint32_t newest = VAPIC_NO_VECTOR;
 
 	if (!to_rvi)
-		__atomic_store_n(&vcpu->rvi_unknown, std::uint8_t{1}, __ATOMIC_RELAXED);
-	else if (__atomic_load_n(&vcpu->rvi_unknown, __ATOMIC_RELAXED))
-		static_cast<void>(
-			__atomic_exchange_n(&vcpu->rvi_unknown, std::uint8_t{0}, __ATOMIC_SEQ_CST));
+		vapic_pi_unknown_store(&unknown, true);
+	else if (vapic_pi_unknown_load(&unknown))
+		vapic_pi_unknown_exchange(&unknown, false);
 
-	if (descriptor.control.load().get(PiControl::kOn)) {
-		descriptor.control.clear_bits(PiControl{}.with(PiControl::kOn, true));
+	if (from.control.load().get(PiControl::kOn)) {
+		from.control.clear_bits(PiControl{}.with(PiControl::kOn, true));
 
 		// All are read before the first is taken: a taken one would have to travel
 		// back to the CPU that posts next, while the others still share the line.
 		for (unsigned i = 0; i < kPirWords; ++i)
-			pir[i] = descriptor.pir[i].load().raw();
+			pir[i] = from.pir[i].load().raw();
 		for (unsigned i = 0; i < kPirWords; ++i) {
 			if (!pir[i])
 				continue;
 
-			const std::uint64_t added = vcpu->regs->merge_irr(
-				i, descriptor.pir[i].exchange(PirWord{}).raw());
+			const std::uint64_t added =
+				vcpu->regs->merge_irr(i, from.pir[i].exchange(PirWord{}).raw());
 
 			if (added)
 				newest =
@@ -95,22 +87,35 @@ vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_vcpu *vcpu, bool to_rvi)
 	return {highest, newest != VAPIC_NO_VECTOR && newest == highest};
 }
 
+// ORDERING unsettle
+//   writers:  as rvi-unknown
+//   order:    release, after the caller's change of the IRR
+//   pairs:    vapic_pi_vcpu_sync(): exchange of the flag, then the IRR
+//   barrier:  the caller's, whose request and kick follow
+//   if lost:  as rvi-unknown
+//   checked:  posted_interleaving_test (unsettle_not)
 void vapic_pi_vcpu_unsettle(vapic_pi_vcpu *vcpu)
 {
-	// Release: after the change of the IRR. The caller's request and kick, with their own
-	// barriers, follow.
-	__atomic_store_n(&vcpu->rvi_unknown, std::uint8_t{1}, __ATOMIC_RELEASE);
+	vapic_pi_unknown_publish(&vcpu->hot.rvi_unknown, true);
 }
 
+// ORDERING discard
+//   writers:  as on-clear, with the vCPU's mutex held and the vCPU not running
+//   order:    ON is cleared, then PIR, both locked: an ON that is set meanwhile stays, at worst
+//             over an empty PIR. Mostly there is nothing to clear, and what comes after the look
+//             comes after all this
+//   pairs:    posting: PIR bit, then ON. What is posted before the caller writes the page is
+//             lost or not, as with stock: nothing orders it
+//   barrier:  here
+//   if lost:  PIR holds a vector without ON: nobody takes it before the next post
+//   checked:  pi_sync_test; selftest lapic_restore
 void vapic_pi_vcpu_discard(vapic_pi_vcpu *vcpu)
 {
-	PiDescriptor &descriptor = *vcpu->descriptor;
+	PiDescriptor &from = descriptor(*vcpu);
 
-	// ON first: an ON that is set meanwhile stays, at worst over an empty PIR. Mostly there is
-	// nothing, and what comes after the look comes after all this.
-	if (descriptor.control.load().get(PiControl::kOn))
-		descriptor.control.clear_bits(PiControl{}.with(PiControl::kOn, true));
-	for (Slot<PirWord> &word : descriptor.pir)
+	if (from.control.load().get(PiControl::kOn))
+		from.control.clear_bits(PiControl{}.with(PiControl::kOn, true));
+	for (Slot<PirWord> &word : from.pir)
 		if (word.load().raw())
 			word.exchange(PirWord{});
 	vapic_pi_vcpu_unsettle(vcpu);

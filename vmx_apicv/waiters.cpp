@@ -15,7 +15,7 @@
 
 using namespace vapic;
 
-const u64 vapic_pi_nobody = 0;
+const vapic_pi_control vapic_pi_nobody{};
 
 namespace {
 
@@ -53,7 +53,7 @@ void *vapic_pi_waiters_move(vapic_pi_waiters *waiters, void *memory, u32 capacit
 
 bool vapic_pi_waiters_add(vapic_pi_waiters *waiters, vapic_pi_vcpu *vcpu)
 {
-	return put(*waiters, {vcpu->control, &vcpu->waiter});
+	return put(*waiters, {&vcpu->hot.descriptor->control, &vcpu->waiter});
 }
 
 void vapic_pi_waiters_remove(vapic_pi_waiters *waiters, vapic_pi_vcpu *vcpu)

@@ -143,7 +143,7 @@ static void wait_here(struct vapic_vcpu *vcpu)
 	 * The first notification went out by the other vector. A wake-up is not allowed
 	 * from inside the scheduler, an interrupt is, and waits until it may be taken.
 	 */
-	if (added && vapic_pi_vcpu_arm(vapic_core(vcpu)))
+	if (added && vapic_pi_vcpu_arm(vapic_on_cpu(vcpu)))
 		__apic_send_IPI_self(POSTED_INTR_WAKEUP_VECTOR);
 	local_irq_restore(flags);
 }
@@ -228,7 +228,7 @@ void vapic_vmx_waiters_destroy(void)
 static noinline void load_elsewhere(struct vapic_vcpu *vcpu, u32 destination)
 {
 	vapic_vmx_stop_waiting(vcpu);
-	vapic_pi_vcpu_load(vapic_core(vcpu), destination);
+	vapic_pi_vcpu_load(vapic_on_cpu(vcpu), destination);
 	if (unlikely(vcpu->outside))
 		vapic_vmx_enter_table(vcpu);
 }
@@ -243,18 +243,17 @@ void vapic_hook_vmx_vcpu_pi_load(struct kvm_vcpu *kvm_vcpu, int cpu)
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(vmx);
 	u32 destination = vapic_pi_destination(this_cpu_read(x86_cpu_to_apicid), x2apic_mode);
 
-	lockdep_assert_preemption_disabled();
 	if (!vcpu)
 		return;
 	/* A vCPU that is or was a waiter is armed, so its home is NOWHERE. */
-	if (!vapic_pi_vcpu_resume(vapic_core(vcpu), destination))
+	if (!vapic_pi_vcpu_resume(vapic_on_cpu(vcpu), destination))
 		load_elsewhere(vcpu, destination);
 }
 
 static noinline void put_blocking(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
 	if (vapic_call(vmx_interrupt_blocked)(kvm_vcpu))
-		vapic_pi_vcpu_suppress(vapic_core(vcpu));
+		vapic_pi_vcpu_suppress(vapic_on_cpu(vcpu));
 	else
 		wait_here(vcpu);
 }
@@ -272,11 +271,10 @@ void vapic_hook_vmx_vcpu_pi_put(struct kvm_vcpu *kvm_vcpu)
 	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(vmx);
 
-	lockdep_assert_preemption_disabled();
 	if (!vcpu || !vapic_vmx_ipiv)
 		return;
 	if (kvm_vcpu_is_blocking(kvm_vcpu))
 		put_blocking(kvm_vcpu, vcpu);
 	else if (kvm_vcpu->preempted)
-		vapic_pi_vcpu_suppress(vapic_core(vcpu));
+		vapic_pi_vcpu_suppress(vapic_on_cpu(vcpu));
 }

@@ -60,8 +60,16 @@ bool vapic_avic_vcpu_init(struct vapic_avic_vcpu *vcpu, struct vapic_avic_vm *vm
 bool vapic_avic_vcpu_retire(struct vapic_avic_vcpu *vcpu);
 
 /*
- * Residency. Called by the vCPU's own task with preemption off, so that neither two
- * of them run at a time nor the CPU changes meanwhile.
+ * A vCPU whose own task runs this, with preemption off: none of the functions that take it
+ * runs twice at a time, and the CPU does not change meanwhile. Only vapic_on_cpu() of
+ * avic/glue.h makes one, which has lockdep assert it.
+ */
+struct vapic_avic_on_cpu {
+	struct vapic_avic_vcpu *vcpu;
+};
+
+/*
+ * Residency.
  *
  * load: the vCPU is on the CPU with APIC ID @host_id; it will run unless it blocks.
  * put: it leaves the CPU, preempted or back to user space. The next VMRUN finds what
@@ -75,17 +83,17 @@ bool vapic_avic_vcpu_retire(struct vapic_avic_vcpu *vcpu);
  * inactive, or on a CPU whose APIC ID no table entry can hold, none of the four sets
  * IsRunning.
  */
-void vapic_avic_vcpu_load(struct vapic_avic_vcpu *vcpu, u32 host_id);
-void vapic_avic_vcpu_put(struct vapic_avic_vcpu *vcpu);
-void vapic_avic_vcpu_block(struct vapic_avic_vcpu *vcpu);
-void vapic_avic_vcpu_unblock(struct vapic_avic_vcpu *vcpu, u32 host_id);
+void vapic_avic_vcpu_load(struct vapic_avic_on_cpu on, u32 host_id);
+void vapic_avic_vcpu_put(struct vapic_avic_on_cpu on);
+void vapic_avic_vcpu_block(struct vapic_avic_on_cpu on);
+void vapic_avic_vcpu_unblock(struct vapic_avic_on_cpu on, u32 host_id);
 
 /*
- * Acceleration goes on or off for the vCPU: same context as load. A vCPU begins
- * inactive. An inactive one is kicked by every sender. activate is followed by load.
+ * Acceleration goes on or off for the vCPU. A vCPU begins inactive. An inactive one is kicked
+ * by every sender. activate is followed by load.
  */
-void vapic_avic_vcpu_activate(struct vapic_avic_vcpu *vcpu);
-void vapic_avic_vcpu_deactivate(struct vapic_avic_vcpu *vcpu);
+void vapic_avic_vcpu_activate(struct vapic_avic_on_cpu on);
+void vapic_avic_vcpu_deactivate(struct vapic_avic_on_cpu on);
 
 /*
  * Bring the logical table in line with the LDR and DFR of the register page, after

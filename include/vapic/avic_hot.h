@@ -6,14 +6,23 @@
 #ifndef VAPIC_AVIC_HOT_H
 #define VAPIC_AVIC_HOT_H
 
-#include <vapic/types.h>
+#include <vapic/hw/cell.h>
 
 struct vapic_avic_vcpu;
 
-/* How struct vapic_avic_vcpu begins; state.hpp asserts it. */
+/* What core's Attention and PhysicalIdEntry are to a sender. */
+VAPIC_CELL(vapic_avic_attention, u8)
+VAPIC_CELL(vapic_avic_entry, u64)
+VAPIC_POINTER_CELL(vapic_avic_attention_at, struct vapic_avic_attention)
+VAPIC_POINTER_CELL(vapic_avic_entry_at, struct vapic_avic_entry)
+
+/*
+ * How struct vapic_avic_vcpu begins; state.hpp asserts it. Both point to the vCPU's own words
+ * until the VM's tables know it: ORDERING enter, in avic/tables.cpp.
+ */
 struct vapic_avic_vcpu_hot {
-	const u8 *attention;
-	const u64 *entry;
+	struct vapic_avic_attention_at attention;
+	struct vapic_avic_entry_at entry;
 };
 
 #define VAPIC_AVIC_ASLEEP 0x01
@@ -39,8 +48,7 @@ static inline bool vapic_avic_vcpu_must_wake(const struct vapic_avic_vcpu *vcpu)
 {
 	const struct vapic_avic_vcpu_hot *hot = (const struct vapic_avic_vcpu_hot *)vcpu;
 
-	return __atomic_load_n(__atomic_load_n(&hot->attention, __ATOMIC_RELAXED),
-			       __ATOMIC_RELAXED) &
+	return vapic_avic_attention_load(vapic_avic_attention_at_load(&hot->attention)) &
 	       VAPIC_AVIC_ASLEEP;
 }
 
@@ -48,13 +56,22 @@ static inline bool vapic_avic_vcpu_must_wake(const struct vapic_avic_vcpu *vcpu)
  * Physical APIC ID of the CPU to ring for a vCPU that was seen in guest mode. If it has
  * left since, the one it was on, which ignores the doorbell. VAPIC_AVIC_NO_CPU: no doorbell
  * reaches it there, it must be made to leave the guest.
+ *
+ * ORDERING host-id-read
+ *   writers:  the vCPU's own task
+ *   order:    relaxed: the caller has seen the vCPU in guest mode, with acquire order, and what
+ *             its load wrote before is visible then
+ *   pairs:    run_on() and run_far() in avic/residency.cpp
+ *   barrier:  the caller's load of the vCPU's mode
+ *   if lost:  the doorbell goes to a CPU that the vCPU left before, and it runs on without
+ *             looking at its IRR
+ *   checked:  residency_history_test; selftest ipi_lost
  */
 static inline u32 vapic_avic_vcpu_host_id(const struct vapic_avic_vcpu *vcpu)
 {
 	const struct vapic_avic_vcpu_hot *hot = (const struct vapic_avic_vcpu_hot *)vcpu;
 
-	return __atomic_load_n(__atomic_load_n(&hot->entry, __ATOMIC_RELAXED), __ATOMIC_RELAXED) &
-	       VAPIC_AVIC_HOST_ID;
+	return vapic_avic_entry_load(vapic_avic_entry_at_load(&hot->entry)) & VAPIC_AVIC_HOST_ID;
 }
 
 /* NOLINTEND(cppcoreguidelines-pro-type-cstyle-cast) */

@@ -8,6 +8,7 @@
 #ifndef VAPIC_LAPIC_HOT_H
 #define VAPIC_LAPIC_HOT_H
 
+#include <vapic/hw/cell.h>
 #include <vapic/lapic.h>
 
 #define VAPIC_LAPIC_ID 0x020
@@ -19,9 +20,12 @@
 
 /* NOLINTBEGIN(cppcoreguidelines-pro-type-cstyle-cast): C reads this too */
 
+/* A register of the page, of 32 bits. */
+VAPIC_CELL(vapic_lapic_word, u32)
+
 static inline u32 vapic_lapic_read(const void *regs, u32 offset)
 {
-	return __atomic_load_n((const u32 *)((const u8 *)regs + offset), __ATOMIC_RELAXED);
+	return vapic_lapic_word_load((const struct vapic_lapic_word *)((const u8 *)regs + offset));
 }
 
 /*
@@ -30,16 +34,16 @@ static inline u32 vapic_lapic_read(const void *regs, u32 offset)
  */
 static inline void vapic_lapic_set_irr(void *regs, u8 vector)
 {
-	u32 *irr = (u32 *)((u8 *)regs + VAPIC_LAPIC_IRR);
+	struct vapic_lapic_word *irr = (struct vapic_lapic_word *)((u8 *)regs + VAPIC_LAPIC_IRR);
 
 	/* 32 vectors to a register, registers 4 words apart. */
-	__atomic_fetch_or(&irr[(vector & 0xe0u) / 8], (u32)1 << vector % 32, __ATOMIC_SEQ_CST);
+	vapic_lapic_word_set(&irr[(vector & 0xe0u) / 8], (u32)1 << vector % 32);
 }
 
 /* Bits of the n-th of a bank's eight registers. */
-static inline u32 vapic_lapic_bits(const u32 *bank, u32 n)
+static inline u32 vapic_lapic_bits(const struct vapic_lapic_word *bank, u32 n)
 {
-	return __atomic_load_n(&bank[(u64)4 * n], __ATOMIC_RELAXED);
+	return vapic_lapic_word_load(&bank[(u64)4 * n]);
 }
 
 /*
@@ -48,7 +52,8 @@ static inline u32 vapic_lapic_bits(const u32 *bank, u32 n)
  */
 static inline u32 vapic_lapic_highest(const void *regs, u32 offset)
 {
-	const u32 *bank = (const u32 *)((const u8 *)regs + offset);
+	const struct vapic_lapic_word *bank =
+		(const struct vapic_lapic_word *)((const u8 *)regs + offset);
 	u32 n = 0;
 
 #pragma GCC unroll 4
@@ -68,7 +73,8 @@ static inline u32 vapic_lapic_highest(const void *regs, u32 offset)
 /* How many vectors the bank at @offset of the page holds. Nearly always none, as above. */
 static inline u32 vapic_lapic_count(const void *regs, u32 offset)
 {
-	const u32 *bank = (const u32 *)((const u8 *)regs + offset);
+	const struct vapic_lapic_word *bank =
+		(const struct vapic_lapic_word *)((const u8 *)regs + offset);
 	u32 bits = 0, vectors = 0, n = 0;
 
 #pragma GCC unroll 8
@@ -104,8 +110,8 @@ static inline u32 vapic_lapic_priority(const void *regs)
 /* Make the processor priority register follow from TPR and ISR. By the page's owner. */
 static inline void vapic_lapic_update_ppr(void *regs)
 {
-	__atomic_store_n((u32 *)((u8 *)regs + VAPIC_LAPIC_PPR), vapic_lapic_priority(regs),
-			 __ATOMIC_RELAXED);
+	vapic_lapic_word_store((struct vapic_lapic_word *)((u8 *)regs + VAPIC_LAPIC_PPR),
+			       vapic_lapic_priority(regs));
 }
 
 /* True if @vector is of a higher class than @than, a vector or a priority. */

@@ -5,6 +5,7 @@
 #ifndef VAPIC_VMX_H
 #define VAPIC_VMX_H
 
+#include <vapic/hw/cell.h>
 #include <vapic/types.h>
 
 VAPIC_C_BEGIN
@@ -14,6 +15,26 @@ VAPIC_C_BEGIN
 
 /* Posted-interrupt state of one vCPU. */
 struct vapic_pi_vcpu;
+
+/* The words of a posted-interrupt descriptor: a quarter of PIR, and the one behind PIR. */
+VAPIC_CELL(vapic_pi_requests, u64)
+VAPIC_CELL(vapic_pi_control, u64)
+
+/* As IPI hardware and the IOMMU write it; hw/pi.hpp has its fields. */
+struct vapic_pi_descriptor {
+	struct vapic_pi_requests pir[4];
+	struct vapic_pi_control control;
+	u64 reserved[3];
+};
+
+/*
+ * A vCPU whose own task runs this, with preemption off: none of the functions that take it
+ * runs twice at a time, and the CPU does not change meanwhile. Only vapic_on_cpu() of
+ * vmx_apicv/glue.h makes one, which has lockdep assert it.
+ */
+struct vapic_pi_on_cpu {
+	struct vapic_pi_vcpu *vcpu;
+};
 
 /* Bytes that the object needs. */
 u32 vapic_pi_vcpu_size(void);
@@ -25,12 +46,13 @@ struct vapic_pi_vectors {
 };
 
 /*
- * Set up. @descriptor is the 64-byte aligned descriptor, which the VMCS names, at
+ * Set up. @descriptor, aligned to 64 bytes, is the one that the VMCS names, at
  * host-physical @descriptor_pa; @regs the register page. Both stay the caller's and
  * outlive the object. @glue comes back from vapic_pi_waiters_wake_due().
  */
-void vapic_pi_vcpu_init(struct vapic_pi_vcpu *vcpu, struct vapic_vcpu *glue, void *descriptor,
-			u64 descriptor_pa, void *regs, struct vapic_pi_vectors vectors);
+void vapic_pi_vcpu_init(struct vapic_pi_vcpu *vcpu, struct vapic_vcpu *glue,
+			struct vapic_pi_descriptor *descriptor, u64 descriptor_pa, void *regs,
+			struct vapic_pi_vectors vectors);
 
 /*
  * Make IPI hardware find the vCPU under guest APIC ID @id in the PID-pointer @table of
@@ -39,8 +61,8 @@ void vapic_pi_vcpu_init(struct vapic_pi_vcpu *vcpu, struct vapic_vcpu *glue, voi
  */
 bool vapic_pi_vcpu_enter_table(struct vapic_pi_vcpu *vcpu, void *table, u32 entries, u32 id);
 
-/* The next load is to be vapic_pi_vcpu_load(), wherever it happens. By the vCPU's own task. */
-void vapic_pi_vcpu_leave_home(struct vapic_pi_vcpu *vcpu);
+/* The next load is to be vapic_pi_vcpu_load(), wherever it happens. */
+void vapic_pi_vcpu_leave_home(struct vapic_pi_on_cpu on);
 
 /*
  * Take the vCPU out of the table; nothing if it is not in one. Hardware may still be
@@ -50,9 +72,8 @@ void vapic_pi_vcpu_leave_home(struct vapic_pi_vcpu *vcpu);
 void vapic_pi_vcpu_leave_table(struct vapic_pi_vcpu *vcpu);
 
 /*
- * Residency. Called by the vCPU's own task with preemption off. A vCPU that
- * leaves its CPU in another way stays loaded: the first post then interrupts that CPU for
- * nothing, and load has nothing to do if the vCPU comes back to it.
+ * Residency. A vCPU that leaves its CPU in another way stays loaded: the first post then
+ * interrupts that CPU for nothing, and load has nothing to do if the vCPU comes back to it.
  *
  * load: the vCPU is on the CPU that @destination names: its APIC ID in the format of
  *       NDST. Notifications go there.
@@ -60,8 +81,8 @@ void vapic_pi_vcpu_leave_table(struct vapic_pi_vcpu *vcpu);
  *       that CPU. The caller has added it to the CPU's waiters before. True if something
  *       was posted already: the caller sends the vector to itself.
  */
-void vapic_pi_vcpu_load(struct vapic_pi_vcpu *vcpu, u32 destination);
-bool vapic_pi_vcpu_arm(struct vapic_pi_vcpu *vcpu);
+void vapic_pi_vcpu_load(struct vapic_pi_on_cpu on, u32 destination);
+bool vapic_pi_vcpu_arm(struct vapic_pi_on_cpu on);
 
 /* What the IRR holds when all that was posted is in it. */
 struct vapic_pi_irr {
@@ -92,7 +113,8 @@ struct vapic_pi_waiter {
 };
 
 struct vapic_pi_place {
-	const u64 *control; /* the vCPU's, at which the handler of the wakeup vector looks */
+	const struct vapic_pi_control
+		*control; /* the vCPU's, at which the handler of the wakeup vector looks */
 	struct vapic_pi_waiter *waiter;
 };
 
@@ -108,7 +130,7 @@ struct vapic_pi_waiters {
 
 /* A list has a multiple of this many places; a free one points to a control word of 0. */
 #define VAPIC_PI_WAITERS_PADDING 16
-extern const u64 vapic_pi_nobody; /* NOLINT(readability-identifier-naming) */
+extern const struct vapic_pi_control vapic_pi_nobody; /* NOLINT(readability-identifier-naming) */
 
 /* Bytes for @capacity vCPUs, a multiple of the padding. */
 u64 vapic_pi_waiters_size(u32 capacity);

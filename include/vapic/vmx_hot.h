@@ -7,11 +7,9 @@
 #ifndef VAPIC_VMX_HOT_H
 #define VAPIC_VMX_HOT_H
 
-#include <vapic/types.h>
+#include <vapic/hw/cell.h>
 #include <vapic/vmx.h>
 
-/* A posted-interrupt descriptor in words of 64 bits; state.hpp asserts it. */
-#define VAPIC_PI_CONTROL 4
 #define VAPIC_PI_ON 0x1
 #define VAPIC_PI_SN 0x2
 
@@ -24,30 +22,70 @@
 /* So many waiters are looked at before a branch. A list is padded to two groups. */
 #define VAPIC_PI_GROUP 8
 
-/* How struct vapic_pi_vcpu begins; state.hpp asserts it. */
+/*
+ * ORDERING rvi-unknown
+ *   writers:  vapic_pi_vcpu_unsettle(), by anybody, after its change of the IRR;
+ *             vapic_pi_vcpu_sync(), by the vCPU's own task, clears it
+ *   order:    cleared by an exchange, then the IRR is read. A plain store could become
+ *             visible after the read, and erase a flag set in between
+ *   pairs:    vapic_pi_vcpu_unsettle(), which sets it by a release store
+ *   barrier:  here
+ *   if lost:  a vector in the IRR that RVI does not know: not delivered until another is
+ *   checked:  posted_interleaving_test (sync_settles_by_store, sync_settles_last)
+ */
+VAPIC_CELL(vapic_pi_unknown, u8)
+
+/*
+ * The NDST under which the descriptor is loaded, or suppressed since; nowhere while it is armed.
+ *
+ * ORDERING home
+ *   writers:  the vCPU's own task, which alone reads it
+ *   order:    none
+ *   pairs:    none visible
+ *   barrier:  the scheduler's, between the vCPU's task on one CPU and on another
+ *   if lost:  the vCPU is taken for one that is loaded where it was before: notifications go to
+ *             a CPU that it left
+ *   checked:  pi_residency_test; selftest ipi_lost
+ */
+VAPIC_CELL(vapic_pi_home, u32)
+
+/* How struct vapic_pi_vcpu begins; state.hpp asserts it. The pointer is constant. */
 struct vapic_pi_vcpu_hot {
-	const u64 *control;
-	u8 rvi_unknown;
-	u32 home;
+	struct vapic_pi_descriptor *descriptor;
+	struct vapic_pi_unknown rvi_unknown;
+	struct vapic_pi_home home;
 };
 
 /* NOLINTBEGIN(cppcoreguidelines-pro-type-cstyle-cast): C reads this too */
+
+static inline struct vapic_pi_vcpu_hot *vapic_pi_hot(struct vapic_pi_vcpu *vcpu)
+{
+	return (struct vapic_pi_vcpu_hot *)vcpu;
+}
 
 /*
  * Post @vector. True if the target has not been told yet: the caller then sends it the
  * notification vector if it is in the guest, and wakes it if it sleeps. Any task or
  * interrupt; full barrier if true.
+ *
+ * ORDERING post
+ *   writers:  whoever posts, hardware included, sets bits of PIR and ON; vapic_pi_vcpu_sync() and
+ *             notification processing take both
+ *   order:    the PIR bit, then ON, each by a locked OR; the caller then looks where the vCPU is
+ *   pairs:    vapic_pi_vcpu_sync() clears ON, then reads PIR; the vCPU says that it is in the
+ *             guest, or sleeps, and then looks at ON
+ *   barrier:  here
+ *   if lost:  a vector in PIR that nobody is told of: the vCPU sleeps, or runs, without it
+ *   checked:  posted_interleaving_test (post_on_first, post_by_store); selftest ipi_lost
  */
-static inline bool vapic_pi_post(void *descriptor, u8 vector)
+static inline bool vapic_pi_post(struct vapic_pi_descriptor *descriptor, u8 vector)
 {
-	u64 *words = (u64 *)descriptor;
 	const u64 bit = (u64)1 << vector % 64;
 
 	/* Already there: whoever set it announces it, or has left that to the next load. */
-	if (__atomic_fetch_or(&words[vector / 64], bit, __ATOMIC_SEQ_CST) & bit)
+	if (vapic_pi_requests_set(&descriptor->pir[vector / 64], bit) & bit)
 		return false;
-	return !(__atomic_fetch_or(&words[VAPIC_PI_CONTROL], (u64)VAPIC_PI_ON, __ATOMIC_SEQ_CST) &
-		 VAPIC_PI_ON);
+	return !(vapic_pi_control_set(&descriptor->control, VAPIC_PI_ON) & VAPIC_PI_ON);
 }
 
 /* NDST for the CPU with APIC ID @host_id; @x2apic is the mode of the host's APICs. */
@@ -57,47 +95,53 @@ static inline u32 vapic_pi_destination(u32 host_id, bool x2apic)
 }
 
 /* True if a bit of PIR is set. */
-static inline bool vapic_pi_is_posted(const u64 *descriptor)
+static inline bool vapic_pi_is_posted(const struct vapic_pi_descriptor *descriptor)
 {
-	return __atomic_load_n(&descriptor[0], __ATOMIC_RELAXED) |
-	       __atomic_load_n(&descriptor[1], __ATOMIC_RELAXED) |
-	       __atomic_load_n(&descriptor[2], __ATOMIC_RELAXED) |
-	       __atomic_load_n(&descriptor[3], __ATOMIC_RELAXED);
+	return vapic_pi_requests_load(&descriptor->pir[0]) |
+	       vapic_pi_requests_load(&descriptor->pir[1]) |
+	       vapic_pi_requests_load(&descriptor->pir[2]) |
+	       vapic_pi_requests_load(&descriptor->pir[3]);
 }
 
 /*
  * As vapic_pi_vcpu_load(), if the vCPU comes back to the CPU that it left, not having slept
  * there: only SN has to go, if it is set. False, with nothing changed, if it is not so.
+ * Ordering: sn-clear, in vmx_apicv/residency.cpp.
  */
-static inline bool vapic_pi_vcpu_resume(struct vapic_pi_vcpu *vcpu, u32 destination)
+static inline bool vapic_pi_vcpu_resume(struct vapic_pi_on_cpu on, u32 destination)
 {
-	const struct vapic_pi_vcpu_hot *hot = (const struct vapic_pi_vcpu_hot *)vcpu;
-	u64 *control = (u64 *)hot->control;
+	struct vapic_pi_vcpu_hot *hot = vapic_pi_hot(on.vcpu);
+	struct vapic_pi_control *control = &hot->descriptor->control;
 
-	if (__atomic_load_n(&hot->home, __ATOMIC_RELAXED) != destination)
+	if (vapic_pi_home_load(&hot->home) != destination)
 		return false;
 	/* Nobody else sets it while the vCPU lives. */
-	if (!(__atomic_load_n(control, __ATOMIC_RELAXED) & VAPIC_PI_SN))
+	if (!(vapic_pi_control_load(control) & VAPIC_PI_SN))
 		return true;
 
-	__atomic_fetch_and(control, ~(u64)VAPIC_PI_SN, __ATOMIC_SEQ_CST);
-	if (vapic_pi_is_posted(control - VAPIC_PI_CONTROL))
-		__atomic_fetch_or(control, (u64)VAPIC_PI_ON, __ATOMIC_SEQ_CST);
+	vapic_pi_control_clear(control, VAPIC_PI_SN);
+	if (vapic_pi_is_posted(hot->descriptor))
+		vapic_pi_control_set(control, VAPIC_PI_ON);
 	return true;
 }
 
 /*
  * The vCPU leaves the CPU for others and would run on, or sleeps with interrupts blocked:
- * hardware posts without telling anybody, and load finds out. Context as load's.
+ * hardware posts without telling anybody, and load finds out.
  *
- * No order: a notification that is sent nevertheless does nothing outside the guest, and
- * the load that must follow finds ON.
+ * ORDERING sn-set
+ *   writers:  the vCPU's own task
+ *   order:    none. It is locked to have one rule for the word: an ON that a plain store took
+ *             back would be found by the load that must follow, which reads PIR
+ *   pairs:    posting, by hardware: PIR bit, then a locked look at SN
+ *   barrier:  none needed: a notification that is sent nevertheless does nothing outside the
+ *             guest, and the load that must follow finds ON
+ *   if lost:  posts keep interrupting a CPU that runs something else
+ *   checked:  posted_interleaving_test (SuppressByAPlainStoreIsNone); pi_residency_test
  */
-static inline void vapic_pi_vcpu_suppress(struct vapic_pi_vcpu *vcpu)
+static inline void vapic_pi_vcpu_suppress(struct vapic_pi_on_cpu on)
 {
-	const struct vapic_pi_vcpu_hot *hot = (const struct vapic_pi_vcpu_hot *)vcpu;
-
-	__atomic_fetch_or((u64 *)hot->control, (u64)VAPIC_PI_SN, __ATOMIC_SEQ_CST);
+	vapic_pi_control_set(&vapic_pi_hot(on.vcpu)->descriptor->control, VAPIC_PI_SN);
 }
 
 /*
@@ -105,46 +149,26 @@ static inline void vapic_pi_vcpu_suppress(struct vapic_pi_vcpu *vcpu)
  * nothing to do before the guest is entered. By the vCPU's own task, APICv on, and no
  * nested guest.
  */
-static inline bool vapic_pi_vcpu_settled(const struct vapic_pi_vcpu *vcpu)
+static inline bool vapic_pi_vcpu_settled(struct vapic_pi_vcpu *vcpu)
 {
-	const struct vapic_pi_vcpu_hot *hot = (const struct vapic_pi_vcpu_hot *)vcpu;
+	const struct vapic_pi_vcpu_hot *hot = vapic_pi_hot(vcpu);
 
-	return !(__atomic_load_n(hot->control, __ATOMIC_RELAXED) & VAPIC_PI_ON) &&
-	       !__atomic_load_n(&hot->rvi_unknown, __ATOMIC_RELAXED);
-}
-
-static inline bool vapic_pi_is_on(const u64 *control)
-{
-	bool on; /* NOLINT(cppcoreguidelines-init-variables) */
-
-	asm("testb %2, %1" : "=@ccnz"(on) : "m"(*control), "i"(VAPIC_PI_ON));
-	return on;
-}
-
-/*
- * Collect the byte that ON is in; false if all so far were zero. The compiler makes no
- * atomic load a part of another instruction.
- */
-static inline bool vapic_pi_gather(u8 *seen, const u64 *control)
-{
-	bool any; /* NOLINT(cppcoreguidelines-init-variables) */
-
-	asm("orb %2, %1" : "=@ccnz"(any), "+q"(*seen) : "m"(*(const u8 *)control));
-	return any;
+	return !(vapic_pi_control_load(&hot->descriptor->control) & VAPIC_PI_ON) &&
+	       !vapic_pi_unknown_load(&hot->rvi_unknown);
 }
 
 /* True also for another bit beside ON; while a vCPU sleeps none is set. */
 static inline bool vapic_pi_any_on(const struct vapic_pi_place *group)
 {
-	u8 seen = __atomic_load_n((const u8 *)group[0].control, __ATOMIC_RELAXED);
+	u8 seen = (u8)vapic_pi_control_load(group[0].control);
 
-	vapic_pi_gather(&seen, group[1].control);
-	vapic_pi_gather(&seen, group[2].control);
-	vapic_pi_gather(&seen, group[3].control);
-	vapic_pi_gather(&seen, group[4].control);
-	vapic_pi_gather(&seen, group[5].control);
-	vapic_pi_gather(&seen, group[6].control);
-	return vapic_pi_gather(&seen, group[7].control);
+	VAPIC_CELL_GATHER(seen, group[1].control);
+	VAPIC_CELL_GATHER(seen, group[2].control);
+	VAPIC_CELL_GATHER(seen, group[3].control);
+	VAPIC_CELL_GATHER(seen, group[4].control);
+	VAPIC_CELL_GATHER(seen, group[5].control);
+	VAPIC_CELL_GATHER(seen, group[6].control);
+	return VAPIC_CELL_GATHER(seen, group[7].control);
 }
 
 /* The last one takes the place. Returns the glue's object of the one who had it. */
@@ -166,7 +190,7 @@ static inline void vapic_pi_waiters_look_at(struct vapic_pi_waiters *waiters,
 					    struct vapic_pi_place *place,
 					    void (*wake)(struct vapic_vcpu *glue))
 {
-	if (__builtin_expect(vapic_pi_is_on(place->control), false))
+	if (__builtin_expect(VAPIC_CELL_TEST(place->control, VAPIC_PI_ON), false))
 		wake(vapic_pi_waiters_take(waiters, place));
 }
 

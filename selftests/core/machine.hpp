@@ -12,6 +12,8 @@
 
 #include <vapic/avic.h>
 
+#include "own_task.hpp"
+
 // Memory as the glue provides it: zeroed, aligned.
 class Block {
 public:

@@ -6,6 +6,7 @@
 #include <vapic/vmx.h>
 
 #include "machine.hpp"
+#include "own_task.hpp"
 
 class PostedVcpu {
 public:
@@ -23,9 +24,12 @@ public:
 	// The name by which core calls it.
 	vapic_vcpu *glue() { return reinterpret_cast<vapic_vcpu *>(this); }
 	static PostedVcpu *of(vapic_vcpu *glue) { return reinterpret_cast<PostedVcpu *>(glue); }
-	void *descriptor() { return descriptor_.get(); }
-	u64 &pir(unsigned i) { return static_cast<u64 *>(descriptor())[i]; }
-	u64 &control() { return static_cast<u64 *>(descriptor())[4]; }
+	vapic_pi_descriptor *descriptor()
+	{
+		return static_cast<vapic_pi_descriptor *>(descriptor_.get());
+	}
+	u64 &pir(unsigned i) { return static_cast<u64 *>(descriptor_.get())[i]; }
+	u64 &control() { return static_cast<u64 *>(descriptor_.get())[4]; }
 	u32 &irr(unsigned i) { return static_cast<u32 *>(regs_.get())[(0x200 + 0x10 * i) / 4]; }
 
 private:

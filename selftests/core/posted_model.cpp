@@ -376,7 +376,7 @@ public:
 	{
 		if (!cpu_.load(kApicvActive))
 			return deliver_inactive(vector);
-		if (!s_.core.post(target_->descriptor, static_cast<u8>(vector)))
+		if (!s_.core.post(target_->hot.descriptor, static_cast<u8>(vector)))
 			return;
 		if (cpu_.load(kMode)) {
 			const std::uint64_t on = cpu_.load(kCpu);
@@ -431,7 +431,7 @@ explorer::Result explore(const Scenario &scenario)
 	Block memory(64, 64);
 	Block regs(4096, 4096);
 	auto *core = static_cast<vapic_pi_vcpu *>(object.get());
-	auto *descriptor = static_cast<vapic::hw::PiDescriptor *>(memory.get());
+	auto *descriptor = static_cast<vapic_pi_descriptor *>(memory.get());
 	explorer::Explorer all;
 
 	vapic_pi_vcpu_init(core, nullptr, descriptor, 0x1000, regs.get(), kVectors);
@@ -439,8 +439,8 @@ explorer::Result explore(const Scenario &scenario)
 	all.map(&descriptor->control, 8, kControl, "control");
 	all.map(&descriptor->pir[kVector / 64], 8, kPir, "PIR");
 	all.map(static_cast<u32 *>(regs.get()) + (0x200 + kVector / 32 * 0x10) / 4, 4, kIrr, "IRR");
-	all.map(&core->rvi_unknown, 1, kRviUnknown, "RVI unknown");
-	all.map(&core->home, 4, kHome, "home");
+	all.map(&core->hot.rvi_unknown, 1, kRviUnknown, "RVI unknown");
+	all.map(&core->hot.home, 4, kHome, "home");
 	all.name(kRvi, "RVI");
 	all.name(kMode, "mode");
 	all.name(kCpu, "cpu");

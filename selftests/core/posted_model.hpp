@@ -12,6 +12,7 @@
 #include <vapic/vmx.h>
 
 #include "explorer.hpp"
+#include "own_task.hpp"
 #include "posted_mutants.hpp"
 
 namespace posted {
@@ -23,8 +24,8 @@ struct Core {
 	bool (*arm)(vapic_pi_vcpu *) = vapic_pi_vcpu_arm;
 	vapic_pi_irr (*sync)(vapic_pi_vcpu *, bool) = vapic_pi_vcpu_sync;
 	void (*unsettle)(vapic_pi_vcpu *) = vapic_pi_vcpu_unsettle;
-	bool (*settled)(const vapic_pi_vcpu *) = posted::settled;
-	bool (*post)(void *, u8) = posted::post;
+	bool (*settled)(vapic_pi_vcpu *) = posted::settled;
+	bool (*post)(vapic_pi_descriptor *, u8) = posted::post;
 	void (*set_irr)(void *, u8) = posted::set_irr;
 };
 

@@ -6,21 +6,23 @@
 #include <vapic/vmx_hot.h>
 
 #include "../../vmx_apicv/state.hpp"
+#include "own_task.hpp"
 
 using vapic::hw::kPirWords;
 using vapic::hw::NotificationDestination;
 using vapic::hw::PiControl;
 using vapic::hw::PirWord;
 using vapic::hw::Slot;
+using vapic::vmx::descriptor;
 
 namespace posted {
 
-bool post(void *descriptor, u8 vector)
+bool post(vapic_pi_descriptor *descriptor, u8 vector)
 {
 	return vapic_pi_post(descriptor, vector);
 }
 
-bool settled(const vapic_pi_vcpu *vcpu)
+bool settled(vapic_pi_vcpu *vcpu)
 {
 	return vapic_pi_vcpu_settled(vcpu);
 }
@@ -45,7 +47,7 @@ const PiControl kSn = PiControl{}.with(PiControl::kSn, true);
 
 u32 home(const vapic_pi_vcpu *vcpu)
 {
-	return __atomic_load_n(&vcpu->home, __ATOMIC_RELAXED);
+	return vapic_pi_home_load(&vcpu->hot.home);
 }
 
 PiControl loaded(const vapic_pi_vcpu *vcpu, PiControl seen, u32 destination)
@@ -64,7 +66,7 @@ bool pir_empty(const vapic_pi_vcpu *vcpu)
 {
 	std::uint64_t any = 0;
 
-	for (const Slot<PirWord> &word : vcpu->descriptor->pir)
+	for (const Slot<PirWord> &word : descriptor(*vcpu).pir)
 		any |= word.load().raw();
 	return !any;
 }
@@ -72,7 +74,7 @@ bool pir_empty(const vapic_pi_vcpu *vcpu)
 template <typename Change>
 PiControl replace(vapic_pi_vcpu *vcpu, Change change)
 {
-	Slot<PiControl> &control = vcpu->descriptor->control;
+	Slot<PiControl> &control = descriptor(*vcpu).control;
 
 	for (;;) {
 		const PiControl seen = control.load();
@@ -87,7 +89,7 @@ enum class Settle { kExchange, kStore, kLast, kNot };
 // sync(), rightly but for what the arguments say.
 vapic_pi_irr sync(vapic_pi_vcpu *vcpu, bool to_rvi, Settle settle, bool on_last, bool on_by_store)
 {
-	Slot<PiControl> &control = vcpu->descriptor->control;
+	Slot<PiControl> &control = descriptor(*vcpu).control;
 	std::uint32_t newest = VAPIC_NO_VECTOR;
 	const auto clear_on = [&] {
 		if (on_by_store)
@@ -97,12 +99,12 @@ vapic_pi_irr sync(vapic_pi_vcpu *vcpu, bool to_rvi, Settle settle, bool on_last,
 	};
 
 	if (!to_rvi && settle != Settle::kNot)
-		__atomic_store_n(&vcpu->rvi_unknown, 1, __ATOMIC_RELAXED);
-	else if (to_rvi && __atomic_load_n(&vcpu->rvi_unknown, __ATOMIC_RELAXED)) {
+		vapic_pi_unknown_store(&vcpu->hot.rvi_unknown, 1);
+	else if (to_rvi && vapic_pi_unknown_load(&vcpu->hot.rvi_unknown)) {
 		if (settle == Settle::kStore)
-			__atomic_store_n(&vcpu->rvi_unknown, 0, __ATOMIC_RELAXED);
+			vapic_pi_unknown_store(&vcpu->hot.rvi_unknown, 0);
 		else if (settle != Settle::kLast)
-			__atomic_exchange_n(&vcpu->rvi_unknown, 0, __ATOMIC_SEQ_CST);
+			vapic_pi_unknown_exchange(&vcpu->hot.rvi_unknown, 0);
 	}
 
 	if (control.load().get(PiControl::kOn)) {
@@ -110,8 +112,8 @@ vapic_pi_irr sync(vapic_pi_vcpu *vcpu, bool to_rvi, Settle settle, bool on_last,
 			clear_on();
 		for (unsigned i = 0; i < kPirWords; ++i) {
 			const std::uint64_t added =
-				vcpu->descriptor->pir[i].load().raw() ?
-					vcpu->regs->merge_irr(i, vcpu->descriptor->pir[i]
+				descriptor(*vcpu).pir[i].load().raw() ?
+					vcpu->regs->merge_irr(i, descriptor(*vcpu).pir[i]
 									 .exchange(PirWord{})
 									 .raw()) :
 					0;
@@ -127,7 +129,7 @@ vapic_pi_irr sync(vapic_pi_vcpu *vcpu, bool to_rvi, Settle settle, bool on_last,
 	const std::uint32_t highest = vcpu->regs->highest_irr();
 
 	if (to_rvi && settle == Settle::kLast)
-		__atomic_exchange_n(&vcpu->rvi_unknown, 0, __ATOMIC_SEQ_CST);
+		vapic_pi_unknown_exchange(&vcpu->hot.rvi_unknown, 0);
 	return {highest, newest != VAPIC_NO_VECTOR && newest == highest};
 }
 
@@ -139,7 +141,7 @@ void load_reads_pir_first(vapic_pi_vcpu *vcpu, u32 destination)
 
 	replace(vcpu, [&](PiControl seen) { return loaded(vcpu, seen, destination); });
 	if (!empty)
-		vcpu->descriptor->control.set_bits(kOn);
+		descriptor(*vcpu).control.set_bits(kOn);
 }
 
 void load_ignores_pir(vapic_pi_vcpu *vcpu, u32 destination)
@@ -149,7 +151,7 @@ void load_ignores_pir(vapic_pi_vcpu *vcpu, u32 destination)
 
 void load_by_store(vapic_pi_vcpu *vcpu, u32 destination)
 {
-	Slot<PiControl> &control = vcpu->descriptor->control;
+	Slot<PiControl> &control = descriptor(*vcpu).control;
 	const PiControl before = control.load();
 
 	control.publish(loaded(vcpu, before, destination));
@@ -165,7 +167,7 @@ void load_keeps_vector(vapic_pi_vcpu *vcpu, u32 destination)
 	});
 
 	if (before.get(PiControl::kSn) && !pir_empty(vcpu))
-		vcpu->descriptor->control.set_bits(kOn);
+		descriptor(*vcpu).control.set_bits(kOn);
 }
 
 void load_keeps_cpu(vapic_pi_vcpu *vcpu, u32)
@@ -182,7 +184,7 @@ void load_suppressed(vapic_pi_vcpu *vcpu, u32 destination)
 			.with(PiControl::kSn, seen.get(PiControl::kSn));
 	});
 	if (!pir_empty(vcpu))
-		vcpu->descriptor->control.set_bits(kOn);
+		descriptor(*vcpu).control.set_bits(kOn);
 }
 
 void resume_reads_pir_first(vapic_pi_vcpu *vcpu, u32 destination)
@@ -192,21 +194,21 @@ void resume_reads_pir_first(vapic_pi_vcpu *vcpu, u32 destination)
 
 	const bool empty = pir_empty(vcpu);
 
-	vcpu->descriptor->control.clear_bits(kSn);
+	descriptor(*vcpu).control.clear_bits(kSn);
 	if (!empty)
-		vcpu->descriptor->control.set_bits(kOn);
+		descriptor(*vcpu).control.set_bits(kOn);
 }
 
 void resume_ignores_pir(vapic_pi_vcpu *vcpu, u32 destination)
 {
 	if (home(vcpu) != destination)
 		return vapic_pi_vcpu_load(vcpu, destination);
-	vcpu->descriptor->control.clear_bits(kSn);
+	descriptor(*vcpu).control.clear_bits(kSn);
 }
 
 void resume_by_store(vapic_pi_vcpu *vcpu, u32 destination)
 {
-	Slot<PiControl> &control = vcpu->descriptor->control;
+	Slot<PiControl> &control = descriptor(*vcpu).control;
 
 	if (home(vcpu) != destination)
 		return vapic_pi_vcpu_load(vcpu, destination);
@@ -228,7 +230,7 @@ bool arm_silently(vapic_pi_vcpu *vcpu)
 
 bool arm_by_store(vapic_pi_vcpu *vcpu)
 {
-	Slot<PiControl> &control = vcpu->descriptor->control;
+	Slot<PiControl> &control = descriptor(*vcpu).control;
 	const PiControl seen = control.load();
 
 	control.publish(armed(vcpu, seen));
@@ -237,7 +239,7 @@ bool arm_by_store(vapic_pi_vcpu *vcpu)
 
 bool arm_looks_first(vapic_pi_vcpu *vcpu)
 {
-	const bool on = vcpu->descriptor->control.load().get(PiControl::kOn);
+	const bool on = descriptor(*vcpu).control.load().get(PiControl::kOn);
 
 	replace(vcpu, [&](PiControl seen) { return armed(vcpu, seen); });
 	return on;
@@ -252,7 +254,7 @@ bool arm_suppressed(vapic_pi_vcpu *vcpu)
 
 void suppress_by_store(vapic_pi_vcpu *vcpu)
 {
-	Slot<PiControl> &control = vcpu->descriptor->control;
+	Slot<PiControl> &control = descriptor(*vcpu).control;
 
 	control.publish(control.load().with(PiControl::kSn, true));
 }
@@ -282,28 +284,28 @@ vapic_pi_irr sync_stays_settled(vapic_pi_vcpu *vcpu, bool to_rvi)
 	return sync(vcpu, to_rvi, Settle::kNot, false, false);
 }
 
-bool settled_by_on(const vapic_pi_vcpu *vcpu)
+bool settled_by_on(vapic_pi_vcpu *vcpu)
 {
-	return !vcpu->descriptor->control.load().get(PiControl::kOn);
+	return !descriptor(*vcpu).control.load().get(PiControl::kOn);
 }
 
-bool settled_by_flag(const vapic_pi_vcpu *vcpu)
+bool settled_by_flag(vapic_pi_vcpu *vcpu)
 {
-	return !__atomic_load_n(&vcpu->rvi_unknown, __ATOMIC_RELAXED);
+	return !vapic_pi_unknown_load(&vcpu->hot.rvi_unknown);
 }
 
-bool post_on_first(void *descriptor, u8 vector)
+bool post_on_first(vapic_pi_descriptor *descriptor, u8 vector)
 {
-	auto *words = static_cast<u64 *>(descriptor);
+	auto *words = reinterpret_cast<u64 *>(descriptor);
 	const bool on = __atomic_fetch_or(&words[4], u64{1}, __ATOMIC_SEQ_CST) & 1;
 
 	__atomic_fetch_or(&words[vector / 64], u64{1} << vector % 64, __ATOMIC_SEQ_CST);
 	return !on;
 }
 
-bool post_by_store(void *descriptor, u8 vector)
+bool post_by_store(vapic_pi_descriptor *descriptor, u8 vector)
 {
-	auto *words = static_cast<u64 *>(descriptor);
+	auto *words = reinterpret_cast<u64 *>(descriptor);
 	u64 *pir = &words[vector / 64];
 
 	__atomic_store_n(pir, __atomic_load_n(pir, __ATOMIC_RELAXED) | u64{1} << vector % 64,

@@ -10,8 +10,8 @@
 namespace posted {
 
 // vmx_hot.h
-bool post(void *descriptor, u8 vector);
-bool settled(const vapic_pi_vcpu *vcpu);
+bool post(vapic_pi_descriptor *descriptor, u8 vector);
+bool settled(vapic_pi_vcpu *vcpu);
 void suppress(vapic_pi_vcpu *vcpu);
 // lapic_hot.h
 void set_irr(void *regs, u8 vector);
@@ -66,13 +66,13 @@ vapic_pi_irr sync_settles_last(vapic_pi_vcpu *vcpu, bool to_rvi);
 vapic_pi_irr sync_stays_settled(vapic_pi_vcpu *vcpu, bool to_rvi);
 
 // settled(): looks at ON alone; at the flag alone.
-bool settled_by_on(const vapic_pi_vcpu *vcpu);
-bool settled_by_flag(const vapic_pi_vcpu *vcpu);
+bool settled_by_on(vapic_pi_vcpu *vcpu);
+bool settled_by_flag(vapic_pi_vcpu *vcpu);
 
 // post(): ON first, the vector second.
-bool post_on_first(void *descriptor, u8 vector);
+bool post_on_first(vapic_pi_descriptor *descriptor, u8 vector);
 // post(): by plain stores.
-bool post_by_store(void *descriptor, u8 vector);
+bool post_by_store(vapic_pi_descriptor *descriptor, u8 vector);
 
 // unsettle(): nothing.
 void unsettle_not(vapic_pi_vcpu *vcpu);

@@ -12,6 +12,7 @@
 
 #include "explorer.hpp"
 #include "machine.hpp"
+#include "own_task.hpp"
 #include "residency_mutants.hpp"
 
 namespace model {

@@ -4,8 +4,11 @@
 #include "residency_mutants.hpp"
 
 #include "../../avic/state.hpp"
+#include "own_task.hpp"
 
 using vapic::avic::Attention;
+using vapic::avic::attention;
+using vapic::avic::slot;
 using vapic::hw::HostApicId;
 using vapic::hw::kMaxHostApicId;
 using vapic::hw::PhysicalIdEntry;
@@ -30,17 +33,17 @@ namespace {
 template <typename Field>
 void set(vapic_avic_vcpu *vcpu, Field field)
 {
-	vcpu->attention->publish(vcpu->attention->load().with(field, true));
+	attention(*vcpu).publish(attention(*vcpu).load().with(field, true));
 }
 
 PhysicalIdEntry left(vapic_avic_vcpu *vcpu)
 {
-	return vcpu->slot->load().with(PhysicalIdEntry::kIsRunning, false);
+	return slot(*vcpu).load().with(PhysicalIdEntry::kIsRunning, false);
 }
 
 void run_on(vapic_avic_vcpu *vcpu, u32 host_id)
 {
-	vcpu->slot->publish(
+	slot(*vcpu).publish(
 		vcpu->resident.with(PhysicalIdEntry::kHostApicId, HostApicId{host_id}));
 }
 
@@ -48,29 +51,29 @@ void run_on(vapic_avic_vcpu *vcpu, u32 host_id)
 
 void block_running_first(vapic_avic_vcpu *vcpu)
 {
-	vcpu->slot->exchange(left(vcpu));
+	slot(*vcpu).exchange(left(vcpu));
 	set(vcpu, Attention::kAsleep);
 }
 
 void block_without_barrier(vapic_avic_vcpu *vcpu)
 {
 	set(vcpu, Attention::kAsleep);
-	vcpu->slot->publish(left(vcpu));
+	slot(*vcpu).publish(left(vcpu));
 }
 
 void block_silently(vapic_avic_vcpu *vcpu)
 {
-	vcpu->slot->exchange(left(vcpu));
+	slot(*vcpu).exchange(left(vcpu));
 }
 
 void block_running(vapic_avic_vcpu *vcpu)
 {
-	vcpu->attention->exchange(Attention{}.with(Attention::kAsleep, true));
+	attention(*vcpu).exchange(Attention{}.with(Attention::kAsleep, true));
 }
 
 void load_asleep(vapic_avic_vcpu *vcpu, u32 host_id)
 {
-	if (!vcpu->attention->load().get(Attention::kInactive))
+	if (!attention(*vcpu).load().get(Attention::kInactive))
 		run_on(vcpu, host_id);
 }
 
@@ -90,7 +93,7 @@ void load_far_silently(vapic_avic_vcpu *vcpu, u32 host_id)
 {
 	vapic_avic_vcpu_load(vcpu, host_id);
 	if (host_id > kMaxHostApicId)
-		vcpu->attention->publish(vcpu->attention->load().with(Attention::kFar, false));
+		attention(*vcpu).publish(attention(*vcpu).load().with(Attention::kFar, false));
 }
 
 void load_far_keeps_cpu(vapic_avic_vcpu *vcpu, u32 host_id)
@@ -99,30 +102,30 @@ void load_far_keeps_cpu(vapic_avic_vcpu *vcpu, u32 host_id)
 
 	vapic_avic_vcpu_load(vcpu, host_id);
 	if (host_id > kMaxHostApicId)
-		vcpu->slot->publish(before);
+		slot(*vcpu).publish(before);
 }
 
 void unblock_load_first(vapic_avic_vcpu *vcpu, u32 host_id)
 {
 	vapic_avic_vcpu_load(vcpu, host_id);
-	vcpu->attention->publish(vcpu->attention->load().with(Attention::kAsleep, false));
+	attention(*vcpu).publish(attention(*vcpu).load().with(Attention::kAsleep, false));
 }
 
 void deactivate_running_first(vapic_avic_vcpu *vcpu)
 {
-	vcpu->slot->exchange(left(vcpu));
+	slot(*vcpu).exchange(left(vcpu));
 	set(vcpu, Attention::kInactive);
 }
 
 void deactivate_without_barrier(vapic_avic_vcpu *vcpu)
 {
 	set(vcpu, Attention::kInactive);
-	vcpu->slot->publish(left(vcpu));
+	slot(*vcpu).publish(left(vcpu));
 }
 
 void deactivate_silently(vapic_avic_vcpu *vcpu)
 {
-	vcpu->slot->exchange(left(vcpu));
+	slot(*vcpu).exchange(left(vcpu));
 }
 
 bool must_wake_nobody(const vapic_avic_vcpu *)

@@ -113,6 +113,8 @@ bool compare_exchange(T *p, T *expected, std::type_identity_t<T> desired)
 } // namespace seam
 
 #ifndef SEAM_NO_REDIRECTION
+// Have cell.h load where it would test memory by an instruction of its own.
+#define VAPIC_SEAM
 #define __atomic_load_n(p, order) ::seam::load<order>(p)
 #define __atomic_store_n(p, value, order) ::seam::store<order>(p, value)
 #define __atomic_exchange_n(p, value, order) ::seam::exchange<order>(p, value)

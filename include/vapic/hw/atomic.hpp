@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// One word of memory that hardware or other CPUs read and write while we do.
-// Nothing else in core touches such memory, and the order is part of each name.
+// One word of memory that hardware or other CPUs read and write while we do, for C++ alone:
+// a slot holds a hardware word, a cell a number or a pointer. The order is part of each name.
+// Nothing else touches such memory, but for what C shares (cell.h).
 //
 // On x86 a relaxed or acquire load and a relaxed or release store are plain
 // moves; exchange, try_replace, set_bits and clear_bits are locked instructions and
@@ -18,6 +19,10 @@ template <typename W>
 class Slot {
 public:
 	using Raw = typename W::Raw;
+
+	Slot() = default;
+	Slot(const Slot &) = delete;
+	Slot &operator=(const Slot &) = delete;
 
 	// No order. For a word this CPU owns, or a snapshot for try_replace().
 	[[nodiscard]] W load() const { return W{__atomic_load_n(&raw_, __ATOMIC_RELAXED)}; }
@@ -49,11 +54,35 @@ public:
 			__atomic_fetch_and(&raw_, static_cast<Raw>(~bits.raw()), __ATOMIC_SEQ_CST));
 	}
 
-	// For tables that hold the addresses of words of the same kind.
-	[[nodiscard]] const Raw *address() const { return &raw_; }
-
 private:
 	Raw raw_;
+};
+
+// `T` is an unsigned integer or a pointer.
+template <typename T>
+class Cell {
+public:
+	Cell() = default;
+	Cell(const Cell &) = delete;
+	Cell &operator=(const Cell &) = delete;
+
+	// As those of Slot.
+	[[nodiscard]] T load() const { return __atomic_load_n(&value_, __ATOMIC_RELAXED); }
+	[[nodiscard]] T load_first() const { return __atomic_load_n(&value_, __ATOMIC_ACQUIRE); }
+	void publish(T value) { __atomic_store_n(&value_, value, __ATOMIC_RELEASE); }
+	[[nodiscard]] bool try_replace(T expected, T desired)
+	{
+		return __atomic_compare_exchange_n(&value_, &expected, desired, false,
+						   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	}
+
+	// One more. Locked, and so a full barrier; alone: by the only one who writes the cell,
+	// without order.
+	void count() { __atomic_fetch_add(&value_, 1, __ATOMIC_SEQ_CST); }
+	void count_alone() { __atomic_store_n(&value_, load() + 1, __ATOMIC_RELAXED); }
+
+private:
+	T value_;
 };
 
 } // namespace vapic::hw
