@@ -10,7 +10,9 @@
 #include "kselftest_harness.h"
 
 #include "accel.h"
-#include "vm.h"
+#include "guest_apic.h"
+#include "run.h"
+#include "stats.h"
 
 /* How many rounds to run; each program has a default fit for slow, emulated hosts. */
 static unsigned int rounds;
