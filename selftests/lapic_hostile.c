@@ -312,7 +312,7 @@ static bool refusal_is_known_to_leave_traces(void)
 	return !vapic_takes_over("kvm_apic_set_state");
 }
 
-/* Stock KVM computes PPR from what it knew of ISR before: see lapic_restore.c. */
+/* Stock KVM computes PPR from what it knew of ISR before: see lib/state_check.h. */
 static bool ppr_is_known_to_be_wrong(void)
 {
 	return !vapic_takes_over("kvm_apic_set_state");

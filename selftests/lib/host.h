@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the host's side of a test needs that is no part of a VM: time, processors, random numbers. */
+/* What a test needs of the host beside VMs: time, processors and random numbers. */
 #ifndef SELFTESTS_LIB_HOST_H
 #define SELFTESTS_LIB_HOST_H
 
