@@ -14,7 +14,8 @@
 #include "lib/accel.h"
 #include "lib/bench.h"
 #include "lib/figures.h"
-#include "lib/vm.h"
+#include "lib/guest_apic.h"
+#include "lib/run.h"
 #include "lib/window.h"
 
 #define VECTOR		0x60

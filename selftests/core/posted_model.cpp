@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // See posted_model.hpp. The descriptor's words, the IRR and core's flag are explored as
-// core writes them; the words of KVM and of the CPUs are named below.
+// core writes them; the words of KVM and of the CPUs are named in posted_hardware.hpp.
 #define SEAM_NO_REDIRECTION
 #include "posted_model.hpp"
 
 #include "../../vmx_apicv/state.hpp"
 #include "machine.hpp"
+#include "posted_hardware.hpp"
 
 namespace posted {
 namespace {
@@ -15,174 +16,7 @@ using explorer::Cpu;
 using explorer::Location;
 using explorer::Memory;
 
-enum : Location {
-	// Written by core.
-	kControl,
-	kPir,
-	kIrr,
-	kRviUnknown,
-	kHome,
-	// The VMCS: RVI is not zero. The target's CPU alone.
-	kRvi,
-	// KVM's: vcpu->mode (1: IN_GUEST_MODE), vcpu->cpu, apic->apicv_active, a pending
-	// request, the task waiting in kvm_vcpu_block().
-	kMode,
-	kCpu,
-	kApicvActive,
-	kRequest,
-	kWaiter,
-	// The glue's: 1 + the CPU among whose waiters the vCPU is, or 0.
-	kWaitsOn,
-	// Hardware: 1 + the CPU on which the vCPU is in the guest or about to be, interrupts
-	// off, or 0; what arrives there; a wake-up that arrived; the wakeup vector pending on
-	// either CPU.
-	kGuestOn,
-	kSignal,
-	kWoken,
-	kWakeup0,
-	kWakeup1,
-	// The vectors that the vCPU took.
-	kTaken,
-};
-
-constexpr std::uint64_t kNotified = 1;
-constexpr std::uint64_t kKicked = 2;
-
-constexpr vapic_pi_vectors kVectors = {.notification = 0xf2, .wakeup = 0xf1};
 constexpr u32 kVector = 0x31; // the first sender's; the next one's is one above
-
-// Descriptor bits, from the manual.
-constexpr std::uint64_t kOn = 1;
-constexpr std::uint64_t kSn = 2;
-
-constexpr u32 host_id(std::uint64_t cpu)
-{
-	return 0x20 + static_cast<u32>(cpu);
-}
-
-// --- Steps of hardware ---
-
-// Virtual-interrupt delivery: RVI starts it, and it goes on while IRR has something.
-std::uint64_t deliver(Memory &m, std::uint64_t)
-{
-	if (!m[kRvi])
-		return 0;
-	m[kTaken] |= m[kIrr];
-	m[kIrr] = 0;
-	m[kRvi] = 0;
-	return 0;
-}
-
-// KVM's own injection.
-std::uint64_t inject(Memory &m, std::uint64_t)
-{
-	m[kTaken] |= m[kIrr];
-	m[kIrr] = 0;
-	return 0;
-}
-
-std::uint64_t store_rvi(Memory &m, std::uint64_t pending)
-{
-	m[kRvi] = pending;
-	return 0;
-}
-
-std::uint64_t interrupts_off(Memory &m, std::uint64_t cpu)
-{
-	m[kGuestOn] = 1 + cpu;
-	return 0;
-}
-
-// Interrupts are on outside the guest: what arrived is taken there, and does nothing.
-std::uint64_t interrupts_on(Memory &m, std::uint64_t)
-{
-	m[kGuestOn] = 0;
-	m[kSignal] = 0;
-	return 0;
-}
-
-// Notification processing, its two locked operations.
-std::uint64_t process_on(Memory &m, std::uint64_t)
-{
-	m[kControl] &= ~kOn;
-	return 0;
-}
-
-std::uint64_t process_pir(Memory &m, std::uint64_t)
-{
-	// The vectors are in the upper half of their PIR word, which is one IRR register.
-	const std::uint64_t posted = m[kPir] >> 32;
-
-	m[kPir] = 0;
-	m[kIrr] |= posted;
-	if (posted)
-		m[kRvi] = 1;
-	return deliver(m, 0);
-}
-
-// Posting: PIR, then ON unless ON or SN, which tells whom to notify.
-std::uint64_t post_pir(Memory &m, std::uint64_t vector)
-{
-	m[kPir] |= std::uint64_t{1} << vector % 64;
-	return 0;
-}
-
-std::uint64_t post_on(Memory &m, std::uint64_t)
-{
-	if (m[kControl] & (kOn | kSn))
-		return 0;
-	m[kControl] |= kOn;
-	return m[kControl];
-}
-
-// The interrupt that a control word asks for arrives.
-std::uint64_t notify(Memory &m, std::uint64_t control)
-{
-	const std::uint64_t cpu = (control >> 32) - host_id(0);
-
-	if ((control >> 16 & 0xff) == kVectors.wakeup)
-		m[cpu ? kWakeup1 : kWakeup0] = 1;
-	else if (m[kGuestOn] == 1 + cpu)
-		m[kSignal] |= kNotified;
-	return 0;
-}
-
-// The same from software, which names the CPU itself.
-std::uint64_t notify_cpu(Memory &m, std::uint64_t cpu)
-{
-	if (m[kGuestOn] == 1 + cpu)
-		m[kSignal] |= kNotified;
-	return 0;
-}
-
-std::uint64_t interrupt(Memory &m, std::uint64_t)
-{
-	if (m[kGuestOn])
-		m[kSignal] |= kKicked;
-	return 0;
-}
-
-std::uint64_t wakeup_to_self(Memory &m, std::uint64_t cpu)
-{
-	m[cpu ? kWakeup1 : kWakeup0] = 1;
-	return 0;
-}
-
-std::uint64_t wake_waiter(Memory &m, std::uint64_t)
-{
-	if (m[kWaiter])
-		m[kWoken] = 1;
-	return 0;
-}
-
-// The wakeup handler: under the lock that the waiters change under, so in one step.
-std::uint64_t wakeup_handler(Memory &m, std::uint64_t cpu)
-{
-	if (m[kWaitsOn] != 1 + cpu || !(m[kControl] & kOn))
-		return 0;
-	m[kWaitsOn] = 0;
-	return wake_waiter(m, 0);
-}
 
 // --- The target's task ---
 
@@ -204,8 +38,8 @@ public:
 
 			// Without posted-interrupt processing every interrupt is an exit.
 			if ((signal & kNotified) && active_) {
-				cpu_.hardware("process: clear ON", process_on);
-				cpu_.hardware("process: take PIR", process_pir);
+				cpu_.hardware("process: clear ON", hardware::process_on);
+				cpu_.hardware("process: take PIR", hardware::process_pir);
 			}
 			if ((signal & kKicked) || !active_) {
 				leave();
@@ -270,7 +104,7 @@ private:
 		if (s_.add_before_arm)
 			cpu_.exchange(kWaitsOn, 1 + on_);
 		if (s_.core.arm(core_))
-			cpu_.hardware("wakeup vector to itself", wakeup_to_self, on_);
+			cpu_.hardware("wakeup vector to itself", hardware::wakeup_to_self, on_);
 		if (!s_.add_before_arm)
 			cpu_.exchange(kWaitsOn, 1 + on_);
 	}
@@ -285,7 +119,7 @@ private:
 		const bool pending = irr.highest != VAPIC_NO_VECTOR;
 
 		if (active_)
-			cpu_.hardware("RVI", store_rvi, pending);
+			cpu_.hardware("RVI", hardware::store_rvi, pending);
 		else if (irr.fresh)
 			cpu_.fetch_or(kRequest, 1);
 		return pending;
@@ -298,9 +132,9 @@ private:
 			if (cpu_.load(kRequest)) {
 				cpu_.exchange(kRequest, 0);
 				if (!active_)
-					cpu_.hardware("inject from IRR", inject);
+					cpu_.hardware("inject from IRR", hardware::inject);
 			}
-			cpu_.hardware("interrupts off", interrupts_off, on_);
+			cpu_.hardware("interrupts off", hardware::interrupts_off, on_);
 			cpu_.store(kMode, 1);
 			if (s_.enter_barrier)
 				cpu_.fence();
@@ -308,16 +142,16 @@ private:
 			if (!cpu_.load(kRequest))
 				break;
 			cpu_.store(kMode, 0);
-			cpu_.hardware("interrupts on", interrupts_on);
+			cpu_.hardware("interrupts on", hardware::interrupts_on);
 		}
 		if (active_)
-			cpu_.hardware("VM entry: deliver", deliver);
+			cpu_.hardware("VM entry: deliver", hardware::deliver);
 	}
 
 	void leave()
 	{
 		cpu_.store(kMode, 0);
-		cpu_.hardware("VM exit", interrupts_on);
+		cpu_.hardware("VM exit", hardware::interrupts_on);
 	}
 
 	// kvm_vcpu_block(). A wake-up before the task's state is set is none.
@@ -351,7 +185,7 @@ private:
 		// KVM_REQ_EVENT of itself; the look at the IRR begins with sync.
 		if (!active_) {
 			sync();
-			cpu_.hardware("inject from IRR", inject);
+			cpu_.hardware("inject from IRR", hardware::inject);
 		}
 	}
 
@@ -382,7 +216,7 @@ public:
 			const std::uint64_t on = cpu_.load(kCpu);
 
 			if (s_.glue_notifies)
-				cpu_.hardware("notification", notify_cpu, on);
+				cpu_.hardware("notification", hardware::notify_cpu, on);
 		} else if (cpu_.load(kWaiter)) {
 			wake();
 		}
@@ -391,12 +225,12 @@ public:
 	// IPI virtualization
 	void send_ipi(u32 vector)
 	{
-		cpu_.hardware("post: PIR", post_pir, vector);
+		cpu_.hardware("post: PIR", hardware::post_pir, vector);
 
-		const std::uint64_t control = cpu_.hardware("post: ON", post_on);
+		const std::uint64_t control = cpu_.hardware("post: ON", hardware::post_on);
 
 		if (control)
-			cpu_.hardware("notification", notify, control);
+			cpu_.hardware("notification", hardware::notify, control);
 	}
 
 private:
@@ -409,13 +243,13 @@ private:
 		cpu_.fetch_or(kRequest, 1);
 		wake();
 		if (cpu_.load(kMode))
-			cpu_.hardware("kick", interrupt);
+			cpu_.hardware("kick", hardware::interrupt);
 	}
 
 	void wake()
 	{
 		if (s_.glue_wakes)
-			cpu_.hardware("wake", wake_waiter);
+			cpu_.hardware("wake", hardware::wake_waiter);
 	}
 
 	const Scenario &s_;
@@ -485,7 +319,7 @@ explorer::Result explore(const Scenario &scenario)
 		scripts.push_back([on](Cpu &cpu) {
 			for (;;) {
 				cpu.await(on ? kWakeup1 : kWakeup0);
-				cpu.hardware("wakeup handler", wakeup_handler, on);
+				cpu.hardware("wakeup handler", hardware::wakeup_handler, on);
 			}
 		});
 

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "vm.h"
+#include "guest_apic.h"
+#include "run.h"
+#include "stats.h"
 
 /* Whether the file's first character says yes, in the way module parameters do. */
 static bool says_yes(const char *path)

@@ -9,6 +9,8 @@
 #include "accel.h"
 #include "counters.h"
 #include "figures.h"
+#include "host.h"
+#include "stats.h"
 
 /* What the counters call a doorbell that arrives, and a notification on Intel. */
 static bool is_arrival(const char *name)

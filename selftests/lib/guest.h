@@ -2,7 +2,7 @@
 /*
  * What code running inside the guest may use.
  *
- * Guest code is ordinary C of the same static, non-PIE program: vm.c maps the
+ * Guest code is ordinary C of the same static, non-PIE program: boot.c maps the
  * program's image at the same addresses in the guest, so functions, globals
  * and pointers to them mean the same on both sides.  Two rules follow.  Guest
  * code calls nothing of libc (it may pick instructions that the guest has not
@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "apic.h"
+#include "cpu.h"
 
 #define GUEST_MAX_CPUS	16
 
@@ -96,128 +96,6 @@ static inline struct guest_cpu *guest_self(void)
 	__asm__ volatile("mov %%gs:0, %0" : "=r"(self));
 	return self;
 }
-
-static inline void barrier(void)
-{
-	__asm__ volatile("" ::: "memory");
-}
-
-static inline void full_barrier(void)
-{
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-static inline void cpu_pause(void)
-{
-	__asm__ volatile("pause" ::: "memory");
-}
-
-static inline void irq_enable(void)
-{
-	/* The nop ends the interrupt shadow of sti. */
-	__asm__ volatile("sti; nop" ::: "memory");
-}
-
-static inline void irq_disable(void)
-{
-	__asm__ volatile("cli" ::: "memory");
-}
-
-static inline uint64_t irq_save(void)
-{
-	uint64_t flags;
-
-	__asm__ volatile("pushfq; popq %0; cli" : "=r"(flags) :: "memory");
-	return flags;
-}
-
-static inline void irq_restore(uint64_t flags)
-{
-	__asm__ volatile("pushq %0; popfq" :: "r"(flags) : "memory", "cc");
-}
-
-/* Enable interrupts and halt with no window between the two. */
-static inline void halt_with_irqs(void)
-{
-	__asm__ volatile("sti; hlt" ::: "memory");
-}
-
-static inline uint64_t read_tsc(void)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("lfence; rdtsc" : "=a"(low), "=d"(high) :: "memory");
-	return (uint64_t)high << 32 | low;
-}
-
-static inline uint64_t read_msr(uint32_t msr)
-{
-	uint32_t low, high;
-
-	__asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr) : "memory");
-	return (uint64_t)high << 32 | low;
-}
-
-static inline void write_msr(uint32_t msr, uint64_t value)
-{
-	__asm__ volatile("wrmsr" :: "c"(msr), "a"((uint32_t)value),
-			 "d"((uint32_t)(value >> 32)) : "memory");
-}
-
-static inline uint64_t read_cr8(void)
-{
-	uint64_t value;
-
-	__asm__ volatile("mov %%cr8, %0" : "=r"(value) :: "memory");
-	return value;
-}
-
-static inline void write_cr8(uint64_t value)
-{
-	__asm__ volatile("mov %0, %%cr8" :: "r"(value) : "memory");
-}
-
-static inline void write_port8(uint16_t port, uint8_t value)
-{
-	__asm__ volatile("outb %0, %1" :: "a"(value), "Nd"(port) : "memory");
-}
-
-static inline uint32_t mmio_read32(uint64_t address)
-{
-	uint32_t value;
-
-	__asm__ volatile("movl (%1), %0" : "=r"(value) : "r"(address) : "memory");
-	return value;
-}
-
-static inline void mmio_write32(uint64_t address, uint32_t value)
-{
-	__asm__ volatile("movl %0, (%1)" :: "r"(value), "r"(address) : "memory");
-}
-
-/* APIC registers in whichever mode this vCPU runs. */
-uint32_t apic_read(uint32_t reg);
-void apic_write(uint32_t reg, uint32_t value);
-void apic_set_mode_x2apic(void);
-
-/*
- * Send an IPI: dest is an APIC ID or a logical destination, in the width of
- * the current mode; low is the low half of ICR without the destination.
- */
-void apic_send(uint32_t dest, uint32_t low);
-
-static inline void apic_send_fixed(uint32_t apic_id, uint8_t vector)
-{
-	apic_send(apic_id, ICR_FIXED | ICR_PHYSICAL | ICR_ASSERT | vector);
-}
-
-static inline void apic_eoi(void)
-{
-	apic_write(APIC_EOI, 0);
-}
-
-/* Whether the given bit is set in IRR, ISR or TMR (base: APIC_IRR...). */
-bool apic_vector_is_set(uint32_t base, uint8_t vector);
 
 /* A small xorshift generator; each vCPU has its own, seeded by its index. */
 uint64_t guest_random(void);

@@ -3,7 +3,7 @@
 #ifndef SELFTESTS_LIB_IOAPIC_H
 #define SELFTESTS_LIB_IOAPIC_H
 
-#include "guest.h"
+#include "cpu.h"
 
 #define IOAPIC_BASE		0xfec00000UL
 #define IOAPIC_LEVEL		(1U << 15)

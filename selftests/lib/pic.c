@@ -2,6 +2,8 @@
 /* Sets up one pin of the 8259 pair and counts what comes from it. */
 #include "pic.h"
 
+#include "guest_apic.h"
+
 #define PIN		3
 #define FIRST_VECTOR	0x30
 #define COMMAND		0x20

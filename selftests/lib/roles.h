@@ -6,7 +6,8 @@
 #ifndef SELFTESTS_LIB_ROLES_H
 #define SELFTESTS_LIB_ROLES_H
 
-#include "vm.h"
+#include "guest_apic.h"
+#include "run.h"
 
 #define ROLES_STOP_VECTOR	0xee
 

@@ -2,6 +2,8 @@
 /* Saves and restores in the order in which one part of the state depends on another. */
 #include "state.h"
 
+#include "apic.h"
+
 struct one_msr {
 	struct kvm_msrs header;
 	struct kvm_msr_entry entry;

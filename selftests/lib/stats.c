@@ -63,3 +63,12 @@ bool stats_read(int fd, const char *name, uint64_t *value)
 	return find_place(fd, name, &place) &&
 	       pread(fd, value, sizeof(*value), place.offset) == sizeof(*value);
 }
+
+uint64_t vcpu_stat(struct vcpu *vcpu, const char *name)
+{
+	uint64_t value;
+
+	if (!stats_read(vcpu->stats_fd, name, &value))
+		vm_fail(vcpu->vm, "this kernel has no vCPU counter %s", name);
+	return value;
+}

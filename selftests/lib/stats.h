@@ -6,10 +6,12 @@
 #ifndef SELFTESTS_LIB_STATS_H
 #define SELFTESTS_LIB_STATS_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "vm.h"
 
 /* fd: a statistics file.  Returns false if the kernel has no such counter. */
 bool stats_read(int fd, const char *name, uint64_t *value);
+
+/* A KVM counter of this vCPU; a missing one fails the test. */
+uint64_t vcpu_stat(struct vcpu *vcpu, const char *name);
 
 #endif

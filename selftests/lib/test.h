@@ -10,12 +10,14 @@
 #include "kselftest_harness.h"
 
 #include "accel.h"
-#include "vm.h"
+#include "guest_apic.h"
+#include "run.h"
+#include "stats.h"
 
 /* How many rounds to run; each program has a default fit for slow, emulated hosts. */
 static unsigned int rounds;
 
-/* The first statement of every test. */
+/* The first statement of every test, or of its fixture. */
 #define REQUIRE_EXPECTED_ACCELERATION() do {				\
 	const struct accel *accel_ = accel_check();			\
 	if (accel_->verdict == ACCEL_UNAVAILABLE)			\

@@ -2,6 +2,9 @@
 /* The traffic's guests, and the host's accounting. */
 #include "traffic.h"
 
+#include "guest_apic.h"
+#include "run.h"
+
 #define STOP_VECTOR	0xee
 
 static struct channel {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The host side of a test VM: create it, run a thread for each vCPU, watch,
- * pause and inspect them.
+ * A test VM as the host has it: its file descriptors, its vCPUs and how they are made.  run.h
+ * makes them run.
  *
  * No function here returns an error: what goes wrong is printed, together
  * with the state of every vCPU, and ends the process as a failed test.
@@ -35,7 +35,7 @@ struct vcpu {
 	pthread_t thread;
 	volatile pid_t tid;
 	int pcpu;			/* pinned to this one, or -1 */
-	volatile int wanted;		/* enum in vm.c */
+	volatile int wanted;		/* enum in run.c */
 	volatile bool parked;		/* outside KVM_RUN, waiting for the host */
 	volatile bool finished;		/* the guest function returned */
 };
@@ -77,68 +77,12 @@ struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t id,
 /* KVM_CREATE_VCPU alone; returns the descriptor or -errno. */
 int vm_raw_create_vcpu(struct vm *vm, uint32_t id);
 
-/* Pins vCPUs to processors of their own where there are enough, and starts. */
-void vm_start(struct vm *vm);
-
-/* The same, but vCPUs in this set of indexes wait for vcpu_resume(). */
-void vm_start_held(struct vm *vm, uint32_t held);
-
-/* Waits until every vCPU's function returned. */
-void vm_join(struct vm *vm);
-
 /* Stops threads and frees the VM; vCPUs need not have finished. */
 void vm_destroy(struct vm *vm);
 
 /* Print what went wrong and the state of every vCPU, and end the process. */
 void __attribute__((noreturn, format(printf, 2, 3)))
 vm_fail(struct vm *vm, const char *format, ...);
-
-/*
- * Wait for a condition; past the deadline the test fails, naming it.  The slow
- * kind looks a hundred times a second, for measurements that it must not disturb.
- */
-#define vm_wait_every(vm, us, cond, what) do {				\
-	uint64_t deadline_ = patience_us() + vm_timeout_us();		\
-	while (!(cond)) {						\
-		if (patience_us() > deadline_)				\
-			vm_fail(vm, "timed out waiting until %s", what); \
-		sleep_us(us);						\
-	}								\
-} while (0)
-#define vm_wait(vm, cond, what) vm_wait_every(vm, 20, cond, what)
-#define vm_wait_slowly(vm, cond, what) vm_wait_every(vm, 10000, cond, what)
-
-/*
- * Time for deadlines, in microseconds, of the thread that asks: it goes on only while the
- * thread does.  An emulated machine whose host stands still for a while has lost no
- * interrupt.
- */
-uint64_t patience_us(void);
-void sleep_us(unsigned int us);
-uint64_t vm_timeout_us(void);
-
-/* The host's random numbers; each test begins with the same state, which -s sets. */
-uint64_t host_random(void);
-extern uint64_t host_random_state;
-
-/* Take a vCPU out of KVM_RUN for ioctls and let it go on. */
-void vcpu_pause(struct vcpu *vcpu);
-void vcpu_resume(struct vcpu *vcpu);
-
-void vm_pause(struct vm *vm);
-void vm_resume(struct vm *vm);
-
-/* The vCPU halted and its thread gave up the processor. */
-bool vcpu_is_blocked(struct vcpu *vcpu);
-
-/* Move a vCPU's thread; -1 lets it run anywhere. */
-void vcpu_pin(struct vcpu *vcpu, int pcpu);
-unsigned int host_cpu_count(void);
-/* The n-th processor that this process may use, counted around. */
-int host_cpu(unsigned int n);
-
-/* A KVM counter of this vCPU; a missing one fails the test. */
-uint64_t vcpu_stat(struct vcpu *vcpu, const char *name);
 
 /* An ioctl that must succeed; returns its result. */
 #define vm_ioctl(vm, request, arg) \

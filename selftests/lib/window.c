@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "counters.h"
+#include "stats.h"
 
 /* KVM's counters that stand in for the emulator's. */
 static const char *const kvm_names[] = {

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A VM whose guests use all of their local APICs is saved at random points, and each time a
+ * second one goes on from there, which may be inhibited before it is restored or from then on.
+ * lib/actors.h says how each interrupt is accounted for.
+ */
+#include "lib/test.h"
+
+#include "lib/lapic_scenario.h"
+
+FIXTURE(second_vm) {
+};
+
+FIXTURE_VARIANT(second_vm) {
+	struct scenario scenario;
+};
+
+FIXTURE_VARIANT_ADD(second_vm, xapic) {
+	.scenario = { .second_vm = true },
+};
+
+FIXTURE_VARIANT_ADD(second_vm, x2apic) {
+	.scenario = { .second_vm = true, .options = VM_X2APIC },
+};
+
+FIXTURE_VARIANT_ADD(second_vm, xapic_inhibited_and_back) {
+	.scenario = { .second_vm = true, .inhibits = true },
+};
+
+FIXTURE_VARIANT_ADD(second_vm, x2apic_inhibited_and_back) {
+	.scenario = { .second_vm = true, .options = VM_X2APIC, .inhibits = true },
+};
+
+FIXTURE_SETUP(second_vm)
+{
+	REQUIRE_EXPECTED_ACCELERATION();
+}
+
+FIXTURE_TEARDOWN(second_vm)
+{
+}
+
+TEST_F(second_vm, goes_on_as_the_first_was_saved)
+{
+	scenario_run(&variant->scenario, rounds);
+}
+
+TEST_MAIN(40)

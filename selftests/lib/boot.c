@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * How a vCPU begins: in long mode, with what its CPUID says, in the memory that it shares with
+ * the host.
+ *
+ * Memory is one slot: the program's own image, at its own addresses.  The guest's page tables
+ * map the first 4 GiB one to one, so that the image, the APIC page and the IOAPIC are where C
+ * code expects them.
+ */
+#include "boot.h"
+
+#include <stdlib.h>
+
+#include "apic.h"
+
+#define PAGE_SIZE	4096UL
+#define STACK_SIZE	(4 * PAGE_SIZE)
+
+enum { SELECTOR_CODE = 0x08, SELECTOR_DATA = 0x10, SELECTOR_TSS = 0x18 };
+
+/* Ends of the program's image, from the linker. */
+extern char __executable_start[], _end[];
+extern char guest_stubs[];
+
+static uint64_t page_tables[6][512] __attribute__((aligned(4096)));
+static struct { uint64_t low, high; } idt[256] __attribute__((aligned(16)));
+static uint64_t gdt[5] __attribute__((aligned(16)));
+static uint8_t tss[104] __attribute__((aligned(16)));
+static uint8_t stacks[VM_MAX_VCPUS][STACK_SIZE] __attribute__((aligned(4096)));
+
+static void build_tables(void)
+{
+	for (unsigned int i = 0; i < 256; i++) {
+		uint64_t target = (uint64_t)guest_stubs + i * 16;
+
+		/* An interrupt gate, present, to the code segment. */
+		idt[i].low = (target & 0xffff) | (uint64_t)SELECTOR_CODE << 16 |
+			     0x8e00ULL << 32 | (target >> 16 & 0xffff) << 48;
+		idt[i].high = target >> 32;
+	}
+	gdt[1] = 0x00af9b000000ffffULL;		/* 64-bit code, accessed */
+	gdt[2] = 0x00cf93000000ffffULL;		/* data, accessed */
+	gdt[3] = 0x00008b0000000067ULL | ((uint64_t)tss & 0xffffff) << 16 |
+		 ((uint64_t)tss >> 24 & 0xff) << 56;
+
+	page_tables[0][0] = (uint64_t)page_tables[1] | 3;
+	for (unsigned int gib = 0; gib < 4; gib++) {
+		page_tables[1][gib] = (uint64_t)page_tables[2 + gib] | 3;
+		for (uint64_t i = 0; i < 512; i++)
+			page_tables[2 + gib][i] = (gib << 30 | i << 21) | 0x83;
+	}
+}
+
+void boot_add_memory(struct vm *vm)
+{
+	struct kvm_userspace_memory_region memory = {
+		.guest_phys_addr = (uint64_t)__executable_start & -PAGE_SIZE,
+		.userspace_addr = (uint64_t)__executable_start & -PAGE_SIZE,
+	};
+
+	build_tables();
+	memory.memory_size = (((uint64_t)_end + PAGE_SIZE - 1) & -PAGE_SIZE) -
+			     memory.guest_phys_addr;
+	vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION, &memory);
+}
+
+static void set_cpuid(struct vcpu *vcpu)
+{
+	enum { ENTRIES = 256 };
+	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) +
+					  ENTRIES * sizeof(cpuid->entries[0]));
+
+	if (!cpuid)
+		vm_fail(vcpu->vm, "out of memory");
+	cpuid->nent = ENTRIES;
+	checked_ioctl(vcpu->vm, vcpu->vm->kvm_fd, KVM_GET_SUPPORTED_CPUID,
+		      (unsigned long)cpuid, "KVM_GET_SUPPORTED_CPUID");
+	for (unsigned int i = 0; i < cpuid->nent; i++) {
+		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
+
+		if (entry->function == 1) {
+			entry->ebx = (entry->ebx & 0x00ffffff) | vcpu->id << 24;
+			/* x2APIC and the timer's TSC-deadline mode. */
+			entry->ecx |= 1U << 21 | 1U << 24;
+		} else if (entry->function == 0xb || entry->function == 0x1f) {
+			entry->edx = vcpu->id;
+		}
+	}
+	vcpu_ioctl(vcpu, KVM_SET_CPUID2, cpuid);
+	free(cpuid);
+}
+
+static void set_long_mode(struct vcpu *vcpu)
+{
+	struct kvm_segment code = {
+		.limit = 0xffffffff, .selector = SELECTOR_CODE, .type = 11,
+		.present = 1, .s = 1, .l = 1, .g = 1,
+	};
+	struct kvm_segment data = {
+		.limit = 0xffffffff, .selector = SELECTOR_DATA, .type = 3,
+		.present = 1, .s = 1, .db = 1, .g = 1,
+	};
+	uint64_t top = (uint64_t)stacks[vcpu->guest->index] + STACK_SIZE;
+	struct kvm_regs regs = {
+		/* As after a call: the return address slot holds zero. */
+		.rip = (uint64_t)guest_entry, .rsp = top - 8, .rflags = 2,
+	};
+	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct kvm_sregs sregs;
+
+	vcpu_ioctl(vcpu, KVM_GET_SREGS, &sregs);
+	sregs.cs = code;
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data;
+	sregs.gs.base = (uint64_t)vcpu->guest;
+	sregs.tr = (struct kvm_segment){
+		.base = (uint64_t)tss, .limit = sizeof(tss) - 1,
+		.selector = SELECTOR_TSS, .type = 11, .present = 1,
+	};
+	sregs.gdt = (struct kvm_dtable){ .base = (uint64_t)gdt, .limit = sizeof(gdt) - 1 };
+	sregs.idt = (struct kvm_dtable){ .base = (uint64_t)idt, .limit = sizeof(idt) - 1 };
+	sregs.cr0 = 0x80000033;		/* PG, NE, ET, MP, PE */
+	sregs.cr3 = (uint64_t)page_tables[0];
+	sregs.cr4 = 0x620;		/* PAE, OSFXSR, OSXMMEXCPT */
+	sregs.efer = 0x500;		/* LME, LMA */
+	if (vcpu->guest->x2apic)
+		sregs.apic_base |= APIC_BASE_X2APIC;
+	vcpu_ioctl(vcpu, KVM_SET_SREGS, &sregs);
+	vcpu_ioctl(vcpu, KVM_SET_REGS, &regs);
+	vcpu_ioctl(vcpu, KVM_SET_MP_STATE, &mp);
+}
+
+/* Guest TSC = host TSC on all vCPUs, so that times compare. */
+static void align_tsc(struct vcpu *vcpu)
+{
+	uint64_t offset = 0;
+	struct kvm_device_attr attr = {
+		.group = KVM_VCPU_TSC_CTRL, .attr = KVM_VCPU_TSC_OFFSET,
+		.addr = (uint64_t)&offset,
+	};
+
+	vcpu_ioctl(vcpu, KVM_SET_DEVICE_ATTR, &attr);
+}
+
+void boot_set_state(struct vcpu *vcpu)
+{
+	set_cpuid(vcpu);
+	set_long_mode(vcpu);
+	align_tsc(vcpu);
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* What a failed test says: the state of every vCPU. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "lapic.h"
+#include "run.h"
+#include "stats.h"
+
+#define EXIT_FAIL	1	/* KSFT_FAIL */
+
+static volatile int failing;
+
+static void print_vectors(const struct kvm_lapic_state *lapic, const char *name,
+			  uint32_t base)
+{
+	fprintf(stderr, " %s", name);
+	for (unsigned int vector = 0; vector < 256; vector++)
+		if (lapic_bit(lapic, base, vector))
+			fprintf(stderr, " %02xh", vector);
+	fprintf(stderr, ";");
+}
+
+static void print_vcpu(struct vcpu *vcpu)
+{
+	struct guest_cpu *guest = vcpu->guest;
+	struct kvm_lapic_state lapic;
+	struct kvm_mp_state mp = { 0 };
+	struct kvm_regs regs;
+	uint64_t exits = 0, halts = 0, blocking = 0;
+
+	/* Before the pause, which ends the blocking. */
+	stats_read(vcpu->stats_fd, "blocking", &blocking);
+	stats_read(vcpu->stats_fd, "exits", &exits);
+	stats_read(vcpu->stats_fd, "halt_exits", &halts);
+	fprintf(stderr, "# vcpu %u (id %u, pcpu %d): %s%s, exits %llu, halts %llu\n",
+		guest->index, vcpu->id, vcpu->pcpu,
+		vcpu->finished ? "finished" : vcpu->parked ? "parked" : "in KVM_RUN",
+		blocking ? ", blocked" : "", (unsigned long long)exits,
+		(unsigned long long)halts);
+	if (!vcpu_try_pause(vcpu)) {
+		fprintf(stderr, "#   did not leave KVM_RUN within a second\n");
+		return;
+	}
+	if (ioctl(vcpu->fd, KVM_GET_REGS, &regs) || ioctl(vcpu->fd, KVM_GET_LAPIC, &lapic)) {
+		fprintf(stderr, "#   registers unavailable: %s\n", strerror(errno));
+		return;
+	}
+	ioctl(vcpu->fd, KVM_GET_MP_STATE, &mp);
+	fprintf(stderr, "#   rip %llx rsp %llx rflags %llx (IF %llu) mp_state %u\n",
+		regs.rip, regs.rsp, regs.rflags, regs.rflags >> 9 & 1, mp.mp_state);
+	fprintf(stderr, "#   ID %08x TPR %02x PPR %02x LDR %08x DFR %08x SPIV %03x ICR %08x:%08x\n",
+		lapic_read(&lapic, APIC_ID), lapic_read(&lapic, APIC_TPR),
+		lapic_read(&lapic, APIC_PPR), lapic_read(&lapic, APIC_LDR),
+		lapic_read(&lapic, APIC_DFR), lapic_read(&lapic, APIC_SPIV),
+		lapic_read(&lapic, APIC_ICR_HIGH), lapic_read(&lapic, APIC_ICR));
+	fprintf(stderr, "#  ");
+	print_vectors(&lapic, "IRR", APIC_IRR);
+	print_vectors(&lapic, "ISR", APIC_ISR);
+	print_vectors(&lapic, "TMR", APIC_TMR);
+	fprintf(stderr, "\n#   handled:");
+	for (unsigned int vector = 0; vector < 256; vector++)
+		if (guest->irqs[vector])
+			fprintf(stderr, " %02xh x%u", vector, guest->irqs[vector]);
+	fprintf(stderr, "\n");
+	if (guest->call == GUEST_FAILED)
+		fprintf(stderr, "#   guest assertion: %s:%u: %s (a %llx, b %llx)\n",
+			guest->fail_file, guest->fail_line, guest->fail_text,
+			(unsigned long long)guest->fail_a,
+			(unsigned long long)guest->fail_b);
+}
+
+void vm_fail(struct vm *vm, const char *format, ...)
+{
+	va_list args;
+
+	/* One thread reports; the others wait for the end of the process. */
+	if (__atomic_exchange_n(&failing, 1, __ATOMIC_SEQ_CST))
+		for (;;)
+			pause();
+	fflush(stdout);
+	fprintf(stderr, "# FAILED: ");
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fprintf(stderr, "\n");
+	if (vm && vm->on_failure)
+		vm->on_failure(vm);
+	if (vm)
+		for (unsigned int i = 0; i < vm->vcpu_count; i++)
+			print_vcpu(&vm->vcpus[i]);
+	fflush(stderr);
+	_exit(EXIT_FAIL);
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* The threads of the vCPUs: what they do between two KVM_RUNs, and how the host stops them. */
+#define _GNU_SOURCE
+#include "run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "stats.h"
+
+#define KICK_SIGNAL	SIGUSR1
+
+enum { WANT_RUN, WANT_PAUSE, WANT_STOP };
+
+static __thread struct vcpu *this_vcpu;
+
+static void on_kick(int signal)
+{
+	(void)signal;
+}
+
+/* Returns true if the vCPU may go on. */
+static bool handle_exit(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (run->exit_reason == KVM_EXIT_IO && run->io.port == GUEST_CALL_PORT) {
+		if (vcpu->guest->call == GUEST_DONE)
+			return false;
+		vm_fail(vcpu->vm, "guest assertion on vcpu %u", vcpu->guest->index);
+	}
+	if (vcpu->vm->on_exit && vcpu->vm->on_exit(vcpu))
+		return true;
+	if (run->exit_reason == KVM_EXIT_MMIO)
+		vm_fail(vcpu->vm, "vcpu %u: %s of unmapped address %llx",
+			vcpu->guest->index, run->mmio.is_write ? "write" : "read",
+			run->mmio.phys_addr);
+	vm_fail(vcpu->vm, "vcpu %u: unexpected exit %u (hardware reason or suberror %llx)",
+		vcpu->guest->index, run->exit_reason,
+		run->hw.hardware_exit_reason);
+}
+
+static void *vcpu_thread(void *arg)
+{
+	struct vcpu *vcpu = arg;
+	/* KVM carries out the last exit's instruction at the next KVM_RUN. */
+	bool unfinished_exit = false;
+
+	this_vcpu = vcpu;
+	vcpu->tid = syscall(SYS_gettid);
+	for (;;) {
+		/*
+		 * Clear the request first and read `wanted` after: whoever
+		 * wants a pause writes them in the opposite order, so one of
+		 * the two is seen.
+		 */
+		vcpu->run->immediate_exit = 0;
+		full_barrier();
+		if (vcpu->wanted == WANT_STOP)
+			break;
+		if (vcpu->wanted == WANT_PAUSE) {
+			/* Whoever reads its state shall see it carried out. */
+			vcpu->run->immediate_exit = 1;
+			if (unfinished_exit)
+				ioctl(vcpu->fd, KVM_RUN, 0);
+			unfinished_exit = false;
+			vcpu->parked = true;
+			while (vcpu->wanted == WANT_PAUSE)
+				sleep_us(20);
+			vcpu->parked = false;
+			continue;
+		}
+		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
+			unfinished_exit = false;
+			if (errno == EINTR || errno == EAGAIN)
+				continue;
+			vm_fail(vcpu->vm, "KVM_RUN on vcpu %u: %s",
+				vcpu->guest->index, strerror(errno));
+		}
+		if (!handle_exit(vcpu))
+			break;
+		unfinished_exit = true;
+	}
+	full_barrier();
+	vcpu->finished = true;
+	return NULL;
+}
+
+void vcpu_pin(struct vcpu *vcpu, int pcpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	if (pcpu < 0) {
+		sched_getaffinity(getpid(), sizeof(set), &set);
+	} else {
+		CPU_SET(pcpu, &set);
+	}
+	if (sched_setaffinity(vcpu->tid, sizeof(set), &set))
+		vm_fail(vcpu->vm, "cannot move vcpu %u to processor %d: %s",
+			vcpu->guest->index, pcpu, strerror(errno));
+	vcpu->pcpu = pcpu;
+}
+
+void vm_start(struct vm *vm)
+{
+	vm_start_held(vm, 0);
+}
+
+void vm_start_held(struct vm *vm, uint32_t held)
+{
+	/* With one to spare, the first processor is left to the host's side. */
+	unsigned int first = host_cpu_count() > vm->vcpu_count;
+	struct sigaction action = { .sa_handler = on_kick };
+
+	sigaction(KICK_SIGNAL, &action, NULL);
+	for (unsigned int i = 0; i < vm->vcpu_count; i++) {
+		struct vcpu *vcpu = &vm->vcpus[i];
+		/* Held back until it is where it shall run. */
+		vcpu->wanted = WANT_PAUSE;
+		if (pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu))
+			vm_fail(vm, "cannot create a thread");
+		vm_wait(vm, vcpu->parked, "a vCPU's thread starts");
+		vcpu_pin(vcpu, host_cpu(first + i));
+	}
+	for (unsigned int i = 0; i < vm->vcpu_count; i++)
+		if (!(held & 1U << i))
+			vcpu_resume(&vm->vcpus[i]);
+}
+
+void vm_join(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->vcpu_count; i++)
+		vm_wait(vm, vm->vcpus[i].finished, "all guest functions return");
+}
+
+bool vcpu_try_pause(struct vcpu *vcpu)
+{
+	vcpu->wanted = WANT_PAUSE;
+	full_barrier();
+	vcpu->run->immediate_exit = 1;
+	for (int tries = 0; tries < 1000; tries++) {
+		if (vcpu->parked || vcpu->finished || !vcpu->tid || vcpu == this_vcpu)
+			return true;
+		pthread_kill(vcpu->thread, KICK_SIGNAL);
+		sleep_us(1000);
+	}
+	return false;
+}
+
+void vcpu_pause(struct vcpu *vcpu)
+{
+	if (!vcpu_try_pause(vcpu))
+		vm_fail(vcpu->vm, "vcpu %u does not leave KVM_RUN", vcpu->guest->index);
+}
+
+void vcpu_resume(struct vcpu *vcpu)
+{
+	/* Wait until it moves: a pause that follows must not find it still parked. */
+	vcpu->wanted = WANT_RUN;
+	while (vcpu->parked)
+		sched_yield();
+}
+
+void vcpu_stop(struct vcpu *vcpu)
+{
+	if (!vcpu->tid)
+		return;
+	vcpu->wanted = WANT_STOP;
+	full_barrier();
+	vcpu->run->immediate_exit = 1;
+	pthread_kill(vcpu->thread, KICK_SIGNAL);
+	pthread_join(vcpu->thread, NULL);
+}
+
+void vm_pause(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->vcpu_count; i++)
+		vcpu_pause(&vm->vcpus[i]);
+}
+
+void vm_resume(struct vm *vm)
+{
+	for (unsigned int i = 0; i < vm->vcpu_count; i++)
+		vcpu_resume(&vm->vcpus[i]);
+}
+
+bool vcpu_is_blocked(struct vcpu *vcpu)
+{
+	uint64_t blocking = 0;
+	char path[64], first;
+	ssize_t length;
+	int fd;
+
+	if (!stats_read(vcpu->stats_fd, "blocking", &blocking))
+		vm_fail(vcpu->vm, "this kernel does not count blocked vCPUs");
+	if (!blocking)
+		return false;
+	/*
+	 * The thread's state says "sleeps" from before KVM looks a last time whether it has
+	 * to. This file has the number of its system call once it is off the CPU, and
+	 * "running" before.
+	 */
+	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", vcpu->tid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	length = fd < 0 ? -1 : read(fd, &first, 1);
+	if (fd >= 0)
+		close(fd);
+	return length == 1 && first >= '0' && first <= '9';
+}
