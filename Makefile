@@ -50,7 +50,7 @@ all: module
 module: $(addprefix $(BUILD)/kvm/,kvm.ko kvm-amd.ko kvm-intel.ko)
 	@[ -x /usr/bin/python3 ] || { echo 'no /usr/bin/python3: apt install python3-pyelftools' >&2; exit 1; }
 	+@tools/build-module $(KDIR) $(CURDIR) VMLINUX=$(btf) KMODDIR=$(CURDIR)/$(BUILD)/kvm
-	@tools/gate vapic.ko vapic.o
+	@tools/linked vapic.ko vapic.o
 	@cat takeover/generated/audit.txt >&2
 
 # The KVM modules as the build wants them: plain, whatever the distribution ships.

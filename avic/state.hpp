@@ -48,9 +48,9 @@ struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vm {
 	// One above the largest ID given out. ORDERING id-end.
 	vapic::hw::Cell<std::uint32_t> id_end;
 
-	// Changes of the logical table, begun and done so far: equal while nobody is at it.
-	// ORDERING logical-change.
+	// Changes of the logical table that have begun. ORDERING logical-change.
 	vapic::hw::Cell<std::uint32_t> logical_begun;
+	// And those that are done: as many while nobody is at it. ORDERING logical-change.
 	vapic::hw::Cell<std::uint32_t> logical_done;
 
 	// By guest APIC ID; each byte has the vCPU's own task as only writer. ORDERING asleep,
@@ -84,7 +84,9 @@ struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vcpu {
 	// The VM's logical_begun when this vCPU last looked for whom its hardware had meant.
 	// Only the vCPU's own task uses it.
 	std::uint32_t logical_seen;
+	// What hot points to before the tables know the vCPU. ORDERING asleep, enter.
 	vapic::hw::Slot<vapic::avic::Attention> own_attention;
+	// As above. ORDERING running-set, enter.
 	vapic::hw::Slot<vapic::hw::PhysicalIdEntry> own_slot;
 
 	vapic::avic::Counter ipi_exits[5];

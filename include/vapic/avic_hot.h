@@ -10,16 +10,16 @@
 
 struct vapic_avic_vcpu;
 
-/* What core's Attention and PhysicalIdEntry are to a sender. */
+/* What core's Attention is to a sender. ORDERING asleep, far-set. */
 VAPIC_CELL(vapic_avic_attention, u8)
+/* What core's PhysicalIdEntry is to a sender. ORDERING running-set, running-clear. */
 VAPIC_CELL(vapic_avic_entry, u64)
+/* Where they are: the vCPU's own until the VM's tables know it. ORDERING enter. */
 VAPIC_POINTER_CELL(vapic_avic_attention_at, struct vapic_avic_attention)
+/* As above. ORDERING enter. */
 VAPIC_POINTER_CELL(vapic_avic_entry_at, struct vapic_avic_entry)
 
-/*
- * How struct vapic_avic_vcpu begins; state.hpp asserts it. Both point to the vCPU's own words
- * until the VM's tables know it: ORDERING enter, in avic/tables.cpp.
- */
+/* How struct vapic_avic_vcpu begins; state.hpp asserts it. */
 struct vapic_avic_vcpu_hot {
 	struct vapic_avic_attention_at attention;
 	struct vapic_avic_entry_at entry;

@@ -20,7 +20,7 @@
 
 /* NOLINTBEGIN(cppcoreguidelines-pro-type-cstyle-cast): C reads this too */
 
-/* A register of the page, of 32 bits. */
+/* A register of the page, of 32 bits. ORDERING irr-set; of the others, their owner's. */
 VAPIC_CELL(vapic_lapic_word, u32)
 
 static inline u32 vapic_lapic_read(const void *regs, u32 offset)

@@ -16,8 +16,9 @@ VAPIC_C_BEGIN
 /* Posted-interrupt state of one vCPU. */
 struct vapic_pi_vcpu;
 
-/* The words of a posted-interrupt descriptor: a quarter of PIR, and the one behind PIR. */
+/* A quarter of the PIR of a posted-interrupt descriptor. ORDERING post, on-clear, sn-clear. */
 VAPIC_CELL(vapic_pi_requests, u64)
+/* The word behind PIR. ORDERING pi-control, post, on-clear. */
 VAPIC_CELL(vapic_pi_control, u64)
 
 /* As IPI hardware and the IOMMU write it; hw/pi.hpp has its fields. */

@@ -86,10 +86,12 @@ constexpr std::uint32_t kLogicalTableEntries = 1024;
 constexpr std::uint32_t kLogicalIndices = 60;
 
 struct PhysicalIdTable {
+	// ORDERING running-set, running-clear, enter.
 	Slot<PhysicalIdEntry> entries[kPhysicalTableEntries];
 };
 
 struct LogicalIdTable {
+	// ORDERING logical-entry, logical-change.
 	Slot<LogicalIdEntry> entries[kLogicalTableEntries];
 };
 

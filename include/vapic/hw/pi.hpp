@@ -47,7 +47,9 @@ constexpr unsigned kPirWords = 4;
 // What IPI hardware, the IOMMU and notification processing read and write. It belongs to
 // KVM's vcpu_vmx, since the VMCS names it there.
 struct alignas(64) PiDescriptor {
+	// ORDERING post, on-clear, sn-clear.
 	Slot<PirWord> pir[kPirWords];
+	// ORDERING pi-control, post, on-clear.
 	Slot<PiControl> control;
 	std::uint64_t reserved[3];
 };
