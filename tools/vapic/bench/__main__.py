@@ -7,6 +7,8 @@
 # usage: bench [--again]
 #   --again  only report, from what the last run left in build/bench/raw
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -15,39 +17,20 @@ import sys
 import time
 
 from vapic.bench import figures, inhibited, table
-from vapic.files import TOP
+from vapic.bench.boots import BOOTS
+from vapic.files import TOP, write
 from vapic.run import build, host, steps
-from vapic.run.modes import AMD, INTEL_IPIV
 
 OUT = "build/bench"
 RAW = f"{OUT}/raw"
 PROGRAMS = f"{OUT}/programs"
-# Boots, and what step_bench measures in each but those with a program of their own. On Intel a tick is an instruction only
-# if there is one CPU, so that what takes two has a boot of its own.
-BOOTS = {
-    "amd": {"machine": "amd", "modes": AMD, "host_cpus": 2, "samples": 200,
-            "steps": ["own", "linux", "running", "blocked"], "operations": True},
-    "intel": {"machine": "intel", "modes": INTEL_IPIV, "host_cpus": 1, "samples": 200,
-              "steps": ["own", "linux", "blocked", "sleepers"], "operations": False},
-    "intel-2": {"machine": "intel", "modes": INTEL_IPIV, "host_cpus": 2, "samples": 200,
-                "steps": ["running"], "operations": True},
-    # As many guests of each mode, and in each so many runs of hackbench.
-    "amd-hackbench": {"program": "vapic.bench.hackbench", "machine": "amd", "modes": AMD[1:],
-                      "host_cpus": 2, "guests": 3, "runs": 10, "hackbench": "-p -g 1 -l 60"},
-    "intel-hackbench": {"program": "vapic.bench.hackbench", "machine": "intel", "modes": INTEL_IPIV,
-                        "host_cpus": 2, "guests": 3, "runs": 10, "hackbench": "-p -g 1 -l 20"},
-    # With QEMU's defaults; the n-th run of each mode makes a pair with that of another.
-    "amd-guests": {"program": "vapic.bench.guests_in_host", "machine": "amd", "modes": AMD, "host_cpus": 4,
-                   "vcpus": 4, "rounds": 3, "runs": 5, "hackbench": "-p -g 2 -l 30",
-                   "guest_timeout": 300},
-}
 # Linux takes the LOCK prefixes out of its own code if there is one CPU, and not out of vapic's.
 OPTIONS = {"amd": ["--icount"], "intel": ["--append", "noreplace-smp"]}
 # Of a boot; the machine may be busy.
 TIME_LIMIT = 2400
 
 
-def measure(board, asked):
+def measure(board: steps.Board, asked: str) -> None:
     built = build.everything(board)
     steps.run_steps(board, [steps.Step(
         build.COUNT + 1, "bench programs", "building",
@@ -55,26 +38,24 @@ def measure(board, asked):
     shutil.rmtree(RAW, ignore_errors=True)
     # Each machine takes one CPU of this one, and what it counts does not depend on others:
     # both run side by side, a machine's boots one after the other.
-    boots, last = [], {}
-    for number, (boot, settings) in enumerate(BOOTS.items(), start=build.COUNT + 2):
-        machine, stage = settings["machine"], f"{OUT}/stage/{boot}"
-        program = settings.get("program", "vapic.bench.in_host")
-        host.stage(stage, ["vapic.ko", f"{build.SELFTESTS}/path_bench",
-                           f"{PROGRAMS}/step_bench", f"{PROGRAMS}/pathbench/pathbench.ko"], settings)
-        boots.append(steps.Step(
-            number, f"measuring {boot}", "running",
-            host.command(program, stage, f"{RAW}/{boot}", settings,
+    measuring: list[steps.Step] = []
+    last: dict[str, str] = {}
+    for number, (name, boot) in enumerate(BOOTS.items(), start=build.COUNT + 2):
+        machine, stage = boot.machine, f"{OUT}/stage/{name}"
+        host.stage(stage, ["vapic.ko", f"{build.SELFTESTS}/path_bench", f"{PROGRAMS}/step_bench",
+                           f"{PROGRAMS}/pathbench/pathbench.ko"], boot)
+        measuring.append(steps.Step(
+            number, f"measuring {name}", "running",
+            host.command(boot, stage, f"{RAW}/{name}",
                          [*OPTIONS[machine], "--timeout", str(TIME_LIMIT)]),
             after=[last[machine]] if machine in last else []))
-        last[machine] = f"measuring {boot}"
-    steps.run_steps(board, boots)
-    for boot, settings in BOOTS.items():
-        with open(f"{RAW}/{boot}/about.json", "w", encoding="utf-8") as file:
-            json.dump({"settings": settings,
-                       "about": host.about(built, asked, settings["machine"])}, file)
+        last[machine] = f"measuring {name}"
+    steps.run_steps(board, measuring)
+    for name, boot in BOOTS.items():
+        host.note(f"{RAW}/{name}", boot, host.about(built, asked, boot.machine))
 
 
-def main():
+def run() -> int:
     os.chdir(TOP)
     parser = argparse.ArgumentParser(prog="tools/bench", allow_abbrev=False)
     parser.add_argument("--again", action="store_true",
@@ -84,19 +65,23 @@ def main():
     if not options.again:
         measure(steps.Board(build.COUNT + 1 + len(BOOTS)), "make bench")
     report = figures.report(RAW)
-    report["inhibited"] = inhibited.report(RAW, report)
-    with open(f"{OUT}/report.json", "w", encoding="utf-8") as file:
-        file.write(json.dumps(report, indent=1) + "\n")
+    inhibited_vm = inhibited.report(RAW, report.amd)
+    write(f"{OUT}/report.json", json.dumps({**report.recorded(),
+                                            "inhibited": inhibited_vm.recorded()}, indent=1) + "\n")
     print("\n" + table.text(report))
-    print("\n" + inhibited.text(report["inhibited"]))
+    print("\n" + inhibited.text(inhibited_vm))
     print(f"\n{OUT}/report.json holds the same figures"
           f" ({steps.duration(time.monotonic() - started)} in all)")
-    slower = [*table.slower(report), *table.slower(report["intel"]),
-              *inhibited.slower(report["inhibited"])]
+    slower = [*table.slower(report.amd), *table.slower(report.intel),
+              *inhibited.slower(inhibited_vm)]
     for text in slower:
         print(f"bench: vapic is slower: {text}", file=sys.stderr)
     return 1 if slower else 0
 
 
+def main() -> None:
+    steps.run_program(run)
+
+
 if __name__ == "__main__":
-    steps.run_program(main)
+    main()

@@ -8,10 +8,13 @@
 # branches and indirect calls that are mispredicted, entries to a guest and exits from it,
 # CLI, STI and POPF, I/O. In stock's and vapic's paths there is about the same of it.
 
-import dataclasses
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Mapping
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class Price:
     cycles: int  # beyond the one of the instruction itself
     source: str
@@ -29,7 +32,7 @@ RDMSR = Price(40, SERIALIZED_MSR)
 WRMSR = Price(150, SERIALIZED_MSR)
 
 # By kind of testbed/cost.h.
-PRICES = {
+PRICES: dict[str, dict[str, Price]] = {
     "amd": {
         "locked": LOCKED,
         "rdmsr": RDMSR,
@@ -48,20 +51,22 @@ PRICES = {
 }
 
 
-def cycles(machine, instructions, counts, scale=1):
+def cycles(machine: str, instructions: float, counts: Mapping[str, float],
+           scale: float = 1) -> float:
     """`counts` are by kind; `scale` is for all prices."""
     prices = PRICES[machine]
     return instructions + sum(scale * prices[kind].cycles * count
                               for kind, count in counts.items() if count)
 
 
-def verdict(stock, vapic, noise):
+def verdict(stock: float, vapic: float, noise: float) -> str:
     if vapic > stock * (1 + noise):
         return "slower"
     return "wins" if vapic < stock * (1 - noise) else "same"
 
 
-def judge(machine, stock, vapic, noise):
+def judge(machine: str, stock: tuple[float, Mapping[str, float]],
+          vapic: tuple[float, Mapping[str, float]], noise: float) -> tuple[str, bool]:
     """Of two pairs of instructions and counts: the verdict, and whether it is the same
     with all prices halved and doubled."""
     verdicts = [verdict(cycles(machine, *stock, scale), cycles(machine, *vapic, scale), noise)

@@ -13,10 +13,17 @@
 # two CPUs that run, time advances by what both executed on average, in steps of some
 # 20 instructions: the mean is what counts there, and is uncertain by more.
 
+from __future__ import annotations
+
 import dataclasses
 import json
+from dataclasses import dataclass
+from typing import Any, Mapping, Sequence
 
 from vapic.bench import cost, paired
+from vapic.bench.boots import HackbenchBoot, StepsBoot
+from vapic.files import read
+from vapic.run.boot import About
 
 # What a vCPU's APIC is asked, and what becomes of its state; on either vendor's processors.
 # KVM allocates and frees on the way, and how long that takes is a matter of luck: the least
@@ -101,149 +108,265 @@ TURNS = {
     ("ipi_blocked_round_trip", "end_to_end"): ("median", 0.25),
 }
 
-
-def read(path):
-    with open(path, encoding="utf-8") as file:
-        return file.read()
-
-
-def by_name(path):
-    lines = [json.loads(line) for line in read(path).splitlines() if line.strip()]
-    return {line["name"]: line for line in lines}
-
-
 # What is measured of each machine's modes.
 NAMES = {"amd": ["stock_avic0", "stock", "vapic"], "intel": ["stock", "vapic"]}
 
 
+@dataclass(frozen=True)
+class Group:
+    """Steps of one kind: their titles by name, which of step_bench's figures of the ticks
+    counts, and up to what share a difference is noise."""
+    kind: str
+    titles: dict[str, str]
+    figure: str
+    noise: float
+
+
+GROUPS = {
+    "amd": [
+        Group("step", STEPS, "median", STEP_NOISE),
+        Group("wake", WAKE_STEPS, "min", WAKE_NOISE),
+        Group("apic", APIC_STEPS, "min", OPERATION_NOISE),
+        Group("stock", STOCK_STEPS, "min", OPERATION_NOISE),
+    ],
+    "intel": [
+        Group("step", INTEL_STEPS, "median", STEP_NOISE),
+        Group("apic", APIC_STEPS, "min", OPERATION_NOISE),
+        Group("stock", STOCK_STEPS, "min", OPERATION_NOISE),
+        Group("wake", INTEL_WAKE_STEPS, "median", INTEL_WAKE_NOISE),
+        Group("less", INTEL_WAKE_LESS_THREAD, "median", OPERATION_NOISE),
+        Group("pair", INTEL_PAIR_STEPS, "mean", INTEL_PAIR_NOISE),
+    ],
+}
+
+
+def titles(machine: str) -> dict[str, str]:
+    """Of all rows of a machine, by name; an operation's is NAME.TIME."""
+    found = {name: title for group in GROUPS[machine] for name, title in group.titles.items()}
+    return {**found, **{".".join(name): title for name, title in OPERATIONS.items()}}
+
+
+# What a program printed: a line for each step or operation, by its name.
+Lines = Mapping[str, Mapping[str, Any]]
+
+
+def by_name(path: str) -> dict[str, dict[str, Any]]:
+    lines = [json.loads(line) for line in read(path).splitlines() if line.strip()]
+    return {line["name"]: line for line in lines}
+
+
+@dataclass(frozen=True)
 class Measured:
     """Instructions, and what else was counted, by kind; nothing if there is no telling."""
+    instructions: float
+    counts: Mapping[str, float] | None = None
 
-    def __init__(self, instructions, counts=None):
-        self.instructions = instructions
-        self.counts = counts
-
-    def __sub__(self, other):
-        counts = self.counts and {kind: count - other.counts[kind]
-                                  for kind, count in self.counts.items()}
+    def __sub__(self, other: Measured) -> Measured:
+        counts = self.counts
+        if counts:
+            assert other.counts is not None
+            counts = {kind: count - other.counts[kind] for kind, count in counts.items()}
         return Measured(self.instructions - other.instructions, counts)
 
 
-def step(mode, name, figure):
+def step(mode: Lines, name: str, figure: str) -> Measured:
     """Counts are few and the same each time; a mean would hold what interrupts add."""
     counted = "min" if figure == "min" else "median"
     return Measured(mode[name]["ticks"][figure],
                     {kind: values[counted] for kind, values in mode[name]["costs"].items()})
 
 
-def step_alone(mode, name, figure):
+def step_alone(mode: Lines, name: str, figure: str) -> Measured:
     """Less what measuring itself takes."""
     return step(mode, name, figure) - step(mode, "nothing", "median")
 
 
-def operation(mode, name, time, figure):
+def operation(mode: Lines, name: str, time: str, figure: str) -> Measured:
     return Measured(mode[name][time][figure],
                     mode[name].get("costs") if time == "ticks" else None)
 
 
-def judged(machine, kind, noise, stock, vapic):
+@dataclass(frozen=True)
+class Row:
+    """A path, as each mode went through it, and which is faster."""
+    machine: str
+    kind: str
+    title: str
+    noise: float
+    # In the order of NAMES.
+    measured: Mapping[str, Measured]
+    verdict: str
+    # Whether other prices would change the verdict; None where they have no part in it.
+    sure: bool | None
+
+    @property
+    def stock(self) -> float:
+        return self.measured["stock"].instructions
+
+    @property
+    def vapic(self) -> float:
+        return self.measured["vapic"].instructions
+
+    @property
+    def stock_avic0(self) -> float | None:
+        first = self.measured.get("stock_avic0")
+        return first.instructions if first else None
+
+    @property
+    def ratio(self) -> float:
+        return self.vapic / self.stock
+
+    @property
+    def counts(self) -> dict[str, Mapping[str, float]] | None:
+        counts = {name: value.counts for name, value in self.measured.items() if value.counts}
+        return counts if len(counts) == len(self.measured) else None
+
+    @property
+    def cycles(self) -> dict[str, float] | None:
+        counts = self.counts
+        if counts is None:
+            return None
+        return {name: cost.cycles(self.machine, value.instructions, counts[name])
+                for name, value in self.measured.items()}
+
+    def recorded(self) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            "kind": self.kind, "title": self.title,
+            **{name: value.instructions for name, value in self.measured.items()},
+            "ratio": self.ratio, "noise": self.noise, "verdict": self.verdict}
+        if self.sure is not None:
+            found["sure"] = self.sure
+        if cycles := self.cycles:
+            found.update(counts=self.counts, cycles=cycles,
+                         cycles_ratio=cycles["vapic"] / cycles["stock"])
+        return found
+
+
+def judged(machine: str, kind: str, noise: float, stock: Measured,
+           vapic: Measured) -> tuple[str, bool | None]:
     if kind == "stock":
-        return {"verdict": "stock's"}
+        return "stock's", None
     if not stock.counts or not vapic.counts:
-        return {"verdict": cost.verdict(stock.instructions, vapic.instructions, noise)}
-    verdict, sure = cost.judge(machine, (stock.instructions, stock.counts),
-                               (vapic.instructions, vapic.counts), noise)
-    return {"verdict": verdict, "sure": sure}
+        return cost.verdict(stock.instructions, vapic.instructions, noise), None
+    return cost.judge(machine, (stock.instructions, stock.counts),
+                      (vapic.instructions, vapic.counts), noise)
 
 
-def path(machine, kind, title, noise, measured):
+def row(machine: str, kind: str, title: str, noise: float, measured: Sequence[Measured]) -> Row:
     """`measured` are in the order of NAMES."""
     by_mode = dict(zip(NAMES[machine], measured))
-    instructions = {name: value.instructions for name, value in by_mode.items()}
-    found = {"kind": kind, "title": title, **instructions,
-             "ratio": instructions["vapic"] / instructions["stock"], "noise": noise,
-             **judged(machine, kind, noise, by_mode["stock"], by_mode["vapic"])}
-    if not all(value.counts for value in measured):
-        return found
-    cycles = {name: cost.cycles(machine, value.instructions, value.counts)
-              for name, value in by_mode.items()}
-    return {**found, "counts": {name: value.counts for name, value in by_mode.items()},
-            "cycles": cycles, "cycles_ratio": cycles["vapic"] / cycles["stock"]}
+    verdict, sure = judged(machine, kind, noise, by_mode["stock"], by_mode["vapic"])
+    return Row(machine, kind, title, noise, by_mode, verdict, sure)
 
 
-def hackbench_report(raw):
-    recorded = json.loads(read(f"{raw}/about.json"))
-    taken = json.loads(read(f"{raw}/hackbench"))
-    return {"arguments": recorded["settings"]["hackbench"],
-            **paired.compare(taken["stock"], taken["vapic"], HACKBENCH_NOISE), "runs": taken}
+@dataclass(frozen=True)
+class Hackbench:
+    arguments: str
+    compared: paired.Comparison
+    # Seconds of each run.
+    runs: dict[str, list[float]]
+
+    def recorded(self) -> dict[str, Any]:
+        return {"arguments": self.arguments, **dataclasses.asdict(self.compared),
+                "runs": self.runs}
 
 
-def intel_report(raw):
+@dataclass(frozen=True)
+class Machine:
+    """What was measured on one."""
+    about: About
+    kernel: str
+    samples: int
+    rows: list[Row]
+    hackbench: Hackbench
+    # Lines of the programs by mode, and what they are of.
+    raw: dict[str, dict[str, Lines]]
+
+    def recorded(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self.about), "kernel": self.kernel, "samples": self.samples,
+                "paths": [each.recorded() for each in self.rows]}
+
+
+@dataclass(frozen=True)
+class Report:
+    amd: Machine
+    intel: Machine
+
+    def recorded(self) -> dict[str, Any]:
+        """AMD's figures at the top, Intel's in a field."""
+        return {
+            "format": 1,
+            **self.amd.recorded(), "raw": self.amd.raw,
+            "hackbench": self.amd.hackbench.recorded(),
+            "intel": {**self.intel.recorded(), "hackbench": self.intel.hackbench.recorded(),
+                      "raw": self.intel.raw},
+            "prices": {machine: {kind: dataclasses.asdict(price)
+                                 for kind, price in by_kind.items()}
+                       for machine, by_kind in cost.PRICES.items()},
+        }
+
+
+def asked(folder: str) -> tuple[StepsBoot, About]:
+    """What was measured in a boot, and on what."""
+    recorded = json.loads(read(f"{folder}/about.json"))
+    return StepsBoot.of(recorded["settings"]), About.of(recorded["about"])
+
+
+def hackbench_of(folder: str) -> Hackbench:
+    boot = HackbenchBoot.of(json.loads(read(f"{folder}/about.json"))["settings"])
+    taken = json.loads(read(f"{folder}/hackbench"))
+    return Hackbench(boot.hackbench,
+                     paired.compare(taken["stock"], taken["vapic"], HACKBENCH_NOISE), taken)
+
+
+def intel_machine(raw: str) -> Machine:
     """Of the boots with one CPU and with two."""
-    one, two = (json.loads(read(f"{raw}/{boot}/about.json")) for boot in ("intel", "intel-2"))
-    modes = [mode["name"] for mode in one["settings"]["modes"]]
+    (one, about), (two, _) = asked(f"{raw}/intel"), asked(f"{raw}/intel-2")
+    modes = [mode.name for mode in one.modes]
     alone = [by_name(f"{raw}/intel/{mode}/steps") for mode in modes]
     pair = [by_name(f"{raw}/intel-2/{mode}/steps") for mode in modes]
     operations = [by_name(f"{raw}/intel-2/{mode}/operations") for mode in modes]
-    paths = [path("intel", kind, title, noise, [step_alone(mode, name, figure) for mode in alone])
-             for kind, figure, noise, steps in (("step", "median", STEP_NOISE, INTEL_STEPS),
-                                                ("apic", "min", OPERATION_NOISE, APIC_STEPS),
-                                                ("stock", "min", OPERATION_NOISE, STOCK_STEPS),
-                                                ("wake", "median", INTEL_WAKE_NOISE,
-                                                 INTEL_WAKE_STEPS))
-             for name, title in steps.items()]
-    paths += [path("intel", "less", title, OPERATION_NOISE,
-                   [step(mode, name, "median") - step(mode, INTEL_THREAD_WAKE, "median")
-                    for mode in alone])
-              for name, title in INTEL_WAKE_LESS_THREAD.items()]
-    # What measuring takes is known from the boot with one CPU.
-    paths += [path("intel", "pair", title, INTEL_PAIR_NOISE,
-                   [step(mode, name, "mean") - step(one_cpu, "nothing", "median")
-                    for mode, one_cpu in zip(pair, alone)])
-              for name, title in INTEL_PAIR_STEPS.items()]
-    paths += [path("intel", "operation", title, INTEL_PAIR_NOISE,
-                   [operation(mode, name, time, "mean") for mode in operations])
-              for (name, time), title in OPERATIONS.items()]
-    return {
-        **one["about"],
-        "kernel": read(f"{raw}/intel/kernel").strip(),
-        "samples": two["settings"]["samples"],
-        "paths": paths,
-        "hackbench": hackbench_report(f"{raw}/intel-hackbench"),
-        "raw": {mode: {"steps": alone[index], "pair_steps": pair[index],
-                       "operations": operations[index]}
-                for index, mode in enumerate(modes)},
-    }
+
+    def measured(group: Group, name: str) -> list[Measured]:
+        if group.kind == "less":
+            return [step(mode, name, group.figure) - step(mode, INTEL_THREAD_WAKE, group.figure)
+                    for mode in alone]
+        if group.kind == "pair":
+            # What measuring takes is known from the boot with one CPU.
+            return [step(mode, name, group.figure) - step(one_cpu, "nothing", "median")
+                    for mode, one_cpu in zip(pair, alone)]
+        return [step_alone(mode, name, group.figure) for mode in alone]
+
+    rows = [row("intel", group.kind, title, group.noise, measured(group, name))
+            for group in GROUPS["intel"] for name, title in group.titles.items()]
+    rows += [row("intel", "operation", title, INTEL_PAIR_NOISE,
+                 [operation(mode, name, time, "mean") for mode in operations])
+             for (name, time), title in OPERATIONS.items()]
+    return Machine(
+        about, read(f"{raw}/intel/kernel").strip(), two.samples, rows,
+        hackbench_of(f"{raw}/intel-hackbench"),
+        {mode: {"steps": alone[index], "pair_steps": pair[index], "operations": operations[index]}
+         for index, mode in enumerate(modes)})
 
 
-def report(raw):
-    prices = {machine: {kind: dataclasses.asdict(price) for kind, price in by_kind.items()}
-              for machine, by_kind in cost.PRICES.items()}
-    return {**amd_report(f"{raw}/amd"), "hackbench": hackbench_report(f"{raw}/amd-hackbench"),
-            "intel": intel_report(raw), "prices": prices}
-
-
-def amd_report(raw):
-    recorded = json.loads(read(f"{raw}/about.json"))
-    modes = [mode["name"] for mode in recorded["settings"]["modes"]]
-    steps = [by_name(f"{raw}/{mode}/steps") for mode in modes]
-    operations = [by_name(f"{raw}/{mode}/operations") for mode in modes]
-    paths = [path("amd", kind, title, noise, [step_alone(mode, name, figure) for mode in steps])
-             for kind, figure, noise, names in (("step", "median", STEP_NOISE, STEPS),
-                                                ("wake", "min", WAKE_NOISE, WAKE_STEPS),
-                                                ("apic", "min", OPERATION_NOISE, APIC_STEPS),
-                                                ("stock", "min", OPERATION_NOISE, STOCK_STEPS))
-             for name, title in names.items()]
+def amd_machine(raw: str) -> Machine:
+    boot, about = asked(f"{raw}/amd")
+    modes = [mode.name for mode in boot.modes]
+    steps = [by_name(f"{raw}/amd/{mode}/steps") for mode in modes]
+    operations = [by_name(f"{raw}/amd/{mode}/operations") for mode in modes]
+    rows = [row("amd", group.kind, title, group.noise,
+                [step_alone(mode, name, group.figure) for mode in steps])
+            for group in GROUPS["amd"] for name, title in group.titles.items()]
     for (name, time), title in OPERATIONS.items():
         figure, noise = TURNS.get((name, time), ("median", OPERATION_NOISE))
-        paths.append(path("amd", "operation", title, noise,
-                          [operation(mode, name, time, figure) for mode in operations]))
-    return {
-        "format": 1,
-        **recorded["about"],
-        "kernel": read(f"{raw}/kernel").strip(),
-        "samples": recorded["settings"]["samples"],
-        "paths": paths,
-        "raw": {mode: {"steps": steps[index], "operations": operations[index]}
-                for index, mode in enumerate(modes)},
-    }
+        rows.append(row("amd", "operation", title, noise,
+                        [operation(mode, name, time, figure) for mode in operations]))
+    return Machine(
+        about, read(f"{raw}/amd/kernel").strip(), boot.samples, rows,
+        hackbench_of(f"{raw}/amd-hackbench"),
+        {mode: {"steps": steps[index], "operations": operations[index]}
+         for index, mode in enumerate(modes)})
+
+
+def report(raw: str) -> Report:
+    return Report(amd_machine(raw), intel_machine(raw))

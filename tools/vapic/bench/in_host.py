@@ -5,33 +5,35 @@
 #
 # usage: python3 -m vapic.bench.in_host SETTINGS.json
 
-import json
+from __future__ import annotations
+
 import os
 import sys
 
+from vapic.bench.boots import StepsBoot
 from vapic.files import HOME, read
 from vapic.run.inside import hold_still, keep, run, say, switch_to
 
 
-def main():
-    settings = json.loads(read(sys.argv[1]))
+def main() -> None:
+    boot = StepsBoot.read(sys.argv[1])
     hold_still()
-    for mode in settings["modes"]:
+    for mode in boot.modes:
         environment = {**os.environ, "VAPIC_TIMEOUT": "300",
-                       "VAPIC_EXPECT": "accelerated" if mode["accelerated"] else "plain"}
-        say(f"{mode['name']}: loading modules")
+                       "VAPIC_EXPECT": "accelerated" if mode.accelerated else "plain"}
+        say(f"{mode.name}: loading modules")
         switch_to(mode)
         run("insmod", f"{HOME}/pathbench.ko")
-        say(f"{mode['name']}: single steps of KVM")
-        keep(mode["name"], "steps",
-             run(f"{HOME}/step_bench", str(settings["samples"]), *settings["steps"],
+        say(f"{mode.name}: single steps of KVM")
+        keep(mode.name, "steps",
+             run(f"{HOME}/step_bench", str(boot.samples), *boot.steps,
                  env=environment))
         run("rmmod", "pathbench")
-        if not settings["operations"]:
+        if not boot.operations:
             continue
-        say(f"{mode['name']}: whole operations")
-        keep(mode["name"], "operations",
-             run(f"{HOME}/path_bench", "-n", str(settings["samples"]), env=environment))
+        say(f"{mode.name}: whole operations")
+        keep(mode.name, "operations",
+             run(f"{HOME}/path_bench", "-n", str(boot.samples), env=environment))
     keep(".", "kernel", " ".join(os.uname()))
     keep(".", "cpuinfo", read("/proc/cpuinfo"))
     say("done")

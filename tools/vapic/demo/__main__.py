@@ -8,6 +8,8 @@
 #            Passes only if all modes of each machine that was booted were measured
 #   --again  only report, from what the last run left in build/demo/raw
 
+from __future__ import annotations
+
 import argparse
 import json
 import os
@@ -16,7 +18,8 @@ import sys
 import time
 
 from vapic.demo import figures, page, table, verdict
-from vapic.files import TOP
+from vapic.demo.boots import BOOTS, DemoBoot
+from vapic.files import TOP, write
 from vapic.run import build, host, steps
 from vapic.run.modes import MACHINES
 
@@ -25,51 +28,32 @@ RAW = f"{OUT}/raw"
 STAGE = f"{OUT}/stage"
 
 TIME_LIMIT = 900
-# The Intel host is slower by far, but nothing disturbs it: its time counts
-# instructions, and one round is as good as three.
-SETTINGS = {
-    "amd": {
-        "rounds": 3,
-        "guests": [2, 4],
-        "hackbench": "-p -g 2 -l 100",
-        "hackbench_runs": 3,
-    },
-    "intel": {
-        "rounds": 1,
-        "guests": [2],
-        "hackbench": "-p -g 1 -l 20",
-        "hackbench_runs": 1,
-    },
-}
-EVERYWHERE = {"host_cpus": 4, "ipis": 200, "guest_timeout": 200}
 
 
-def measure_machine(board, number, built, machine, modes, asked):
-    raw = f"{RAW}/{machine}"
-    chosen = {"machine": machine, "modes": modes, **EVERYWHERE, **SETTINGS[machine]}
+def measure_machine(board: steps.Board, number: int, built: build.Built, boot: DemoBoot,
+                    asked: str) -> None:
+    raw = f"{RAW}/{boot.machine}"
     files = [f"{build.SELFTESTS}/ipi_bench"]
-    if any("vapic" in mode for mode in modes):
+    if any(mode.vapic is not None for mode in boot.modes):
         files.append("vapic.ko")
-    host.stage(STAGE, files, chosen)
-    host.measure(board, host.command("vapic.demo.in_host", STAGE, raw, chosen,
-                                     ["--timeout", str(TIME_LIMIT)]),
-                 number, f"measuring {machine}")
-    with open(f"{raw}/about.json", "w", encoding="utf-8") as file:
-        json.dump({"settings": chosen, "about": host.about(built, asked, machine)}, file)
+    host.stage(STAGE, files, boot)
+    host.measure(board, host.command(boot, STAGE, raw, ["--timeout", str(TIME_LIMIT)]),
+                 number, f"measuring {boot.machine}")
+    host.note(raw, boot, host.about(built, asked, boot.machine))
 
 
-def measure(board, modes, asked):
+def measure(board: steps.Board, modes: list[str], asked: str) -> None:
     """Everything up to what was recorded in RAW. One machine after the other: both at
     once would make the AMD one's ticks longer."""
     built = build.everything(board)
     shutil.rmtree(RAW, ignore_errors=True)
-    for number, machine in enumerate(MACHINES, start=build.COUNT + 1):
-        wanted = [mode for mode in MACHINES[machine] if mode["name"] in modes]
-        if wanted:
-            measure_machine(board, number, built, machine, wanted, asked)
+    for number, boot in enumerate(BOOTS.values(), start=build.COUNT + 1):
+        if wanted := boot.only(modes):
+            measure_machine(board, number, built, wanted, asked)
 
 
-def arguments():
+def arguments() -> tuple[list[str], bool]:
+    """Names of the modes that are wanted, and whether nothing is to be measured."""
     parser = argparse.ArgumentParser(prog="tools/demo", allow_abbrev=False)
     parser.add_argument("--modes", metavar="NAME,...",
                         default=",".join(MACHINES),
@@ -78,39 +62,38 @@ def arguments():
     parser.add_argument("--again", action="store_true",
                         help="report what the last run measured; measure nothing")
     options = parser.parse_args()
-    groups = {machine: [mode["name"] for mode in modes] for machine, modes in MACHINES.items()}
+    groups = {machine: [mode.name for mode in modes] for machine, modes in MACHINES.items()}
     groups.update({name: [name] for names in list(groups.values()) for name in names})
     for name in options.modes.split(","):
         if name not in groups:
             parser.error(f"no mode '{name}': {', '.join(groups)}")
-    options.modes = [mode for name in options.modes.split(",") for mode in groups[name]]
-    return options
+    return [mode for name in options.modes.split(",") for mode in groups[name]], options.again
 
 
-def write(name, text):
-    with open(f"{OUT}/{name}", "w", encoding="utf-8") as file:
-        file.write(text)
-
-
-def main():
+def run() -> int:
     os.chdir(TOP)
-    options = arguments()
+    modes, again = arguments()
     started = time.monotonic()
-    if not options.again:
-        measure(steps.Board(build.COUNT + len(MACHINES)), options.modes,
+    if not again:
+        measure(steps.Board(build.COUNT + len(MACHINES)), modes,
                 " ".join(["tools/demo", *sys.argv[1:]]) if sys.argv[1:] else "make demo")
     report = figures.report(RAW)
-    report["checks"] = verdict.checks(report)
-    write("report.json", json.dumps(report, indent=1) + "\n")
-    write("report.html", page.html(report))
-    print("\n" + table.text(report))
+    checks = verdict.checks(report)
+    write(f"{OUT}/report.json", json.dumps(
+        {**report.recorded(), "checks": [check.recorded() for check in checks]}, indent=1) + "\n")
+    write(f"{OUT}/report.html", page.html(report, checks))
+    print("\n" + table.text(report, checks))
     print(f"\n{OUT}/report.html and {OUT}/report.json hold the same figures"
           f" ({steps.duration(time.monotonic() - started)} in all)")
-    failed = [check for check in report["checks"] if not check["ok"]]
+    failed = [check for check in checks if not check.ok]
     for check in failed:
-        print(f"demo: does not hold: {check['what']}: {check['found']}", file=sys.stderr)
+        print(f"demo: does not hold: {check.what}: {check.found}", file=sys.stderr)
     return 1 if failed else 0
 
 
+def main() -> None:
+    steps.run_program(run)
+
+
 if __name__ == "__main__":
-    steps.run_program(main)
+    main()

@@ -2,9 +2,14 @@
 #
 # The report as one HTML file without any reference outside itself.
 
-from html import escape
+from __future__ import annotations
 
-from vapic.demo import figures, plots, rows
+from html import escape
+from typing import Sequence
+
+from vapic.demo import plots, rows
+from vapic.demo.figures import Machine, Report
+from vapic.demo.verdict import Check
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fcfcfb; --ink: #1d1f22; --soft: #62666d; --rule: #dcdee1;
@@ -39,7 +44,7 @@ thead th { color: var(--soft); } .in { padding-left: 1.7rem; color: var(--soft);
 """
 
 
-def style():
+def style() -> str:
     colours = []
     for index in range(4):
         colours.append(f".s{index} {{ fill: var(--s{index}); background: var(--s{index}); }}"
@@ -49,47 +54,47 @@ def style():
     return STYLE + "\n".join(colours)
 
 
-def facts(report):
+def facts(report: Report) -> str:
+    about = report.about
     return listed([
-        ("date", report["date"]),
-        ("command", report["command"]),
-        ("source", report["source"]),
-        ("running on", f"{report['machine']['cpu']}, {report['machine']['cores']} cores"),
+        ("date", about.date),
+        ("command", about.command),
+        ("source", about.source),
+        ("running on", f"{about.machine.cpu}, {about.machine.cores} cores"),
     ])
 
 
-def machine_facts(report):
-    vapic = next((mode["version"] for mode in report["modes"] if "version" in mode), None)
+def machine_facts(machine: Machine) -> str:
+    vapic = next((mode.version for mode in machine.modes if mode.version is not None), None)
     return listed([
-        ("emulated host", f"{report['host']['cpu']}, {report['host']['cpus']} CPUs"),
-        ("emulator", report["emulator"]),
-        ("kernel", report["kernel"]),
+        ("emulated host", f"{machine.cpu}, {machine.boot.host_cpus} CPUs"),
+        ("emulator", machine.about.emulator),
+        ("kernel", machine.kernel),
         ("vapic", vapic or "not loaded"),
     ])
 
 
-def listed(pairs):
+def listed(pairs: Sequence[tuple[str, str]]) -> str:
     return "<dl>" + "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>"
                             for name, value in pairs if value) + "</dl>"
 
 
-def checks(report):
+def checked(checks: Sequence[Check]) -> str:
     items = "".join(
-        f'<li class="{"ok" if check["ok"] else "bad"}"><b>{"✓" if check["ok"] else "✗ does not hold:"}</b>'
-        f' {escape(check["what"])} <span>({escape(check["found"])})</span></li>'
-        for check in report["checks"])
+        f'<li class="{"ok" if check.ok else "bad"}"><b>{"✓" if check.ok else "✗ does not hold:"}</b>'
+        f' {escape(check.what)} <span>({escape(check.found)})</span></li>'
+        for check in checks)
     return f'<h2>What had to hold</h2><ul class="checks">{items}</ul>'
 
 
-def ipi_plots(report):
-    names = rows.scenario_names(report)
-    modes = report["modes"]
-    series = [mode["title"] for mode in modes]
-    exits = [(rows.SCENARIOS[name], [mode["ipis"][name]["exits_per_ipi"] if name in mode["ipis"]
+def ipi_plots(machine: Machine) -> list[str]:
+    names = rows.scenario_names(machine)
+    modes = machine.modes
+    series = [mode.mode.title for mode in modes]
+    exits = [(rows.SCENARIOS[name], [mode.ipis[name].exits_per_ipi if name in mode.ipis
                                      else None for mode in modes]) for name in names]
-    ticks = [(rows.SCENARIOS[name], [(mode["ipis"][name]["ticks"]["median"],
-                                      mode["ipis"][name]["ticks"]["p99"])
-                                     if name in mode["ipis"] else None for mode in modes])
+    ticks = [(rows.SCENARIOS[name], [(mode.ipis[name].ticks["median"], mode.ipis[name].ticks["p99"])
+                                     if name in mode.ipis else None for mode in modes])
              for name in names]
     return [
         "<h3>Exits per IPI</h3>",
@@ -99,46 +104,48 @@ def ipi_plots(report):
         plots.grouped("Exits per IPI", exits, series, rows.ratio),
         "<h3>Ticks per IPI</h3>",
         '<p class="soft">From before the send to the last handler: dot at the median, line to the'
-        f" 99th percentile, logarithmic; of the round with the least median. {clock(report)}:"
+        f" 99th percentile, logarithmic; of the round with the least median. {clock(machine)}:"
         " compare modes, not machines.</p>",
         plots.legend(series, "s"),
         plots.spans("Ticks per IPI", ticks, series, short),
     ]
 
 
-def clock(report):
-    if rows.is_intel(report):
+def clock(machine: Machine) -> str:
+    if rows.is_intel(machine):
         return "A tick is an instruction"
     return "Time of an emulated machine, longer when the one below is busy"
 
 
-def short(value):
+def short(value: float) -> str:
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= limit:
-            return f"{value / limit:g}{unit}" if value % limit == 0 else f"{value / limit:.1f}{unit}"
+            scaled = value / limit
+            return f"{scaled:g}{unit}" if value % limit == 0 else f"{scaled:.1f}{unit}"
     return f"{value:g}"
 
 
-def guest_plots(report):
-    sizes = rows.guest_sizes(report)
-    bars, seconds = [], []
-    guests = [guest for mode in report["modes"] for guest in mode["guests"].values()]
+def guest_plots(machine: Machine) -> list[str]:
+    sizes = rows.guest_sizes(machine)
+    bars: list[tuple[str, dict[str, int]]] = []
+    seconds: list[tuple[str, list[float | None]]] = []
+    guests = [guest for mode in machine.modes for guest in mode.guests.values()]
     # As many reasons as there are colours, less one for the rest.
     shown = rows.shown_reasons(guests)[:8]
-    series = [mode["title"] for mode in report["modes"]]
+    series = [mode.mode.title for mode in machine.modes]
     for size in sizes:
-        for mode in report["modes"]:
-            guest = mode["guests"].get(size)
+        for mode in machine.modes:
+            guest = mode.guests.get(size)
             if guest:
-                parts = {rows.reason_name(reason): guest["exits_by_reason"].get(reason, 0)
+                parts = {rows.reason_name(reason): guest.exits_by_reason.get(reason, 0)
                          for reason in shown}
                 parts["other"] = rows.other_exits(guest, shown)
-                bars.append((f"{size} vCPUs, {mode['title']}", parts))
-        seconds.append((f"{size} vCPUs", [mode["guests"][size]["median_seconds"]
-                                          if size in mode["guests"] else None
-                                          for mode in report["modes"]]))
+                bars.append((f"{size} vCPUs, {mode.mode.title}", parts))
+        seconds.append((f"{size} vCPUs", [mode.guests[size].median_seconds
+                                          if size in mode.guests else None
+                                          for mode in machine.modes]))
     names = [rows.reason_name(reason) for reason in shown] + ["other"]
-    arguments, runs = report["hackbench"]["arguments"], report["hackbench"]["runs"]
+    arguments, runs = machine.boot.hackbench, machine.boot.hackbench_runs
     return [
         "<h3>A Linux guest running hackbench: exits by reason</h3>",
         f'<p class="soft">hackbench {escape(arguments)}, {runs} runs, under QEMU with KVM; counted by'
@@ -153,19 +160,19 @@ def guest_plots(report):
     ]
 
 
-def tables(report):
-    head = "".join(f"<th>{escape(mode['title'])}</th>" for mode in report["modes"])
+def tables(machine: Machine) -> list[str]:
+    head = "".join(f"<th>{escape(mode.mode.title)}</th>" for mode in machine.modes)
     out = ["<h3>All figures</h3>"]
-    for section in rows.sections(report):
+    for section in rows.sections(machine):
         body = "".join(
-            f'<tr><th{" class=in" if depth else ""}>{escape(label)}</th>'
-            + "".join(f"<td>{escape(value)}</td>" for value in values) + "</tr>"
-            for depth, label, values in section.rows)
+            f'<tr><th{" class=in" if row.depth else ""}>{escape(row.label)}</th>'
+            + "".join(f"<td>{escape(value)}</td>" for value in row.values) + "</tr>"
+            for row in section.rows)
         out.append(f'<div class="scroll"><table><caption>{escape(section.title)}'
                    f" <span>{escape(section.note)}</span></caption>"
                    f"<thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table></div>")
-    if rows.notes(report):
-        out.append(f'<p class="soft">{escape(" ".join(rows.notes(report)))}</p>')
+    if rows.notes(machine):
+        out.append(f'<p class="soft">{escape(" ".join(rows.notes(machine)))}</p>')
     return out
 
 
@@ -178,21 +185,21 @@ INTRODUCTIONS = {
 }
 
 
-def machine_part(name, title, report):
-    return [f'<section class="{name}"><h2>{escape(title)}</h2>',
-            f'<p class="soft">{escape(INTRODUCTIONS[name])}</p>', machine_facts(report),
-            *ipi_plots(report), *guest_plots(report), *tables(report), "</section>"]
+def machine_part(machine: Machine) -> list[str]:
+    return [f'<section class="{machine.name}"><h2>{escape(machine.title)}</h2>',
+            f'<p class="soft">{escape(INTRODUCTIONS[machine.name])}</p>', machine_facts(machine),
+            *ipi_plots(machine), *guest_plots(machine), *tables(machine), "</section>"]
 
 
-def html(report):
+def html(report: Report, checks: Sequence[Check]) -> str:
     parts = [
         "<!DOCTYPE html>", '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         "<title>vapic: IPIs with and without exits</title>",
         f"<style>{style()}</style></head><body>",
         "<h1>IPIs with and without exits</h1>",
-        facts(report), checks(report),
-        *(part for machine in figures.machines(report) for part in machine_part(*machine)),
+        facts(report), checked(checks),
+        *(part for machine in report.machines for part in machine_part(machine)),
         "</body></html>",
     ]
     return "\n".join(parts) + "\n"

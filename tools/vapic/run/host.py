@@ -4,6 +4,9 @@
 # lines "@ TEXT" from the program inside tell what it is doing, lines "@+ TEXT"
 # how far that is.
 
+from __future__ import annotations
+
+import dataclasses
 import json
 import os
 import queue
@@ -11,9 +14,11 @@ import shutil
 import subprocess
 import sys
 import time
+from typing import NoReturn, Sequence
 
-from vapic.files import HOME
+from vapic.files import HOME, read, write
 from vapic.run import build, steps
+from vapic.run.boot import About, Boot, Computer
 
 # What each emulator is, but for its version.
 EMULATORS = {
@@ -22,7 +27,7 @@ EMULATORS = {
 }
 
 
-def stage(folder, files, settings):
+def stage(folder: str, files: Sequence[str], boot: Boot) -> None:
     """Fill the folder that the host sees at /mnt; this package goes there as well."""
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
@@ -30,22 +35,20 @@ def stage(folder, files, settings):
                     ignore=shutil.ignore_patterns("__pycache__", "test"))
     for file in files:
         shutil.copy(file, folder)
-    with open(f"{folder}/settings.json", "w", encoding="utf-8") as file:
-        json.dump(settings, file)
+    write(f"{folder}/settings.json", json.dumps(boot.recorded()))
 
 
-def command(program, folder, out, settings, options):
-    """Boot with the first mode's KVM; the program inside, a module of this package, changes
-    modes itself."""
-    return ["testbed/run", settings["machine"], "--kernel", build.SERIES,
-            "--smp", str(settings["host_cpus"]), "--stock",
-            "--kvm", settings["modes"][0]["kvm"], "--dir", folder, "--out", out, *options,
-            "--", "env", "PYTHONPATH=/mnt", "python3", "-B", "-m", program, "/mnt/settings.json"]
+def command(boot: Boot, folder: str, out: str, options: Sequence[str]) -> list[str]:
+    """Boot with the first mode's KVM; the program inside changes modes itself."""
+    return ["testbed/run", boot.machine, "--kernel", build.SERIES,
+            "--smp", str(boot.host_cpus), "--stock",
+            "--kvm", boot.modes[0].kvm, "--dir", folder, "--out", out, *options,
+            "--", "env", "PYTHONPATH=/mnt", "python3", "-B", "-m", boot.PROGRAM,
+            "/mnt/settings.json"]
 
 
-def failed(board, label, doing, status, log_path):
-    with open(log_path, encoding="utf-8") as log:
-        lines = log.read().rstrip().split("\n")
+def failed(board: steps.Board, label: str, doing: str, status: int, log_path: str) -> NoReturn:
+    lines = read(log_path).rstrip().split("\n")
     board.line(f"{label} {doing}: failed; the end of {log_path}:")
     print("\n".join(f"    {line}" for line in lines[-25:]))
     # What the program inside said comes before a long kernel log.
@@ -54,16 +57,17 @@ def failed(board, label, doing, status, log_path):
     raise steps.Failed("measuring")
 
 
-def measure(board, words, number=None, name="measuring"):
-    """Run a command() to its end, as the board's step of that number, or its last;
-    raise steps.Failed if it fails."""
+def measure(board: steps.Board, words: Sequence[str], number: int, name: str) -> None:
+    """Run a command() to its end, as the board's step of that number; raise steps.Failed if
+    it fails."""
     log_path = f"{steps.LOGS}/{name.replace(' ', '-')}.log"
-    label = f"{board.label(number or board.total)} {name}:"
+    label = f"{board.label(number)} {name}:"
     started = begun = time.monotonic()
     doing, how_far = "booting the emulated host", ""
     with open(log_path, "w", encoding="utf-8") as log:
         host = subprocess.Popen(words, stdin=subprocess.DEVNULL, text=True,
                                 stdout=subprocess.PIPE, stderr=log)
+        assert host.stdout
         lines = steps.lines_of(host.stdout)
         try:
             while True:
@@ -93,31 +97,34 @@ def measure(board, words, number=None, name="measuring"):
     board.line(f"{label} done in {steps.duration(time.monotonic() - started)}")
 
 
-def emulator(built, machine):
+def emulator(built: build.Built, machine: str) -> str:
     """What was emulated with, for a report."""
     name, rest = EMULATORS[machine]
     try:
-        with open(f"{built.emulators[machine]}/version", encoding="utf-8") as file:
-            # Debian's epoch says nothing about the program.
-            version = file.read().strip().split(":")[-1]
+        # Debian's epoch says nothing about the program.
+        version = read(f"{built.emulators[machine]}/version").strip().split(":")[-1]
     except FileNotFoundError:
         version = "of a build of one's own"
     return f"{name} {version} {rest}"
 
 
-def about(built, asked, machine):
-    """What was measured on what, for a report."""
-    def output(*words):
+def about(built: build.Built, asked: str, machine: str) -> About:
+    def output(*words: str) -> str:
         result = subprocess.run(words, capture_output=True, text=True)
         return result.stdout.strip() if result.returncode == 0 else ""
 
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        cpu = next((line.split(":", 1)[1].strip() for line in file
-                    if line.startswith("model name")), "unknown")
-    return {
-        "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        "command": asked,
-        "machine": {"cpu": cpu, "cores": os.cpu_count()},
-        "emulator": emulator(built, machine),
-        "source": output("git", "describe", "--always", "--dirty", "--abbrev=12"),
-    }
+    cpu = next((line.split(":", 1)[1].strip() for line in read("/proc/cpuinfo").splitlines()
+                if line.startswith("model name")), "unknown")
+    return About(
+        date=time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        command=asked,
+        machine=Computer(cpu, os.cpu_count() or 1),
+        emulator=emulator(built, machine),
+        source=output("git", "describe", "--always", "--dirty", "--abbrev=12"),
+    )
+
+
+def note(folder: str, boot: Boot, about_it: About) -> None:
+    """Leave beside what was recorded how it came about."""
+    write(f"{folder}/about.json", json.dumps({"settings": boot.recorded(),
+                                              "about": dataclasses.asdict(about_it)}))

@@ -4,6 +4,8 @@
 # doing: one line that changes on a terminal, a line every few seconds elsewhere.
 # Each command's output goes to build/log/NAME.log; its end is shown on failure.
 
+from __future__ import annotations
+
 import os
 import queue
 import shutil
@@ -12,31 +14,37 @@ import subprocess
 import sys
 import threading
 import time
+from types import FrameType
+from typing import Callable, Iterable, NoReturn, Sequence
+
+from vapic.files import read
 
 LOGS = "build/log"
 # Seconds between lines where a line cannot be rewritten.
 QUIET = 5
+
+Words = Sequence[str]
 
 
 class Failed(Exception):
     """A step failed, and the user was told what and why."""
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     seconds = int(seconds)
     return f"{seconds // 60}m{seconds % 60:02d}s" if seconds >= 60 else f"{seconds}s"
 
 
-def lines_of(stream):
+def lines_of(stream: Iterable[str]) -> queue.Queue[str | None]:
     """A queue that gets every line of the stream, then None."""
-    lines = queue.Queue()
+    lines: queue.Queue[str | None] = queue.Queue()
 
-    def read():
+    def pass_on() -> None:
         for line in stream:
             lines.put(line)
         lines.put(None)
 
-    threading.Thread(target=read, daemon=True).start()
+    threading.Thread(target=pass_on, daemon=True).start()
     return lines
 
 
@@ -45,49 +53,47 @@ class Step:
     may be a function, called when they have. What the command prints on stdout
     is in `output` afterwards if `keep` is set."""
 
-    def __init__(self, number, name, verb, command, after=(), keep=False, environment=None):
+    def __init__(self, number: int, name: str, verb: str, command: Words | Callable[[], Words],
+                 after: Sequence[str] = (), keep: bool = False) -> None:
         self.number = number
         self.name = name
         self.verb = verb
         self.command = command
         self.after = after
         self.keep = keep
-        self.environment = environment or {}
-        self.process = None
+        self.process: subprocess.Popen[bytes] | None = None
         self.done = False
-        self.started = None
+        self.started = 0.0
         file = name.replace(" ", "-")
         self.log = f"{LOGS}/{file}.log"
         self.result = f"{LOGS}/{file}.out"
 
-    def start(self):
+    def start(self) -> None:
         words = self.command() if callable(self.command) else self.command
         self.started = time.monotonic()
         with open(self.log, "w") as log, open(self.result, "w") as result:
             self.process = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stderr=log,
-                stdout=result if self.keep else log,
-                env={**os.environ, **self.environment}, start_new_session=True)
+                stdout=result if self.keep else log, start_new_session=True)
 
     @property
-    def output(self):
-        with open(self.result, encoding="utf-8") as file:
-            return file.read()
+    def output(self) -> str:
+        return read(self.result)
 
-    def last_line(self):
+    def last_line(self) -> str:
         with open(self.log, encoding="utf-8", errors="replace") as file:
             lines = file.read()[-4000:].split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
-    def elapsed(self):
+    def elapsed(self) -> float:
         return time.monotonic() - self.started
 
 
-def interrupted(number, frame):
+def interrupted(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def end_tidily():
+def end_tidily() -> None:
     """However the user ends this, end what it started."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)
@@ -96,19 +102,19 @@ def end_tidily():
 class Board:
     """What the user sees."""
 
-    def __init__(self, total):
+    def __init__(self, total: int) -> None:
         self.total = total
         self.tty = sys.stdout.isatty()
         self.shown = 0.0
 
-    def label(self, number):
+    def label(self, number: int) -> str:
         return f"[{number}/{self.total}]"
 
-    def line(self, text):
+    def line(self, text: str) -> None:
         print(("\r\x1b[K" if self.tty else "") + text, flush=True)
         self.shown = time.monotonic()
 
-    def status(self, text):
+    def status(self, text: str) -> None:
         """What is going on now; shown at once only if it can be rewritten."""
         if self.tty:
             width = shutil.get_terminal_size().columns - 1
@@ -116,7 +122,7 @@ class Board:
         elif time.monotonic() - self.shown >= QUIET:
             self.line(text)
 
-    def running(self, steps):
+    def running(self, steps: Sequence[Step]) -> None:
         if len(steps) == 1:
             step = steps[0]
             self.status(f"{self.label(step.number)} {step.name}: {step.verb} … "
@@ -126,20 +132,20 @@ class Board:
                                   f"{duration(step.elapsed())}" for step in steps))
 
 
-def end_all(steps):
+def end_all(steps: Sequence[Step]) -> None:
     """End what still runs, with everything it started."""
-    alive = [step for step in steps if step.process and step.process.poll() is None]
-    for step in alive:
-        os.killpg(step.process.pid, signal.SIGTERM)
-    for step in alive:
+    alive = [step.process for step in steps if step.process and step.process.poll() is None]
+    for process in alive:
+        os.killpg(process.pid, signal.SIGTERM)
+    for process in alive:
         try:
-            step.process.wait(10)
+            process.wait(10)
         except subprocess.TimeoutExpired:
-            os.killpg(step.process.pid, signal.SIGKILL)
-            step.process.wait()
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
-def report_failure(board, step):
+def report_failure(board: Board, step: Step) -> NoReturn:
     with open(step.log, encoding="utf-8", errors="replace") as file:
         tail = file.read().rstrip().split("\n")[-20:]
     board.line(f"{board.label(step.number)} {step.name}: failed; the end of {step.log}:")
@@ -149,10 +155,10 @@ def report_failure(board, step):
     raise Failed(step.name)
 
 
-def run_steps(board, steps):
+def run_steps(board: Board, steps: Sequence[Step]) -> None:
     """Run all steps; raise Failed as soon as one fails."""
     os.makedirs(LOGS, exist_ok=True)
-    ended = set()
+    ended: set[str] = set()
     try:
         while len(ended) < len(steps):
             for step in steps:
@@ -173,7 +179,7 @@ def run_steps(board, steps):
         end_all(steps)
 
 
-def run_program(main):
+def run_program(main: Callable[[], int | None]) -> NoReturn:
     """Runs main() as a whole program, whose status it returns; a step that failed has said
     why."""
     end_tidily()

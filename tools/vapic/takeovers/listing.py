@@ -14,20 +14,10 @@ REPORT = "build/bench/report.json"
 HEADS = {"kvm_amd": ("kvm", "kvm_amd"), "kvm_intel": ("kvm", "kvm_intel")}
 
 
-def rows():
-    """Titles of the bench's rows by name: of both machines, or of one."""
-    found = {}
-    for place, value in vars(figures).items():
-        for name, title in value.items() if isinstance(value, dict) else ():
-            if not isinstance(title, str):
-                continue
-            name = ".".join(name) if isinstance(name, tuple) else name
-            machines = ["intel"] if place.startswith("INTEL") else ["amd", "intel"]
-            for machine in machines:
-                # What is said of Intel alone goes before what is said of both.
-                if len(machines) == 1 or f"{machine}.{name}" not in found:
-                    found[f"{machine}.{name}"] = title
-    return found
+def rows() -> dict[str, str]:
+    """Titles of the bench's rows by name."""
+    return {f"{machine}.{name}": title for machine in figures.GROUPS
+            for name, title in figures.titles(machine).items()}
 
 
 class List:
