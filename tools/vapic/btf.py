@@ -2,7 +2,11 @@
 #
 # Prototypes and members from BTF, by the library that pahole uses for it (libbpf).
 
+from __future__ import annotations
+
 import ctypes
+from pathlib import Path
+from typing import Any, Type as Kind, TypeVar
 
 KIND_PTR, KIND_ARRAY, KIND_STRUCT, KIND_UNION, KIND_FWD, KIND_FUNC = 2, 3, 4, 5, 7, 12
 # typedef, volatile, const, restrict, type tag: what they are of follows.
@@ -14,8 +18,8 @@ class Type(ctypes.Structure):
     _fields_ = [("name", ctypes.c_uint32), ("info", ctypes.c_uint32), ("type", ctypes.c_uint32)]
 
     @property
-    def kind(self):
-        return self.info >> 24 & 0x1f
+    def kind(self) -> int:
+        return int(self.info) >> 24 & 0x1f
 
 
 class Member(ctypes.Structure):
@@ -43,10 +47,14 @@ class NoBtf(Exception):
     pass
 
 
+Follows = TypeVar("Follows", Member, Array, Parameter)
+# The path of names of a member, and the structure that it points to, if it does.
+Reached = tuple[str, str | None]
+
 PRINT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
 
 
-def library():
+def library() -> ctypes.CDLL:
     try:
         bpf = ctypes.CDLL("libbpf.so.1", use_errno=True)
     except OSError as error:
@@ -72,36 +80,40 @@ def library():
 class Btf:
     """That of a file; with a base, of a module of the kernel which that is of."""
 
-    def __init__(self, path, base=None):
-        self.bpf = base.bpf if base else library()
+    def __init__(self, path: str | Path, base: Btf | None = None) -> None:
+        self.bpf: ctypes.CDLL = base.bpf if base else library()
         self.base = base
         self.libc = ctypes.CDLL(None)
         self.libc.vsnprintf.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p,
                                         ctypes.c_void_p]
+        self.handle: int | None
         if base:
             self.handle = self.bpf.btf__parse_split(str(path).encode(), base.handle)
         else:
             self.handle = self.bpf.btf__parse(str(path).encode(), None)
         if not self.handle:
             raise NoBtf(f"no BTF in {path}")
-        self.printed = []
+        self.printed: list[str] = []
         self.printer = PRINT(self.print)
         self.dump = self.bpf.btf_dump__new(self.handle, self.printer, None, None)
-        self.functions = None
-        self.structures, self.layouts = {}, {}
+        self.functions: dict[str, int] | None = None
+        self.structures: dict[str, int | None] = {}
+        self.layouts: dict[int, list[tuple[str, int, int]]] = {}
 
-    def print(self, _, pattern, arguments):
+    def print(self, _: Any, pattern: bytes, arguments: Any) -> None:
         text = ctypes.create_string_buffer(1024)
         self.libc.vsnprintf(text, len(text), pattern, arguments)
         self.printed.append(text.value.decode())
 
-    def type(self, number):
-        return self.bpf.btf__type_by_id(self.handle, number).contents
+    def type(self, number: int) -> Type:
+        found: Type = self.bpf.btf__type_by_id(self.handle, number).contents
+        return found
 
-    def name(self, offset):
-        return self.bpf.btf__name_by_offset(self.handle, offset).decode()
+    def name(self, offset: int) -> str:
+        found: bytes = self.bpf.btf__name_by_offset(self.handle, offset)
+        return found.decode()
 
-    def function(self, name):
+    def function(self, name: str) -> int | None:
         """Number of the prototype of a function of this very file, None if there is none."""
         if self.functions is None:
             first = self.bpf.btf__type_cnt(self.base.handle) if self.base else 1
@@ -112,26 +124,26 @@ class Btf:
                     self.functions[self.name(found.name)] = found.type
         return self.functions.get(name)
 
-    def after(self, number, kind):
+    def after(self, number: int, kind: Kind[Follows]) -> ctypes._Pointer[Follows]:
         """What follows a type's head: members, parameters, or an array's numbers."""
         pointer = self.bpf.btf__type_by_id(self.handle, number)
         return ctypes.cast(ctypes.byref(pointer[1]), ctypes.POINTER(kind))
 
-    def structure(self, name):
+    def structure(self, name: str) -> int | None:
         """Number of a structure, None if there is none of that name."""
         if name not in self.structures:
             number = self.bpf.btf__find_by_name_kind(self.handle, name.encode(), KIND_STRUCT)
             self.structures[name] = number if number > 0 else None
         return self.structures[name]
 
-    def size(self, structure):
+    def size(self, structure: str) -> int | None:
         number = self.structure(structure)
         return self.type(number).type if number else None
 
-    def size_of(self, number):
-        return self.bpf.btf__resolve_size(self.handle, number)
+    def size_of(self, number: int) -> int:
+        return int(self.bpf.btf__resolve_size(self.handle, number))
 
-    def list_of_members(self, number):
+    def list_of_members(self, number: int) -> list[tuple[str, int, int]]:
         """[(name, offset in bits, number of its type)] of a structure or union."""
         if number not in self.layouts:
             head = self.type(number)
@@ -142,20 +154,20 @@ class Btf:
                                      first[i].type) for i in range(head.info & 0xffff)]
         return self.layouts[number]
 
-    def members(self, structure):
+    def members(self, structure: str) -> dict[str, tuple[int, int]]:
         """{name: (offset in bytes, number of its type)} of a structure."""
         number = self.structure(structure)
         if number is None:
             raise NoBtf(f"no struct {structure} in BTF")
         return {name: (offset // 8, type_) for name, offset, type_ in self.list_of_members(number)}
 
-    def through(self, number):
+    def through(self, number: int) -> int:
         """A type without names and qualifiers."""
         while number and self.type(number).kind in KINDS_THROUGH:
             number = self.type(number).type
         return number
 
-    def pointee(self, number):
+    def pointee(self, number: int) -> str | None:
         """Name of the structure that a pointer is to; None if it is to something else."""
         number = self.through(number)
         if not number or self.type(number).kind != KIND_PTR:
@@ -165,17 +177,17 @@ class Btf:
             return None
         return self.name(self.type(number).name) or None
 
-    def parameters(self, prototype):
+    def parameters(self, prototype: int) -> list[str | None]:
         """Names of the structures that the parameters point to, None for others."""
         first = self.after(prototype, Parameter)
         return [self.pointee(first[i].type) for i in range(self.type(prototype).info & 0xffff)]
 
-    def member_at(self, structure, offset):
+    def member_at(self, structure: str, offset: int) -> Reached | None:
         """(path of names, name of the structure that it points to) of what lies at an offset."""
         number = self.structure(structure)
         return self.inside(number, offset, structure) if number else None
 
-    def inside(self, number, offset, path):
+    def inside(self, number: int, offset: int, path: str) -> Reached | None:
         number = self.through(number)
         head = self.type(number)
         if head.kind == KIND_ARRAY:
@@ -185,7 +197,7 @@ class Btf:
                 return None
             return self.inside(array.type, offset % size, f"{path}[{offset // size}]")
         if head.kind not in (KIND_STRUCT, KIND_UNION):
-            return path + (f"+{offset}" if offset else ""), self.pointee(number) if not offset else None
+            return (f"{path}+{offset}", None) if offset else (path, self.pointee(number))
         for name, bits, type_ in self.list_of_members(number):
             start = bits // 8
             size = self.size_of(type_)
@@ -195,11 +207,11 @@ class Btf:
                     return found
         return None
 
-    def pointed_to(self, number):
+    def pointed_to(self, number: int) -> int | None:
         found = self.type(number)
         return found.type if found.kind == KIND_PTR else None
 
-    def declaration(self, number):
+    def declaration(self, number: int) -> str:
         """A type in C, without a name."""
         self.printed.clear()
         options = DeclOptions(ctypes.sizeof(DeclOptions), b"", 0, False)

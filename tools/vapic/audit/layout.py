@@ -5,11 +5,20 @@
 # BTF; follow them through copies, loads of pointers and results of calls. What cannot be
 # followed keeps its number.
 
+from __future__ import annotations
+
 import re
+from typing import Sequence
+
+from vapic.btf import Btf, Reached
+
+# A structure, and an offset in it; and where the registers point, and what the frame holds.
+Place = tuple[str, int]
+State = dict[str, Place]
 
 # Of a vendor's module: what is at the beginning of what. An offset beyond the inner one is in
 # the outer one.
-CONTAINERS = {
+CONTAINERS: dict[str, dict[str, str]] = {
     "kvm_amd": {"kvm_vcpu": "vcpu_svm", "kvm": "kvm_svm"},
     "kvm_intel": {"kvm_vcpu": "vcpu_vmx", "kvm": "kvm_vmx"},
 }
@@ -34,7 +43,7 @@ IMPLICIT = (
 )
 
 
-def whole(register):
+def whole(register: str) -> str:
     """The 64-bit register of which it is a part."""
     match = re.fullmatch(r"(r\d+)[bwd]?", register)
     if match:
@@ -50,13 +59,13 @@ def whole(register):
 class Types:
     """Of one module: its BTF, and that of the modules whose functions it calls."""
 
-    def __init__(self, module, own, others):
+    def __init__(self, module: str, own: Btf, others: Sequence[Btf]) -> None:
         self.btf = own
         self.others = [own, *others]
         self.containers = CONTAINERS.get(module, {})
         self.inner = {outer: inner for inner, outer in self.containers.items()}
 
-    def settle(self, place):
+    def settle(self, place: Place | None) -> Place | None:
         """(structure, offset) by the structure of which the offset really is; None if none."""
         if place is None:
             return None
@@ -70,12 +79,12 @@ class Types:
             return self.inner[structure], offset
         return (structure, offset) if offset <= size else None
 
-    def member(self, place):
+    def member(self, place: Place) -> Reached | None:
         """(its name, the structure that it points to or None) of a place; None if unknown."""
-        place = self.settle(place)
-        return self.btf.member_at(*place) if place else None
+        settled = self.settle(place)
+        return self.btf.member_at(*settled) if settled else None
 
-    def arguments(self, function):
+    def arguments(self, function: str) -> State | None:
         """{register: (structure, offset)}; None for a function that BTF does not know."""
         number = self.btf.function(function)
         if number is None:
@@ -84,7 +93,7 @@ class Types:
         return {register: (structure, 0) for register, structure in zip(ARGUMENTS, types)
                 if structure}
 
-    def result(self, function):
+    def result(self, function: str) -> Place | None:
         for btf in self.others:
             number = btf.function(function)
             if number is not None:
@@ -93,9 +102,9 @@ class Types:
         return None
 
 
-def named(text, state, types):
+def named(text: str, state: State, types: Types) -> str:
     """The text of an instruction with members instead of offsets."""
-    def name(match):
+    def name(match: re.Match[str]) -> str:
         place = state.get(whole(match[2]))
         if place is None:
             return match[0]
@@ -113,7 +122,7 @@ def named(text, state, types):
     return MEMORY.sub(name, text)
 
 
-def step(text, state, types, callee):
+def step(text: str, state: State, types: Types, callee: str | None) -> State:
     """What the registers point to after an instruction; callee: the function it calls."""
     state = dict(state)
     if callee == "__fentry__":
@@ -167,13 +176,13 @@ def step(text, state, types, callee):
     else:
         # Anything else may change what it names, and what it does not.
         registers = () if PLAIN.match(text) else \
-            {*map(whole, REGISTER.findall(text)), *CALL_CLOBBERS}
+            (*map(whole, REGISTER.findall(text)), *CALL_CLOBBERS)
     for register in registers:
         state.pop(register, None)
     return state
 
 
-def set_or_drop(state, register, place):
+def set_or_drop(state: State, register: str, place: Place | None) -> State:
     if place:
         state[register] = place
     else:
@@ -181,7 +190,7 @@ def set_or_drop(state, register, place):
     return state
 
 
-def meet(left, right):
+def meet(left: State | None, right: State) -> State:
     """What holds whichever way one came; None is no way."""
     if left is None:
         return right

@@ -3,45 +3,66 @@
 # The functions of stock KVM that vapic depends on, of one kernel: where they are, what they
 # are called with, and digests of their code.
 
+from __future__ import annotations
+
 import gzip
 import lzma
 import os
 import re
 import subprocess
 import tempfile
-from collections import namedtuple
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Callable
 
-from vapic import btf, lists
+from vapic import lists
 from vapic.audit import layout
+from vapic.btf import Btf
+
+# It needs pyelftools, without which the build goes on.
+if TYPE_CHECKING:
+    from vapic.audit import machine_code
 
 MODULES = ("kvm", "kvm_amd", "kvm_intel")
 
-# how is "replaced" (ours runs instead) or "called" (from ours).
-Stock = namedtuple("Stock", "module name how")
-# A prototype to compare: of a function, in C, beside the words for ours.
-Prototype = namedtuple("Prototype", "module name ours declaration")
+
+@dataclass(frozen=True, order=True)
+class Stock:
+    """A function."""
+    module: str
+    name: str
+    how: str  # "replaced" (ours runs instead) or "called" (from ours)
+
+
+@dataclass(frozen=True)
+class Prototype:
+    """One to compare: of a function, in C, beside the words for ours."""
+    module: str
+    name: str
+    ours: str | None
+    declaration: str
 
 
 class Refused(Exception):
     """With one line that says why."""
 
 
-def file_of(module):
+def file_of(module: str) -> str:
     return module.replace("_", "-") + ".ko"
 
 
-def cache():
+def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vapic" / "kernel"
 
 
-def plain_file(folder, name, into):
+def plain_file(folder: Path, name: str, into: str) -> Path:
     """The module's file, uncompressed in folder into where it is not."""
     path = folder / name
     if path.exists():
         return path
-    for suffix, unpack in ((".xz", lzma.decompress), (".gz", gzip.decompress),
-                           (".zst", unpack_zstd)):
+    unpackers: dict[str, Callable[[bytes], bytes]] = {
+        ".xz": lzma.decompress, ".gz": gzip.decompress, ".zst": unpack_zstd}
+    for suffix, unpack in unpackers.items():
         packed = folder / (name + suffix)
         if packed.exists():
             plain = Path(into) / name
@@ -50,25 +71,25 @@ def plain_file(folder, name, into):
     raise Refused(f"no {path}")
 
 
-def unpack_zstd(data):
+def unpack_zstd(data: bytes) -> bytes:
     return subprocess.run(["zstd", "-qdc"], input=data, check=True, stdout=subprocess.PIPE).stdout
 
 
 class Kernel:
     """Its KVM modules, and its BTF if that is asked for."""
 
-    def __init__(self, folder, vmlinux=None):
+    def __init__(self, folder: str | Path, vmlinux: str | Path | None = None) -> None:
         self.folder = Path(folder)
         self.vmlinux = vmlinux
         self.scratch = tempfile.TemporaryDirectory(prefix="vapic-audit.")
-        self.code = {}
-        self.types = {}
+        self.code: dict[str, machine_code.Module] = {}
+        self.types: dict[str, Btf] = {}
 
-    def path(self, module):
+    def path(self, module: str) -> Path:
         return plain_file(self.folder, file_of(module), self.scratch.name)
 
     @property
-    def release(self):
+    def release(self) -> str:
         """As uname -r says it, from the module itself."""
         path = self.path("kvm")
         match = re.search(rb"\0vermagic=(\S+) ", path.read_bytes())
@@ -76,16 +97,16 @@ class Kernel:
             raise Refused(f"{path} is no kernel module")
         return match[1].decode()
 
-    def btf(self, module):
+    def btf(self, module: str) -> Btf:
         if self.vmlinux is None or not Path(self.vmlinux).exists():
             raise Refused(f"no vmlinux with BTF of {self.release}: install its headers")
         if "vmlinux" not in self.types:
-            self.types["vmlinux"] = btf.Btf(self.vmlinux)
+            self.types["vmlinux"] = Btf(self.vmlinux)
         if module not in self.types:
-            self.types[module] = btf.Btf(self.path(module), self.types["vmlinux"])
+            self.types[module] = Btf(self.path(module), self.types["vmlinux"])
         return self.types[module]
 
-    def module(self, module):
+    def module(self, module: str) -> machine_code.Module:
         if module not in self.code:
             from vapic.audit import machine_code
             others = [self.btf(other) for other in ("kvm", "vmlinux") if other != module]
@@ -95,7 +116,7 @@ class Kernel:
 
     # What is looked at
 
-    def ops(self, vendor):
+    def ops(self, vendor: str) -> list[tuple[lists.Entry, str, str]]:
         """[(entry, module, function)] of a vendor's ops that vapic is concerned with; one that
         stock leaves out is not in it."""
         name, symbol_name = lists.VENDORS[vendor]
@@ -112,10 +133,12 @@ class Kernel:
             for relocation in module.relocations_in(symbols[0]["st_shndx"], at, at + 8):
                 section, value, outside = module.target_of(relocation, at)
                 function = outside or module.function_at(section, value)
+                if function is None:
+                    raise Refused(f"{name} of {self.release} has no function for {entry.name}")
                 found.append((entry, "kvm" if outside else name, function))
         return found
 
-    def prototypes(self):
+    def prototypes(self) -> list[Prototype]:
         """Of all that is replaced or called, in the tables' order."""
         found = []
         for entry in [*lists.redirects(), *lists.imports()]:
@@ -135,11 +158,13 @@ class Kernel:
             if entry.name not in members:
                 raise Refused(f"kvm of {self.release} has no op {entry.name}")
             number = types.pointed_to(members[entry.name][1])
+            if number is None:
+                raise Refused(f"kvm_x86_ops.{entry.name} of {self.release} is no pointer")
             found.append(Prototype("kvm", f"kvm_x86_ops.{entry.name}", entry.ours,
                                    types.declaration(number)))
         return found
 
-    def prototype_number(self, module, name):
+    def prototype_number(self, module: str, name: str) -> int | None:
         types = self.btf(module)
         if name.startswith("__SCT__apic_call_"):
             # The trampoline of a static call to the member of the APIC driver.
@@ -147,9 +172,9 @@ class Kernel:
             return types.pointed_to(types.members("apic")[member][1])
         return types.function(name)
 
-    def functions(self):
+    def functions(self) -> list[Stock]:
         """All whose code counts: those in the tables, and those that only replaced ones reach."""
-        found = {}
+        found: dict[tuple[str, str], str] = {}
         for entry in lists.redirects():
             found[entry.module, entry.name] = "replaced"
         for vendor in lists.VENDORS:
@@ -165,7 +190,7 @@ class Kernel:
             found.update({(module, name): "replaced" for name in self.helpers(module, found)})
         return sorted(Stock(module, name, how) for (module, name), how in found.items())
 
-    def helpers(self, module, found):
+    def helpers(self, module: str, found: dict[tuple[str, str], str]) -> set[str]:
         """Functions that nobody reaches but replaced ones: gone with those."""
         from vapic.audit import machine_code
         code = self.module(module)
@@ -173,20 +198,18 @@ class Kernel:
         replaced = {name for (where, name), how in found.items()
                     if where == module and how == "replaced"}
         gone = {part for name in replaced for part in code.parts(name)}
-        more = True
-        while more:
-            more = {symbol for symbol, users in code.references().items()
-                    if symbol not in gone and users <= gone}
+        while more := {symbol for symbol, users in code.references().items()
+                       if symbol not in gone and users <= gone}:
             gone |= more
         return {machine_code.plain(symbol) for symbol in gone} - known
 
-    def digest(self, stock):
+    def digest(self, stock: Stock) -> str:
         if not self.module(stock.module).parts(stock.name):
             raise Refused(f"{stock.module} of {self.release} has no function {stock.name}")
         return self.module(stock.module).digest(stock.name)
 
 
-def find_kernel(words):
+def find_kernel(words: str) -> Kernel:
     """A kernel by release, or by the folder of its KVM modules."""
     headers = "root/usr/src/linux-headers-*/vmlinux"
     for folder, vmlinux in (
@@ -197,4 +220,5 @@ def find_kernel(words):
         if list(folder.glob("kvm.ko*")):
             return Kernel(folder, vmlinux)
     raise Refused(f"no KVM modules of {words}: install linux-image-{words} and its headers, or "
-                  "unpack both and name the folder of its kvm.ko, with vmlinux of the headers there")
+                  "unpack both and name the folder of its kvm.ko, with vmlinux of the headers"
+                  " there")

@@ -20,13 +20,13 @@ class Price:
     source: str
 
 
-SERIALIZED_MSR = ("no vendor publishes it; measurements say 30 to 50 for RDMSR, 100 to 300 for WRMSR:"
-                  " newsletter.onedfrk.com, 'The Mode-Specific Register', 2026-05-25")
+SERIALIZED_MSR = ("no vendor publishes it; measurements say 30 to 50 for RDMSR, 100 to 300 for"
+                  " WRMSR: newsletter.onedfrk.com, 'The Mode-Specific Register', 2026-05-25")
 VMCS_ACCESS = ("Linux commit 'KVM: nVMX: track dirty state of non-shadowed VMCS fields': some 40"
                " VMWRITEs less made a nested exit 748 cycles faster, on average, on a Haswell Xeon")
 
-LOCKED = Price(17, "uops.info, INC_LOCK (M32) on Alder Lake-P: 18.00 measured, CMPXCHG_LOCK 19; Zen's"
-                   " figures differ by generation, and are no higher")
+LOCKED = Price(17, "uops.info, INC_LOCK (M32) on Alder Lake-P: 18.00 measured, CMPXCHG_LOCK 19;"
+                   " Zen's figures differ by generation, and are no higher")
 VMCS = Price(18, VMCS_ACCESS)
 RDMSR = Price(40, SERIALIZED_MSR)
 WRMSR = Price(150, SERIALIZED_MSR)

@@ -140,7 +140,8 @@ def line(label: str, values: Sequence[str]) -> str:
 
 
 def text(found: Inhibited) -> str:
-    out = [line("AMD, a VM that is inhibited", ["stock avic=0", "stock avic=1", "vapic avic=1", ""]),
+    out = [line("AMD, a VM that is inhibited",
+                ["stock avic=0", "stock avic=1", "vapic avic=1", ""]),
            "an interrupt waits for its window, exits, is injected; least"]
     out += [line("  " + row.title, [*(f"{value:,}" for value in row.values),
                                     (row.verdict or "") + (" (?)" if row.sure is False else "")])

@@ -79,8 +79,8 @@ def machine_text(name: str, title: str, machine: Machine) -> list[str]:
                     if row.kind != "operation" and row.verdict == word]
              for word in ("wins", "same", "slower")}
     out += ["", hackbench_text(machine.hackbench), "",
-            f"ratios and verdict compare vapic with {COLUMNS[name][1]}; the verdict is by cycles where"
-            " there are some, with (?) if it is another with prices half or twice as high"]
+            f"ratios and verdict compare vapic with {COLUMNS[name][1]}; the verdict is by cycles"
+            " where there are some, with (?) if it is another with prices half or twice as high"]
     out += [f"vapic {word}: {', '.join(titles)}" for word, titles in
             (("wins", names["wins"]), ("is as fast", names["same"]), ("is slower", names["slower"]))
             if titles]

@@ -74,9 +74,9 @@ def spans(title: str, groups: Sequence[tuple[str, Sequence[tuple[float, float] |
                 continue
             row = y + index * (BAR + GAP) + BAR / 2
             tip = f"{label}, {series[index]}: median {show(value[0])}, p99 {show(value[1])}"
-            parts.append(f'<g><title>{escape(tip)}</title>'
-                         f'<line x1="{x(value[0]):.1f}" x2="{x(value[1]):.1f}" y1="{row}" y2="{row}"'
-                         f' class="span l{index}"/><circle cx="{x(value[0]):.1f}" cy="{row}" r="5"'
+            left, right = f"{x(value[0]):.1f}", f"{x(value[1]):.1f}"
+            parts.append(f'<g><title>{escape(tip)}</title><line x1="{left}" x2="{right}" y1="{row}"'
+                         f' y2="{row}" class="span l{index}"/><circle cx="{left}" cy="{row}" r="5"'
                          f' class="s{index}"/></g>')
         y += len(values) * (BAR + GAP) + GROUP_GAP
     grid = []

@@ -10,27 +10,28 @@
 #            up to date, and what need not be taken over is not reached: in the modules in
 #            KVM, plain .ko, whose structures are in BTF on top of VMLINUX's
 
+from __future__ import annotations
+
 import argparse
-import os
 import sys
 
-from vapic.files import TOP
+from vapic.files import TOP, read, write
 from vapic.takeovers import listing, modules, output, reasons
 
 DOCUMENT = "Documentation/takeovers.rst"
 
 
-def check(listed, stock):
+def check(listed: listing.List, stock: modules.Stock) -> int:
     faults = listed.all_faults(stock)
-    path = f"{listed.top}/{DOCUMENT}"
-    if not faults and (not os.path.exists(path) or reasons.read(path) != output.document(listed)):
+    path = listed.top / DOCUMENT
+    if not faults and (not path.exists() or read(path) != output.document(listed)):
         faults = [f"{DOCUMENT} is not up to date: run tools/takeovers --write"]
     for fault in faults:
         print(f"takeovers: {fault}")
     return 1 if faults else 0
 
 
-def run():
+def run() -> int:
     parser = argparse.ArgumentParser(prog="tools/takeovers", allow_abbrev=False)
     parser.add_argument("--rst", action="store_true")
     parser.add_argument("--write", action="store_true")
@@ -41,19 +42,18 @@ def run():
         if options.check:
             return check(listed, modules.Stock(*options.check))
         if options.write:
-            with open(f"{TOP}/{DOCUMENT}", "w", encoding="utf-8") as file:
-                file.write(output.document(listed))
+            write(TOP / DOCUMENT, output.document(listed))
         elif options.rst:
             print(output.document(listed), end="")
         else:
-            output.print_list(listed, listing.Bench(f"{TOP}/{listing.REPORT}"))
+            output.print_list(listed, listing.Bench(TOP / listing.REPORT))
     except (reasons.Bad, modules.Bad, OSError) as error:
         print(f"takeovers: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def main():
+def main() -> None:
     sys.exit(run())
 
 

@@ -2,13 +2,19 @@
 #
 # The list of takeovers with their reasons, and what is wrong with it.
 
+from __future__ import annotations
+
 import json
-import os
 import re
+from pathlib import Path
+from typing import Any, Callable, Iterator
 
 from vapic import lists
 from vapic.bench import figures
+from vapic.files import read
 from vapic.takeovers import reasons
+from vapic.takeovers.modules import Stock
+from vapic.takeovers.reasons import Entry
 
 REPORT = "build/bench/report.json"
 HEADS = {"kvm_amd": ("kvm", "kvm_amd"), "kvm_intel": ("kvm", "kvm_intel")}
@@ -21,21 +27,23 @@ def rows() -> dict[str, str]:
 
 
 class List:
-    def __init__(self, top):
-        self.top = top
-        self.entries, self.headings = reasons.read_all(f"{top}/takeover/reasons")
+    """Of the tree at top."""
+
+    def __init__(self, top: str | Path) -> None:
+        self.top = Path(top)
+        self.entries, self.headings = reasons.read_all(self.top / "takeover/reasons")
         self.taken = reasons.taken(top)
         self.rows = rows()
 
-    def of(self, *hows):
+    def of(self, *hows: str) -> list[Entry]:
         return [entry for entry in self.entries.values() if entry.how in hows]
 
     # What is wrong with it, a line each.
 
-    def faults(self):
+    def faults(self) -> Iterator[str]:
         for key in self.taken:
             if key not in self.entries:
-                yield f"{' '.join(key)}: taken over without a reason in takeover/reasons"
+                yield f"{key}: taken over without a reason in takeover/reasons"
         for entry in self.of(*reasons.TAKEN):
             if entry.key not in self.taken:
                 yield f"{entry}: a reason in takeover/reasons, but not taken over"
@@ -49,13 +57,13 @@ class List:
                 yield f"{entry}: taken over all the same"
         yield from self.groundless()
 
-    def faults_of(self, entry):
+    def faults_of(self, entry: Entry) -> Iterator[str]:
         if entry.often not in reasons.OFTEN:
             yield f"{entry}: how often is '{entry.often}'?"
         for test in entry.mends:
             program, _, name = test.partition(".")
-            path = f"{self.top}/selftests/{program}.c"
-            if not os.path.exists(path) or f"TEST({name})" not in reasons.read(path):
+            path = self.top / "selftests" / f"{program}.c"
+            if not path.exists() or f"TEST({name})" not in read(path):
                 yield f"{entry}: there is no test {test}"
         for row in entry.cheaper:
             if row not in self.rows:
@@ -63,7 +71,7 @@ class List:
             elif row.partition(".")[2] in figures.STOCK_STEPS:
                 yield f"{entry}: in the row {row} the bench runs stock's code"
 
-    def groundless(self):
+    def groundless(self) -> Iterator[str]:
         """Who is needed by others alone, none of which earns its place in the end."""
         ground = {entry.name for entry in self.of(*reasons.TAKEN) if entry.mends or entry.cheaper}
         ground |= reasons.CONSUMERS
@@ -82,21 +90,17 @@ class List:
 
     # What the machine code says.
 
-    def called(self):
+    def called(self) -> set[str]:
         """Functions that vapic calls by name."""
         return {entry.name for entry in lists.imports(self.top) if entry.how == "call"}
 
-    def stock_ops_called(self):
+    def stock_ops_called(self) -> set[str]:
         """Ops of which ours calls stock's, wrapped or not."""
-        found = set()
-        for folder in ("avic", "vmx_apicv", "lapic"):
-            for name in os.listdir(f"{self.top}/{folder}"):
-                if name.endswith((".c", ".h")):
-                    found |= set(re.findall(r"vapic_\w+_stock\((\w+)\)",
-                                            reasons.read(f"{self.top}/{folder}/{name}")))
-        return found
+        return {op for folder in ("avic", "vmx_apicv", "lapic")
+                for path in (self.top / folder).iterdir() if path.suffix in (".c", ".h")
+                for op in re.findall(r"vapic_\w+_stock\((\w+)\)", read(path))}
 
-    def unreached_faults(self, stock):
+    def unreached_faults(self, stock: Stock) -> Iterator[str]:
         redirected = {(module, name) for module, how, name in self.taken if how == "redirect"}
         for vendor, names in HEADS.items():
             ops = {name for module, how, name in self.taken
@@ -113,13 +117,13 @@ class List:
                             for module, name in callers.get(home, set()) - dead)
                 yield f"{entry}: over {vendor}, reached from {', '.join(by) or 'outside'}"
 
-    def missing(self, stock):
+    def missing(self, stock: Stock) -> Iterator[str]:
         for entry in self.entries.values():
             if entry.how in ("redirect", "stock", "unreached") and \
                     not stock.has(entry.module, entry.name):
                 yield f"{entry}: the module has no such function"
 
-    def all_faults(self, stock):
+    def all_faults(self, stock: Stock) -> list[str]:
         """With what the machine code of the modules says."""
         found = [*self.faults(), *self.missing(stock)]
         return found or [*self.unreached_faults(stock)]
@@ -128,16 +132,15 @@ class List:
 class Bench:
     """Figures of the last run, by machine and title."""
 
-    def __init__(self, path):
-        self.paths = {}
-        if not os.path.exists(path):
+    def __init__(self, path: str | Path) -> None:
+        self.paths: dict[str, dict[str, dict[str, Any]]] = {}
+        if not Path(path).exists():
             return
-        with open(path, encoding="utf-8") as file:
-            report = json.load(file)
+        report = json.loads(read(path))
         self.paths = {"amd": {row["title"]: row for row in report["paths"]},
                       "intel": {row["title"]: row for row in report["intel"]["paths"]}}
 
-    def figure(self, row, title):
+    def figure(self, row: str, title: str) -> str:
         machine = row.partition(".")[0]
         found = self.paths.get(machine, {}).get(title)
         if not found:
@@ -149,7 +152,7 @@ class Bench:
         return f"{stock:,} -> {vapic:,} {unit}{worse}"
 
 
-def why(entry, listed, figure):
+def why(entry: Entry, listed: List, figure: Callable[[str, str], str]) -> list[str]:
     parts = [f"mends what {test} shows" for test in entry.mends]
     for row in entry.cheaper:
         count = figure(row, listed.rows[row])
@@ -159,8 +162,8 @@ def why(entry, listed, figure):
     return parts
 
 
-def summary(listed):
-    taken = [entry for entry in listed.of(*reasons.TAKEN)]
+def summary(listed: List) -> Iterator[str]:
+    taken = listed.of(*reasons.TAKEN)
     for vendor, names in HEADS.items():
         kinds = [entry.how for entry in taken if entry.module in names]
         yield (f"{vendor}: {kinds.count('redirect')} functions redirected,"

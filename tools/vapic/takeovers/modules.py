@@ -3,8 +3,12 @@
 # The stock modules as machine code: which function reaches which, and what no function
 # that still runs reaches once vapic is loaded.
 
+from __future__ import annotations
+
 import re
 import subprocess
+from pathlib import Path
+from typing import Collection
 
 from vapic import lists
 
@@ -22,7 +26,7 @@ class Bad(Exception):
     """The modules cannot be read."""
 
 
-def run(*command):
+def run(*command: str | Path) -> str:
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                             check=False)
     if result.returncode:
@@ -34,20 +38,25 @@ class Module:
     """references: (from, to) of code, and (None, to) of data; ops: function by offset in the
     vendor's ops structure."""
 
-    def __init__(self, name, path):
+    def __init__(self, name: str, path: str | Path) -> None:
         self.name, self.path = name, path
-        self.functions, self.starts, self.references, self.ops = set(), {}, set(), {}
+        self.functions: set[str] = set()
+        # By section and offset
+        self.starts: dict[tuple[str, int], str] = {}
+        self.references: set[tuple[str | None, str]] = set()
+        self.ops: dict[int, str] = {}
+        # Section, offset and size of the vendor's ops structure
+        self.table: tuple[str, int, int] | None = None
         self.read_symbols()
         self.read_code()
         self.read_data()
 
-    def read_symbols(self):
-        sections = {}
+    def read_symbols(self) -> None:
+        sections: dict[str, str] = {}
         for line in run("readelf", "-SW", self.path).splitlines():
             found = re.match(r"\s*\[\s*(\d+)\]\s+(\S+)", line)
             if found:
                 sections[found[1]] = found[2]
-        self.table = None
         for line in run("readelf", "-sW", self.path).splitlines():
             word = line.split()
             if len(word) != 8 or word[6] not in sections:
@@ -60,13 +69,13 @@ class Module:
             if symbol == OPS.get(self.name):
                 self.table = section, value, size
 
-    def target(self, symbol, offset):
+    def target(self, symbol: str, offset: int) -> str | None:
         """The function that a relocation means, by name or by place in a section."""
         if symbol.startswith("."):
             return self.starts.get((symbol, offset))
         return symbol if offset == 0 else None
 
-    def read_code(self):
+    def read_code(self) -> None:
         function = None
         for line in run("objdump", "-dr", "--no-show-raw-insn", self.path).splitlines():
             head = re.match(r"[0-9a-f]+ <(.+)>:$", line)
@@ -87,14 +96,15 @@ class Module:
                 if to:
                     self.references.add((function, to))
 
-    def read_data(self):
-        section = None
+    def read_data(self) -> None:
+        section = ""
         for line in run("readelf", "-rW", self.path).splitlines():
             head = re.match(r"Relocation section '([^']+)'", line)
             if head:
                 section = head[1]
                 continue
-            found = re.match(r"([0-9a-f]{16})\s+\S+\s+R_X86_64_64\s+\S+\s+(\S+) \+ ([0-9a-f]+)", line)
+            found = re.match(r"([0-9a-f]{16})\s+\S+\s+R_X86_64_64\s+\S+\s+(\S+) \+ ([0-9a-f]+)",
+                             line)
             if not found or SILENT.match(section):
                 continue
             place, to = int(found[1], 16), self.target(found[2], int(found[3], 16))
@@ -107,33 +117,33 @@ class Module:
                 self.references.add((None, to))
 
 
-def op_offsets(vmlinux, kvm):
+def op_offsets(vmlinux: str | Path, kvm: str | Path) -> dict[str, int]:
     """Offsets of the members of struct kvm_x86_ops."""
     text = run("pahole", f"--btf_base={vmlinux}", "-C", "kvm_x86_ops", kvm)
     return {name: int(offset) for name, offset in re.findall(
         r"^\t.*?(?:\(\*|\s\*?)(\w+)\)?(?:\(.*\))?;\s*/\*\s*(\d+)\s+\d+\s*\*/", text, re.MULTILINE)}
 
 
+# A function of a module; and who reaches one: a function, or None, data of a module or vapic.
+Reached = tuple[str, str]
+Caller = tuple[str, str | None]
+
+
 class Stock:
-    def __init__(self, folder, vmlinux):
+    def __init__(self, folder: str | Path, vmlinux: str | Path) -> None:
         self.modules = {name: Module(name, f"{folder}/{file}") for name, file in FILES.items()}
         self.offsets = op_offsets(vmlinux, f"{folder}/{FILES['kvm']}")
 
-    def has(self, module, function):
+    def has(self, module: str, function: str) -> bool:
         return function in self.modules[module].functions
 
-    def stock_op(self, vendor, op):
-        """The vendor's function behind an op, None if it has none."""
-        if op not in self.offsets:
-            raise Bad(f"struct kvm_x86_ops has no op {op}")
-        return self.modules[vendor].ops.get(self.offsets[op])
-
-    def unreached(self, vendor, redirected, ops, called):
+    def unreached(self, vendor: str, redirected: Collection[Reached], ops: Collection[str],
+                  called: set[str]) -> tuple[set[Reached], dict[Reached, set[Caller]]]:
         """Functions that do not run while vapic is loaded over VENDOR's module, each as
         (module, function): those that are REDIRECTED, and what is reached by nothing but
         them and the OPS that are replaced. CALLED are those that vapic calls. Besides
         them, who reaches each: (module, function), with None for data or vapic."""
-        callers = {}
+        callers: dict[Reached, set[Caller]] = {}
         for name in ("kvm", vendor):
             module = self.modules[name]
             for caller, to in module.references:
@@ -147,7 +157,7 @@ class Stock:
         for name in ("kvm", vendor):
             for function in called & self.modules[name].functions:
                 callers.setdefault((name, function), set()).add(("vapic", None))
-        dead = set(redirected)
+        dead: set[Reached] = set(redirected)
         while True:
             more = {function for function, by in callers.items()
                     if function not in dead and by <= dead | {function}

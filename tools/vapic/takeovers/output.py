@@ -2,14 +2,18 @@
 #
 # The list of takeovers as text for a terminal, and as Documentation/takeovers.rst.
 
+from __future__ import annotations
+
+from typing import Iterator
+
 from vapic.takeovers import reasons
-from vapic.takeovers.listing import REPORT, summary, why
+from vapic.takeovers.listing import REPORT, Bench, List, summary, why
 
 
-def print_list(listed, bench):
+def print_list(listed: List, bench: Bench) -> None:
     if bench.paths:
-        print(f"Figures: stock with acceleration -> vapic, modelled cycles or, where nothing else is"
-              f" counted, instructions; {REPORT}")
+        print("Figures: stock with acceleration -> vapic, modelled cycles or, where nothing else"
+              f" is counted, instructions; {REPORT}")
     else:
         print(f"No figures: there is no {REPORT}, which make bench writes")
     heading = None
@@ -45,10 +49,10 @@ list (``kvm/takeovers.h``).
 *redirect*: a function, at its ftrace site. Its caller pays 8 instructions and one return that the processor mispredicts,
 some 20 cycles. *op*: a member of ``kvm_x86_ops`` that ours replaces, reached by a static call at no cost. *wrap*: one
 that ours surrounds. *variable*: set while vapic is loaded.
-"""
+"""  # noqa: E501, the document's lines are as long as those of the others
 
 
-def paragraph(entry, listed):
+def paragraph(entry: reasons.Entry, listed: List) -> Iterator[str]:
     yield f"``{entry.name}`` ({entry.module}, {entry.how})"
     words = [reasons.OFTEN[entry.often]] if entry.often else []
     words += why(entry, listed, lambda row, title: "")
@@ -56,7 +60,7 @@ def paragraph(entry, listed):
     yield f"{text[:4]}{text[4:5].upper()}{text[5:]} {entry.text}".rstrip()
 
 
-def document(listed):
+def document(listed: List) -> str:
     out = [INTRODUCTION]
     out += [f"- {line}" for line in summary(listed)]
     heading = None

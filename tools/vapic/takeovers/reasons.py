@@ -2,9 +2,15 @@
 #
 # What is taken over, as the sources say it, and why, as takeover/reasons says it.
 
+from __future__ import annotations
+
 import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 from vapic import lists
+from vapic.files import read
 
 OFTEN = {
     "entry": "each entry to the guest", "load": "each time a vCPU's thread is switched in or out",
@@ -24,38 +30,58 @@ KEYS = ("often", "mends", "cheaper", "by", "text")
 CONSUMERS = {"status"}
 
 
+class Key(NamedTuple):
+    """What is taken over, or is not."""
+    module: str
+    how: str
+    name: str
+
+    def __str__(self) -> str:
+        return " ".join(self)
+
+
+@dataclass
 class Entry:
-    def __init__(self, module, how, name):
-        self.module, self.how, self.name = module, how, name
-        self.often, self.text = "", ""
-        self.mends, self.cheaper, self.by = [], [], []
+    """Of takeover/reasons."""
+    key: Key
+    often: str = ""
+    text: str = ""
+    # Tests, rows of the bench, and other takeovers.
+    mends: list[str] = field(default_factory=list)
+    cheaper: list[str] = field(default_factory=list)
+    by: list[str] = field(default_factory=list)
 
     @property
-    def key(self):
-        return self.module, self.how, self.name
+    def module(self) -> str:
+        return self.key.module
 
-    def __str__(self):
-        return " ".join(self.key)
+    @property
+    def how(self) -> str:
+        return self.key.how
+
+    @property
+    def name(self) -> str:
+        return self.key.name
+
+    def __str__(self) -> str:
+        return str(self.key)
 
 
 class Bad(Exception):
     """The reasons cannot be read."""
 
 
-def read(path):
-    with open(path, encoding="utf-8") as file:
-        return file.read()
-
-
-def taken(top):
-    """(module, how, name) of every takeover."""
-    return [(entry.module, entry.how, entry.name)
+def taken(top: str | Path) -> list[Key]:
+    """Every takeover."""
+    return [Key(entry.module, entry.how, entry.name)
             for name in ("SVM", "VMX", "KVM") for entry in lists.takeovers(name, top)]
 
 
-def read_all(path):
+def read_all(path: str | Path) -> tuple[dict[Key, Entry], dict[Key, str]]:
     """Entries by key, in the order of the file, and the heading above each."""
-    entries, headings, entry, key, heading = {}, {}, None, None, ""
+    entries: dict[Key, Entry] = {}
+    headings: dict[Key, str] = {}
+    entry, key, heading = None, "", ""
     for number, line in enumerate(read(path).splitlines(), start=1):
         where = f"{path}:{number}"
         if not line.strip():
@@ -66,17 +92,17 @@ def read_all(path):
             continue
         section = re.fullmatch(r"\[(\w+) (\w+) (\w+)\]", line)
         if section:
-            entry, key = Entry(*section.groups()), None
+            entry, key = Entry(Key(*section.groups())), ""
             if entry.how not in TAKEN + LEFT:
                 raise Bad(f"{where}: nothing is taken over as '{entry.how}'")
             if entry.key in entries:
                 raise Bad(f"{where}: a second time {entry}")
             entries[entry.key], headings[entry.key] = entry, heading
             continue
-        field = re.fullmatch(r"(\w+) = (.*)", line)
-        if field:
-            key, line = field.groups()
-        if not entry or key not in KEYS or not (field or line.startswith("\t")):
+        begins = re.fullmatch(r"(\w+) = (.*)", line)
+        if begins:
+            key, line = begins.groups()
+        if not entry or key not in KEYS or not (begins or line.startswith("\t")):
             raise Bad(f"{where}: cannot be read: {line.strip()}")
         if key in ("often", "text"):
             setattr(entry, key, f"{getattr(entry, key)} {line.strip()}".strip())
