@@ -100,12 +100,11 @@ def read_all(path: str | Path) -> tuple[dict[Key, Entry], dict[Key, str]]:
             entries[entry.key], headings[entry.key] = entry, heading
             continue
         begins = re.fullmatch(r"(\w+) = (.*)", line)
-        if begins:
-            key, line = begins.groups()
+        key, value = begins.groups() if begins else (key, line.strip())
         if not entry or key not in KEYS or not (begins or line.startswith("\t")):
             raise Bad(f"{where}: cannot be read: {line.strip()}")
         if key in ("often", "text"):
-            setattr(entry, key, f"{getattr(entry, key)} {line.strip()}".strip())
+            setattr(entry, key, f"{getattr(entry, key)} {value.strip()}".strip())
         else:
-            getattr(entry, key).extend(line.split())
+            getattr(entry, key).extend(value.split())
     return entries, headings
