@@ -109,9 +109,3 @@ def stacked(title: str, bars: Sequence[tuple[str, Mapping[str, float]]],
         drawn.append(words(x + 6, y + 18, show(sum(values.values())), css="value"))
         y += 26 + 10
     return svg(y, drawn, title)
-
-
-def legend(names: Sequence[str], prefix: str) -> str:
-    return '<p class="legend">' + "".join(
-        f'<span><i class="{prefix}{index}"></i>{escape(name)}</span>'
-        for index, name in enumerate(names)) + "</p>"
