@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import ctypes
 from pathlib import Path
-from typing import Any, Type as Kind, TypeVar
+from typing import Any, TypeVar
+from typing import Type as Kind  # both of its names are taken here
 
 KIND_PTR, KIND_ARRAY, KIND_STRUCT, KIND_UNION, KIND_FWD, KIND_FUNC = 2, 3, 4, 5, 7, 12
 # typedef, volatile, const, restrict, type tag: what they are of follows.

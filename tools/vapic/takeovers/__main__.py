@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from vapic import lists
 from vapic.files import TOP, read, write
 from vapic.takeovers import listing, modules, output, reasons
 
@@ -47,7 +48,7 @@ def run() -> int:
             print(output.document(listed), end="")
         else:
             output.print_list(listed, listing.Bench(TOP / listing.REPORT))
-    except (reasons.Bad, modules.Bad, OSError) as error:
+    except (lists.Unknown, reasons.Bad, modules.Bad, OSError) as error:
         print(f"takeovers: {error}", file=sys.stderr)
         return 2
     return 0
