@@ -14,11 +14,10 @@ import tempfile
 from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TREE / "tools/audit.d"))
+sys.path.insert(0, str(TREE / "tools"))
 
-import btf  # noqa: E402
-import layout  # noqa: E402
-import machine_code  # noqa: E402
+from vapic import btf  # noqa: E402
+from vapic.audit import layout, machine_code  # noqa: E402
 
 KDIR, FOLDER = map(os.path.abspath, sys.argv[1:])
 VMLINUX = f"{KDIR}/vmlinux"

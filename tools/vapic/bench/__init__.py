@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# tools/bench: what each path costs beside stock KVM.

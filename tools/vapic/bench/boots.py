@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The boots of the bench, and what each measures.
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vapic.run.boot import Boot
+from vapic.run.modes import AMD, INTEL_IPIV
+
+
+@dataclass(frozen=True)
+class StepsBoot(Boot):
+    """Steps and operations, by in_host.py."""
+    PROGRAM = "vapic.bench.in_host"
+
+    samples: int
+    # Groups of step_bench's.
+    steps: list[str]
+    operations: bool
+
+
+@dataclass(frozen=True)
+class HackbenchBoot(Boot):
+    """As many guests of each mode, and in each so many runs of hackbench."""
+    PROGRAM = "vapic.bench.hackbench"
+
+    guests: int
+    runs: int
+    hackbench: str
+
+
+@dataclass(frozen=True)
+class GuestsBoot(Boot):
+    """Guests with QEMU's defaults, one of each mode in each round; the n-th run of each mode
+    makes a pair with that of another."""
+    PROGRAM = "vapic.bench.guests_in_host"
+
+    vcpus: int
+    rounds: int
+    runs: int
+    hackbench: str
+    guest_timeout: int
+
+
+# By the name of the folder that each leaves. On Intel a tick is an instruction only if there is
+# one CPU, so that what takes two has a boot of its own.
+BOOTS: dict[str, Boot] = {
+    "amd": StepsBoot("amd", AMD, host_cpus=2, samples=200,
+                     steps=["own", "linux", "running", "blocked"], operations=True),
+    "intel": StepsBoot("intel", INTEL_IPIV, host_cpus=1, samples=200,
+                       steps=["own", "linux", "blocked", "sleepers"], operations=False),
+    "intel-2": StepsBoot("intel", INTEL_IPIV, host_cpus=2, samples=200,
+                         steps=["running"], operations=True),
+    "amd-hackbench": HackbenchBoot("amd", AMD[1:], host_cpus=2, guests=3, runs=10,
+                                   hackbench="-p -g 1 -l 60"),
+    "intel-hackbench": HackbenchBoot("intel", INTEL_IPIV, host_cpus=2, guests=3, runs=10,
+                                     hackbench="-p -g 1 -l 20"),
+    "amd-guests": GuestsBoot("amd", AMD, host_cpus=4, vcpus=4, rounds=3, runs=5,
+                             hackbench="-p -g 2 -l 30", guest_timeout=300),
+}

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: GPL-2.0-only
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import unittest
+
+from vapic.audit.manifest import Line, Manifest
+from vapic.audit.stock import Stock
+from vapic.files import HOME, TOP
+
+FUNCTION = Stock("kvm", "f", "called")
+
+
+def manifest() -> Manifest:
+    return Manifest(["# head"], [Line("kvm", "f", "aa", ["6.12.9-1", "6.12.10-1"]),
+                                 Line("kvm", "f", "bb", ["6.12.30-1"]),
+                                 Line("kvm", "g", "cc", ["6.12.20-1"])])
+
+
+class Audited(unittest.TestCase):
+    def test_a_body_is_found_by_function_and_digest(self) -> None:
+        known = manifest()
+        self.assertIs(known.find(FUNCTION, "bb"), known.lines[1])
+        self.assertIsNone(known.find(FUNCTION, "cc"))
+
+    def test_the_nearest_kernel_is_the_newest_older_one_else_the_oldest(self) -> None:
+        for release, nearest in (("6.12.11-1", "6.12.10-1"), ("6.12.30-1", "6.12.30-1"),
+                                 ("6.13.1-1", "6.12.30-1"), ("6.1.1-1", "6.12.9-1")):
+            self.assertEqual(manifest().nearest(FUNCTION, release), nearest)
+        self.assertIsNone(manifest().nearest(Stock("kvm_amd", "f", "called"), "6.12.11-1"))
+
+    def test_a_note_adds_a_release_or_a_body(self) -> None:
+        known = manifest()
+        known.note(FUNCTION, "aa", "6.12.9-2")
+        known.note(FUNCTION, "aa", "6.12.9-2")
+        known.note(FUNCTION, "dd", "6.12.31-1")
+        self.assertEqual(known.lines[0].releases, ["6.12.9-1", "6.12.9-2", "6.12.10-1"])
+        self.assertEqual(known.lines[3], Line("kvm", "f", "dd", ["6.12.31-1"]))
+
+
+class Build(unittest.TestCase):
+    """Kbuild makes anew what a program makes if a file of the program changes."""
+
+    def prerequisites(self, target: str) -> set[str]:
+        """The tools' files in it, as make reads Kbuild."""
+        rules = f"src := .\nobj := .\nCC := gcc\ninclude Kbuild\nshow: ; @echo {target}\n"
+        done = subprocess.run(["make", "--no-print-directory", "-f", "-", "show"], input=rules,
+                              cwd=TOP, text=True, check=True, capture_output=True)
+        return {word[2:] for word in done.stdout.split() if word.startswith("./tools/")}
+
+    def imported(self, *modules: str) -> set[str]:
+        """The files of this package that are read to import these."""
+        code = (f"import sys, {', '.join(modules)}\n"
+                "print(*(module.__file__ for name, module in sys.modules.items()"
+                " if name.partition('.')[0] == 'vapic'))")
+        done = subprocess.run([sys.executable, "-B", "-c", code], cwd=HOME, text=True, check=True,
+                              capture_output=True)
+        return {file.removeprefix(f"{TOP}/") for file in done.stdout.split()}
+
+    def test_all_files_of_the_audit_are_named(self) -> None:
+        self.assertEqual(
+            self.prerequisites("$(audit-program)"),
+            {"tools/audit"} | self.imported("vapic.audit.__main__", "vapic.audit.machine_code"))
+
+    def test_all_files_of_layout_gen_are_named(self) -> None:
+        self.assertEqual(self.prerequisites("$(layout-program)"), self.imported("vapic.btf"))
+
+
+if __name__ == "__main__":
+    unittest.main()
