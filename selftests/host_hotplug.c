@@ -22,10 +22,12 @@
 /* The one that is offline, or 0, which is never. */
 static int offline;
 
-/* Who may go: all but the first; and what their fair servers may run, in nanoseconds. */
+/* Who may go: all but the first. */
 static int victims[CPU_SETSIZE];
-static char fair_runtimes[CPU_SETSIZE][24];
 static int victim_count;
+
+/* What each processor's fair server may run, in nanoseconds; empty if it has none to stop. */
+static char fair_runtimes[CPU_SETSIZE][24];
 
 /* Of the kernel's test of suspension, in seconds. */
 static char test_delay[24];
@@ -85,12 +87,25 @@ static const char *fair_server_file(int cpu)
  * Its timer may fire while the processor waits for the others to let it die, and the kernel
  * then warns "Dying CPU not properly vacated!", as if a task had been left. Without
  * the server that warning means a task again. Where it cannot be stopped, nothing is lost but that.
+ *
+ * Once for all tests, before the first processor goes: to stop a server that has been started
+ * again after processors went can make the same kernel warn that its bandwidth is below zero
+ * ("dl_rq->running_bw > old").
  */
-static void stop_fair_server(int cpu, char runtime[24])
+static void stop_fair_servers(void)
 {
-	read_file(fair_server_file(cpu), runtime, 24);
-	if (runtime[0])
-		write_file(fair_server_file(cpu), "0");
+	for (int cpu = 1; cpu < CPU_SETSIZE; cpu++) {
+		read_file(fair_server_file(cpu), fair_runtimes[cpu], sizeof(fair_runtimes[cpu]));
+		if (fair_runtimes[cpu][0])
+			write_file(fair_server_file(cpu), "0");
+	}
+}
+
+static void start_fair_servers(void)
+{
+	for (int cpu = 1; cpu < CPU_SETSIZE; cpu++)
+		if (fair_runtimes[cpu][0])
+			write_file(fair_server_file(cpu), fair_runtimes[cpu]);
 }
 
 /* Leave the host as it was; at the end of a test, failed or not. */
@@ -103,9 +118,6 @@ static void restore(struct vm *vm)
 	write_file(POWER "pm_test", "none");
 	if (test_delay[0])
 		write_file(TEST_DELAY, test_delay);
-	for (int i = 0; i < victim_count; i++)
-		if (fair_runtimes[i][0])
-			write_file(fair_server_file(victims[i]), fair_runtimes[i]);
 }
 
 static void find_victims(void)
@@ -114,8 +126,7 @@ static void find_victims(void)
 	for (int i = 1; i < host_cpu_count(); i++) {
 		if (access(online_file(host_cpu(i)), W_OK))
 			continue;
-		victims[victim_count] = host_cpu(i);
-		stop_fair_server(host_cpu(i), fair_runtimes[victim_count++]);
+		victims[victim_count++] = host_cpu(i);
 	}
 }
 
@@ -294,7 +305,6 @@ TEST(no_ipi_is_lost_when_the_host_is_suspended)
 	struct vm *vm;
 
 	REQUIRE_EXPECTED_ACCELERATION();
-	find_victims();
 	state = choose_suspension();
 	if (!state) {
 		restore(NULL);
@@ -314,4 +324,13 @@ TEST(no_ipi_is_lost_when_the_host_is_suspended)
 	vm_destroy(vm);
 }
 
-TEST_MAIN(4)
+/* Each test is a process of its own, and this is the one that they are children of. */
+int main(int argc, char **argv)
+{
+	int status;
+
+	stop_fair_servers();
+	status = test_main(argc, argv, 4);
+	start_fair_servers();
+	return status;
+}
