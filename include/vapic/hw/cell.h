@@ -11,6 +11,8 @@
 
 #include <vapic/types.h>
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a name or type takes none */
+
 #ifdef __cplusplus
 #define VAPIC_NOT_COPIED(name)                                                                     \
 	name() = default;                                                                          \
@@ -82,6 +84,8 @@
 	{                                                                                          \
 		__atomic_store_n(&cell->raw, to, __ATOMIC_RELEASE);                                \
 	}
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /*
  * Compilers make no atomic load a part of another instruction. These do, without order: test
