@@ -37,11 +37,6 @@ void vapic_host_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low, enum vapic_ipi_
 	}
 }
 
-void vapic_host_broken(u32 what)
-{
-	WARN_ONCE(1, "vapic: broken invariant %u\n", what);
-}
-
 /* Broadcast in any form, which stock walks all vCPUs for. */
 static bool is_broadcast(u32 icr_low, u32 icr_high)
 {

@@ -49,6 +49,9 @@ struct vapic_vcpu {
 	bool irq_window;	   /* counted in irq_windows; only the vCPU's own task looks */
 } __aligned(VAPIC_AVIC_ALIGN);
 
+/* kvm/host.c reads it there. */
+static_assert(!offsetof(struct vapic_vcpu, common));
+
 /* Core's part of the object, right behind the glue's. */
 static inline struct vapic_avic_vcpu *vapic_core(struct vapic_vcpu *vcpu)
 {

@@ -208,15 +208,6 @@ static void never_accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 	}
 }
 
-/*
- * KVM looks for a vCPU of the same ID when this one is made, and then lets the world have it:
- * all that is done with it from there on is done under its mutex, and nothing before.
- */
-bool vapic_host_vcpu_stays(struct vapic_vcpu *vcpu)
-{
-	return mutex_is_locked(&vcpu->common.kvm_vcpu->mutex);
-}
-
 /* The vCPU enters the tables when it is loaded once KVM has accepted it. */
 static void accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {

@@ -2,8 +2,6 @@
 /*
  * The three exits of APICv. The instruction is over when two of them come.
  */
-#include <vapic/hw/broken.h>
-
 #include "../kvm/hooks.h"
 #include "glue.h"
 #include "vmcs_glue.h"

@@ -60,6 +60,9 @@ struct vapic_vcpu {
 	atomic64_t notifications; /* sent by software */
 } __aligned(VAPIC_PI_ALIGN);
 
+/* kvm/host.c reads it there. */
+static_assert(!offsetof(struct vapic_vcpu, common));
+
 /* Core's part of the object, right behind the glue's. */
 static inline struct vapic_pi_vcpu *vapic_core(struct vapic_vcpu *vcpu)
 {

@@ -11,8 +11,10 @@
 
 #include <asm/irq_vectors.h>
 
-#include "../kvm/log.h"
+#include <vapic/host.h>
+
 #include "../kvm/hooks.h"
+#include "../kvm/log.h"
 #include "glue.h"
 #include "vendor.h"
 
@@ -244,17 +246,16 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *kvm_vcpu)
 }
 
 /*
- * KVM looks for a vCPU of the same ID when this one is made, and then lets the world have it:
- * all that is done with it from there on is done under its mutex, and nothing before. Not
- * before the first RESET either, in which stock writes the descriptor's control word without
- * regard to others. Until then IPIs to the vCPU exit, and KVM delivers them.
+ * Not before KVM has accepted the vCPU, nor before the first RESET, in which stock writes the
+ * descriptor's control word without regard to others. Until then IPIs to the vCPU exit, and
+ * KVM delivers them.
  */
 void vapic_vmx_enter_table(struct vapic_vcpu *vcpu)
 {
 	struct kvm_vcpu *kvm_vcpu = vcpu->common.kvm_vcpu;
 	struct vapic_vm *vm = vcpu->vm;
 
-	if (!mutex_is_locked(&kvm_vcpu->mutex)) {
+	if (!vapic_host_vcpu_stays(vcpu)) {
 		vapic_pi_vcpu_leave_home(vapic_on_cpu(vcpu));
 		return;
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What C++ may call in C: the whole exit surface of core. The kernel implements it
- * in avic/exits_glue.c and objects_glue.c, the tests in a fake host.
+ * What C++ may call in C: the whole exit surface of core. The kernel implements it in
+ * kvm/host.c, but for vapic_host_ipi_target() in avic/exits_glue.c; the tests in a fake host.
  */
 #ifndef VAPIC_HOST_H
 #define VAPIC_HOST_H
@@ -27,7 +27,7 @@ void vapic_host_ipi_target(struct vapic_vcpu *glue, u32 icr_low, enum vapic_ipi_
 
 /*
  * True if KVM has accepted the vCPU, so that it lives until its VM ends and no other has its
- * ID; false while it is being made. Asked by vapic_avic_vcpu_load(), in its context.
+ * ID; false while it is being made. Asked when the vCPU is loaded.
  */
 bool vapic_host_vcpu_stays(struct vapic_vcpu *glue);
 
