@@ -90,7 +90,7 @@
 /*
  * Compilers make no atomic load a part of another instruction. These do, without order: test
  * bits of the lowest byte of @cell; collect that byte in @seen. A test that must see every
- * access (selftests/core/seam.hpp) has them as plain loads.
+ * access (tests/core/seam.hpp) has them as plain loads.
  */
 #ifdef VAPIC_SEAM
 #define VAPIC_CELL_TEST(cell, bits) (!!(__atomic_load_n(&(cell)->raw, __ATOMIC_RELAXED) & (bits)))

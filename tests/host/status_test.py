@@ -4,7 +4,7 @@
 # /sys/kernel/vapic and the parameters of the stock modules: who sees what, that it is
 # whole, and that it is true.  Run as takeover_test.py is, whose words it uses:
 #
-#   testbed/run amd --stock --dir FOLDER -- /mnt/test/status_test.py /mnt/vapic.ko
+#   testbed/run amd --stock --dir FOLDER -- /mnt/status_test.py /mnt/vapic.ko
 
 import contextlib
 import ctypes
@@ -164,8 +164,8 @@ def check_whole(text):
         if new:
             pid, expected = new[1], None
             continue
-        fields = re.fullmatch(rf"pid={pid} vcpu=(\d+) active=[01] inhibits=[\w,-]+( \w+=\d+){{6,8}}",
-                              line)
+        fields = re.fullmatch(
+            rf"pid={pid} vcpu=(\d+) active=[01] inhibits=[\w,-]+( \w+=\d+){{6,8}}", line)
         check(fields, f"a line is torn: {line!r} in {text!r}")
         number = int(fields[1])
         check_equal(number, number if expected is None else expected, "vCPU")
@@ -206,7 +206,8 @@ def users_see_their_own_vms():
         check_equal(pids(mine), [number], "PIDs that the owner sees")
         check(re.search(r" woken=\d+", mine), mine)
         check_equal(asked(read, user), mine, "what another process of the owner sees")
-        check_equal(asked(read, root_of_a_container), mine, "what root of the owner's container sees")
+        check_equal(asked(read, root_of_a_container), mine,
+                    "what root of the owner's container sees")
         check_equal(asked(read, other_user), "", "what another user sees")
         check_equal(pids(read()), sorted([os.getpid(), number]), "PIDs that root sees")
 

@@ -6,7 +6,7 @@
 # Run as root on a host with AVIC or APICv (or without: then only what that means) where
 # vapic is not loaded:
 #
-#   testbed/run amd --stock --dir FOLDER -- /mnt/takeover/test/takeover_test.py /mnt/vapic.ko
+#   testbed/run amd --stock --dir FOLDER -- /mnt/tests/host/takeover_test.py /mnt/vapic.ko
 #
 # Names of tests after the module run only those; "all" stands for all but LAST_TESTS.
 # Speaks TAP; the status is the number of failures, at most 100.
@@ -320,12 +320,14 @@ def refuses_other_build_of_kvm():
 
 def refuses_missing_symbol():
     for name, replacement, pattern in (
-            (b"kvm_vcpu_wake_up", b"kvm_vcpu_wake_uq", r"symbol kvm_vcpu_wake_uq is missing in kvm"),
+            (b"kvm_vcpu_wake_up", b"kvm_vcpu_wake_uq",
+             r"symbol kvm_vcpu_wake_uq is missing in kvm"),
             (vendor.load.encode(), vendor.load[:-1].encode() + b"x",
              rf"function {vendor.load[:-1]}x is missing in {vendor.module}"),
             (b"kvm_apic_set_state", b"kvm_apic_set_stats",
              r"function kvm_apic_set_stats is missing in kvm:"),
-            (b"__SCK__kvm_x86_%s", b"__SCK__kvm_y86_%s", r"static call of op \w+ is missing in kvm"),
+            (b"__SCK__kvm_x86_%s", b"__SCK__kvm_y86_%s",
+             r"static call of op \w+ is missing in kvm"),
     ):
         check_refused(errno.ENOENT, pattern,
                       image=patched(b"\0" + name + b"\0", b"\0" + replacement + b"\0"))
@@ -486,7 +488,8 @@ def undoes_every_step_that_fails():
         if not result:
             break
         check_equal(errno.errorcode.get(result, result), "ENOMEM", f"errno at point {number}")
-        check(len(lines) == 1 and re.search(r"vapic: .* fails because fail_step", lines[0]), f"log is {lines}")
+        check(len(lines) == 1 and re.search(r"vapic: .* fails because fail_step", lines[0]),
+              f"log is {lines}")
         check_unchanged(before)
     check_equal(number - 1, STEPS + vendor.functions, "points that failed")
     check_unloads()
@@ -644,8 +647,8 @@ def check_runs_stock(before):
         fcntl.ioctl(vcpu, KVM_SET_LAPIC, state)
     accelerated = kernel_state.parameter(vendor.module, vendor.switch) == "Y"
     for program in ("ipi_running", "ipi_blocked"):
-        subprocess.run([f"{SELFTESTS}/{program}"], check=True, stdout=subprocess.DEVNULL, timeout=600,
-                       env={"VAPIC_EXPECT": "accelerated" if accelerated else "plain"})
+        subprocess.run([f"{SELFTESTS}/{program}"], check=True, stdout=subprocess.DEVNULL,
+                       timeout=600, env={"VAPIC_EXPECT": "accelerated" if accelerated else "plain"})
 
 
 def check_stays_after_unload(log, *options):

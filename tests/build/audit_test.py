@@ -68,8 +68,8 @@ def subject(scratch, name, before="", limit=100, members="", wanted="wanted"):
     path = Path(scratch) / f"{name}.o"
     source = BEFORE + before + SUBJECT.replace("LIMIT", str(limit)).replace(
         "MEMBERS", members).replace("->wanted", f"->{wanted}")
-    subprocess.run(["gcc", "-O2", "-g", "-mcmodel=kernel", "-fno-pic", "-c", "-xc", "-", "-o", path],
-                   input=source, text=True, check=True)
+    subprocess.run(["gcc", "-O2", "-g", "-mcmodel=kernel", "-fno-pic", "-c", "-xc", "-", "-o",
+                    path], input=source, text=True, check=True)
     subprocess.run(["pahole", "-J", path], check=True)
     types = layout.Types("subject", btf.Btf(path), [])
     return machine_code.Module(path, types).digest("subject")
@@ -143,7 +143,8 @@ def without_pyelftools():
         # Without the folder of Debian's packages
         done = subprocess.run(["/usr/bin/python3", "-SB", TREE / "tools/audit", "header", VMLINUX,
                                FOLDER, words], capture_output=True, text=True, check=False)
-        check(done.returncode == 0 and '"unchecked for 6.' in done.stdout, done.stdout + done.stderr)
+        check(done.returncode == 0 and '"unchecked for 6.' in done.stdout,
+              done.stdout + done.stderr)
         check("apt install python3-pyelftools" in words.read_text(), words.read_text())
 
 
