@@ -3,9 +3,9 @@
  * Symbols found by name: how the lists of imports.h are used from C.
  *
  * A function found by name is reached through a static call of vapic, patched
- * at load: on a CPU with IBT an indirect call to a function whose ENDBR was
+ * at init: on a CPU with IBT an indirect call to a function whose ENDBR was
  * sealed at boot or left out by the compiler is a fault, a direct call never.
- * Valid between a successful vapic_symbols_resolve() and unload.
+ * Valid between a successful vapic_symbols_resolve() and exit.
  */
 #ifndef VAPIC_KVM_SYMBOLS_H
 #define VAPIC_KVM_SYMBOLS_H

@@ -26,7 +26,7 @@
  * saves; tools/takeovers compares the two.
  *
  * Some functions of kvm sleep, and Tasks RCU takes a task that sleeps for having left. Nobody is
- * in one of them while vapic unloads all the same: each is called for a VM that exists or for a
+ * in one of them while vapic is removed all the same: each is called for a VM that exists or for a
  * vCPU of it, a VM pins vapic from vm_init to vm_destroy (takeover/gate.c), and KVM frees its
  * vCPUs before the latter. Who is on the last instructions of one is waited for with all others
  * (vapic_redirect_wait()).

@@ -2,7 +2,7 @@
 /*
  * The gate that VM creation passes.
  *
- * Creation holds gate_lock for reading around the stock vm_init; load and unload hold
+ * Creation holds gate_lock for reading around the stock vm_init; init and exit hold
  * it for writing.  A creation has a reference on the vendor's module through its open
  * /dev/kvm, so "only vapic refers to it", asked behind the closed gate, means that no
  * VM exists and that none was past the gate when it closed.
@@ -27,7 +27,7 @@ VAPIC_KVM_TAKEOVERS(VAPIC_SKIP, DEFINE_GATE, VAPIC_SKIP)
 
 static DECLARE_RWSEM(gate_lock);
 
-/* True from the end of load to the gate's removal.  Written under gate_lock. */
+/* True from the end of init to the gate's removal.  Written under gate_lock. */
 static bool in_charge;
 
 /* Creations inside vapic_kvm_vm_init(). */
@@ -35,7 +35,7 @@ static atomic_t inside = ATOMIC_INIT(0);
 
 /*
  * VMs that are ours.  Each has a reference on vapic.ko too, by which rmmod knows; but
- * "rmmod -f" unloads in spite of references.
+ * "rmmod -f" removes vapic in spite of references.
  */
 static atomic_t vms = ATOMIC_INIT(0);
 
@@ -57,7 +57,7 @@ void vapic_vm_pin_put(void)
  * If it did so by force, others of ours are alive, it waits for them, and nobody can
  * call it off.  Then the VM is ours as well: stock code cannot have it, as ops and
  * functions are ours, and to make it wait or fail until the last of the others is gone,
- * in hours or weeks, would punish people who have nothing to do with it.  Unload then
+ * in hours or weeks, would punish people who have nothing to do with it.  Exit then
  * waits longer; whoever forces it and wants it soon has to stop VMs.
  */
 static bool pin_get(void)

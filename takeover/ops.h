@@ -25,7 +25,7 @@ struct vapic_op {
 	struct static_call_key *stock_key;
 	void *stock_tramp;
 
-	/* Found at load: the static call of KVM, and what both places held. */
+	/* Found at init: the static call of KVM, and what both places held. */
 	struct static_call_key *key;
 	void *tramp;
 	void *stock_func;

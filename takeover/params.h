@@ -5,7 +5,7 @@
  *   avic         y/n, any spelling kvm_amd takes for its own: take over AVIC or nothing
  *   enable_apicv y/n, as of kvm_intel: take over APICv or nothing
  *   enable_ipiv  y/n, as of kvm_intel: use IPI virtualization where the processor has it
- *   fail_step    N: point N of load where something can fail does, out of memory (tests)
+ *   fail_step    N: point N of init where something can fail does, out of memory (tests)
  *   fail_create  N: allocation N of VM and vCPU creation from now on fails, once (tests)
  */
 #ifndef VAPIC_TAKEOVER_PARAMS_H
@@ -30,9 +30,9 @@ bool vapic_param_given(enum vapic_param param);
 int vapic_param_refuse(enum vapic_param param, const char *instead);
 
 /*
- * Ask once at each point of load where something can fail, in order: true, and
+ * Ask once at each point of init where something can fail, in order: true, and
  * logged, at the one that fail_step names.
  */
-bool vapic_load_should_fail(const char *point);
+bool vapic_init_should_fail(const char *point);
 
 #endif

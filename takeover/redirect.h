@@ -17,7 +17,7 @@ struct vapic_redirect {
 	const char *module; /* that it is a function of */
 	const char *name;
 	unsigned long stub; /* of redirect_stubs.S */
-	unsigned long site; /* the patchable call, found at load */
+	unsigned long site; /* the patchable call, found at init */
 	struct ftrace_ops ops;
 	bool filtered;	/* ops has a filter, which readers on other CPUs may hold */
 	bool installed; /* ops is registered */

@@ -14,7 +14,7 @@
  * the overwrite and after it alike.
  *
  * Ours is reached by a static call, which is as direct as any other, so that a stub
- * that ftrace goes on calling after unload can be turned into one that does nothing:
+ * that ftrace goes on calling after exit can be turned into one that does nothing:
  * vapic_pass_through() instead of ours returns for the stub, too, and the stock body
  * runs with the arguments untouched.
  */

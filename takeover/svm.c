@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvm_amd: AVIC, as load sees it.
+ * kvm_amd: AVIC, as init sees it.
  */
 #include <asm/cpufeature.h>
 

@@ -64,7 +64,7 @@ struct vapic_vendor {
 
 extern const struct vapic_vendor vapic_svm, vapic_vmx;
 
-/* The one that is taken over; NULL if nothing is.  Set once, at load. */
+/* The one that is taken over; NULL if nothing is.  Set once, at init. */
 extern const struct vapic_vendor *vapic_vendor;
 
 /* What is taken from kvm itself, for whichever vendor, without the gate; kvm.c. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvm_intel: APICv and IPI virtualization, as load sees them.
+ * kvm_intel: APICv and IPI virtualization, as init sees them.
  */
 #include <asm/cpufeature.h>
 #include <asm/msr.h>

@@ -119,7 +119,7 @@ void vapic_vmx_stop_waiting(struct vapic_vcpu *vcpu);
 int vapic_vmx_waiters_reserve(void);
 void vapic_vmx_waiters_release(void);
 
-/* For load and unload; 0 or an error of the kernel. */
+/* For init and exit; 0 or an error of the kernel. */
 int vapic_vmx_waiters_create(void);
 void vapic_vmx_waiters_destroy(void);
 

@@ -60,7 +60,7 @@ static void read_capabilities(struct capabilities *c)
 
 /*
  * A processor comes online, or the host out of suspension; on that processor, interrupts off.
- * KVM refuses one that is not like those it found at its load, and takes enable_apicv into
+ * KVM refuses one that is not like those it found at its init, and takes enable_apicv into
  * that comparison, which was 0 then if kvm_intel was loaded so: it would refuse all.
  */
 int vapic_vmx_check_processor_compatibility(void)

@@ -9,7 +9,7 @@
 #include "../kvm/status.h"
 
 /*
- * What of APICv kvm_intel found at its own load; it leaves all of it out if a part is
+ * What of APICv kvm_intel found at its own init; it leaves all of it out if a part is
  * missing, or if it runs on Hyper-V by an enlightened VMCS, whose fields are no VMCS.
  */
 bool vapic_vmx_apicv_usable(void);

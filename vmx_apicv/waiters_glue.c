@@ -94,7 +94,7 @@ int vapic_vmx_waiters_reserve(void)
 	return err;
 }
 
-/* The memory stays until unload. */
+/* The memory stays until exit. */
 void vapic_vmx_waiters_release(void)
 {
 	mutex_lock(&reserve_lock);

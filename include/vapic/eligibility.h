@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Who may be accelerated: facts of the processor, the host, the VM and the vCPU go in, a
- * decision comes out. Load, the creation of a VM and that of a vCPU ask here and decide
+ * decision comes out. Init, the creation of a VM and that of a vCPU ask here and decide
  * nothing themselves. The rules of avic.h hold: pure, any context.
  */
 #ifndef VAPIC_ELIGIBILITY_H
@@ -14,7 +14,7 @@ VAPIC_C_BEGIN
 enum vapic_decision {
 	VAPIC_ACCELERATED,
 
-	/* Of the machine: load refuses. */
+	/* Of the machine: init refuses. */
 	VAPIC_NO_AVIC,
 	VAPIC_NO_NESTED_PAGING,
 	VAPIC_SNP_HOST, /* a VMRUN would make KVM's writes to register pages fault */

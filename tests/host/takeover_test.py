@@ -44,7 +44,7 @@ vendor = vendors.HERE
 # Both may lie beside the module.
 FTRACE_FAULT = os.path.join(os.path.dirname(module_file), "ftrace_fault.ko")
 SELFTESTS = os.path.join(os.path.dirname(module_file), "selftests")
-# Of load, in takeover/load.c; each redirection is a point of failure as well.
+# Of load, in takeover/init.c; each redirection is a point of failure as well.
 STEPS = 20
 
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Load and unload: all of the takeover or none of it.
+ * Init and exit of the module: all of the takeover or none of it.
  *
- * One table lists the steps in the order of load.  A step that fails has said why and
- * has changed nothing; the steps before it are then undone in reverse, as unload does
+ * One table lists the steps in the order of init.  A step that fails has said why and
+ * has changed nothing; the steps before it are then undone in reverse, as exit does
  * with all of them.  Nothing of KVM changes before the step "gate".
  */
 #include <linux/init.h>
@@ -191,7 +191,7 @@ static int install_redirects(void)
 	int ret;
 
 	for (i = 0; i < vapic_redirect_count(); i++) {
-		ret = vapic_load_should_fail(vapic_redirect(i)->name) ?
+		ret = vapic_init_should_fail(vapic_redirect(i)->name) ?
 			      -ENOMEM :
 			      vapic_redirect_install(vapic_redirect(i));
 		if (ret) {
@@ -337,8 +337,8 @@ static void say_stuck(void)
 }
 
 /*
- * Load has failed, and the kernel would free the module of a load that says so.
- * Succeed instead, with nothing taken over and nothing to undo, and forbid unload.
+ * Init has failed, and the kernel would free a module whose init says so. Succeed instead,
+ * with nothing taken over and nothing to undo, and forbid rmmod.
  */
 static int stay(void)
 {
@@ -349,10 +349,10 @@ static int stay(void)
 }
 
 /*
- * Unload cannot fail, and when it returns the kernel frees the module.  So do not
+ * Exit cannot fail, and when it returns the kernel frees the module.  So do not
  * return: end the process that asked for it.  It holds nothing here that would be left
  * behind, sees "Killed", and the module stays as one that is being unloaded, which
- * nobody can unload or load once more.  To wait for ever instead would leave a process
+ * nobody can remove or load once more.  To wait for ever instead would leave a process
  * that no signal ends, in the way of scripts and of shutdown; and to stay in charge of
  * KVM would not be what was asked for.
  */
@@ -362,7 +362,7 @@ static void end_process(void)
 	BUG();
 }
 
-static int __init vapic_load(void)
+static int __init vapic_init(void)
 {
 	unsigned int i;
 	int ret;
@@ -375,7 +375,7 @@ static int __init vapic_load(void)
 	step_count = vapic_vendor ? ARRAY_SIZE(takeover) : ARRAY_SIZE(idle);
 
 	for (i = 0; i < step_count; i++) {
-		ret = vapic_load_should_fail(steps[i].name) ? -ENOMEM : steps[i].enter();
+		ret = vapic_init_should_fail(steps[i].name) ? -ENOMEM : steps[i].enter();
 		if (ret) {
 			leave_steps(i);
 			return vapic_redirect_needs_text() ? stay() : ret;
@@ -391,7 +391,7 @@ static int __init vapic_load(void)
 	return 0;
 }
 
-static void __exit vapic_unload(void)
+static void __exit vapic_exit(void)
 {
 	leave_steps(step_count);
 	if (vapic_redirect_needs_text()) {
@@ -401,8 +401,8 @@ static void __exit vapic_unload(void)
 	vapic_info("unloaded, KVM is as it was before\n");
 }
 
-module_init(vapic_load);
-module_exit(vapic_unload);
+module_init(vapic_init);
+module_exit(vapic_exit);
 
 MODULE_DESCRIPTION("Local APIC acceleration for stock KVM");
 MODULE_VERSION(VAPIC_VERSION);
