@@ -39,7 +39,7 @@ inside the machine:
   bash, hackbench, trace-cmd, qemu-system-x86_64, python3, ...
 
 exit status: that of COMMAND, or
-  {status.USAGE:3}  wrong options            {status.LOG_WARNINGS:3}  kernel warned (see --allow-warnings)
+  {status.USAGE:3}  wrong options            {status.LOG_WARNINGS:3}  warnings (--allow-warnings)
   {status.NO_BOOT:3}  host did not boot        {status.TIMEOUT:3}  timeout
   {status.NO_MODULE:3}  a module did not load    {status.TESTBED:3}  testbed cannot work here
   {status.HOST_DIED:3}  host crashed             {status.INTERRUPTED:3}  interrupted
