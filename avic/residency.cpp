@@ -23,17 +23,20 @@ namespace {
 //   barrier:  run_nowhere(), a locked exchange
 //   if lost:  the vCPU sleeps with an interrupt in its IRR
 //   checked:  residency_history_test; threads_test; selftest ipi_blocked
-void set_asleep(vapic_avic_on_cpu on, bool asleep)
+inline void set_asleep(vapic_avic_on_cpu on, bool asleep)
 {
-	attention(*on.vcpu).publish(attention(*on.vcpu).load().with(Attention::kAsleep, asleep));
+	Slot<Attention> &byte = attention(*on.vcpu);
+
+	byte.publish(byte.load().with(Attention::kAsleep, asleep));
 }
 
 // As above: senders kick a vCPU that is inactive. IRR and request are KVM's then, and its
 // barriers.
-void set_inactive(vapic_avic_on_cpu on, bool inactive)
+inline void set_inactive(vapic_avic_on_cpu on, bool inactive)
 {
-	attention(*on.vcpu).publish(
-		attention(*on.vcpu).load().with(Attention::kInactive, inactive));
+	Slot<Attention> &byte = attention(*on.vcpu);
+
+	byte.publish(byte.load().with(Attention::kInactive, inactive));
 }
 
 // ORDERING running-set
@@ -45,16 +48,16 @@ void set_inactive(vapic_avic_on_cpu on, bool inactive)
 //   if lost:  a sender sees IsRunning=0 and exits, VMRUN misses the IRR bit, and the
 //             sender, told that the vCPU is awake, leaves it alone
 //   checked:  residency_history_test; selftest ipi_lost
-void run_on(vapic_avic_on_cpu on, HostApicId host)
+inline void run_on(vapic_avic_on_cpu on, HostApicId host)
 {
 	slot(*on.vcpu).publish(on.vcpu->resident.with(PhysicalIdEntry::kHostApicId, host));
 }
 
 // The entry of the vCPU once it does not run, with the CPU that it was on: a software sender
 // that has seen it in guest mode rings that one, and no other.
-PhysicalIdEntry left(vapic_avic_on_cpu on)
+inline PhysicalIdEntry left(const Slot<PhysicalIdEntry> &entry)
 {
-	return slot(*on.vcpu).load().with(PhysicalIdEntry::kIsRunning, false);
+	return entry.load().with(PhysicalIdEntry::kIsRunning, false);
 }
 
 // ORDERING running-clear
@@ -66,9 +69,11 @@ PhysicalIdEntry left(vapic_avic_on_cpu on)
 //   barrier:  here
 //   if lost:  the vCPU sleeps with an interrupt in its IRR, until something else wakes it
 //   checked:  residency_history_test; selftest ipi_blocked
-void run_nowhere(vapic_avic_on_cpu on)
+inline void run_nowhere(vapic_avic_on_cpu on)
 {
-	slot(*on.vcpu).exchange(left(on));
+	Slot<PhysicalIdEntry> &entry = slot(*on.vcpu);
+
+	entry.exchange(left(entry));
 }
 
 // ORDERING far-set
@@ -126,7 +131,9 @@ void vapic_avic_vcpu_load(vapic_avic_on_cpu on, u32 host_id)
 //   checked:  residency_history_test; selftest ipi_lost
 void vapic_avic_vcpu_put(vapic_avic_on_cpu on)
 {
-	slot(*on.vcpu).publish(left(on));
+	Slot<PhysicalIdEntry> &entry = slot(*on.vcpu);
+
+	entry.publish(left(entry));
 }
 
 void vapic_avic_vcpu_block(vapic_avic_on_cpu on)
