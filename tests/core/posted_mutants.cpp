@@ -32,6 +32,11 @@ void suppress(vapic_pi_vcpu *vcpu)
 	vapic_pi_vcpu_suppress(vcpu);
 }
 
+void wake_due(vapic_pi_waiters *waiters, void (*wake)(vapic_vcpu *glue))
+{
+	vapic_pi_waiters_wake_due(waiters, wake);
+}
+
 void set_irr(void *regs, u8 vector)
 {
 	vapic_lapic_set_irr(regs, vector);
@@ -315,6 +320,15 @@ bool post_by_store(vapic_pi_descriptor *descriptor, u8 vector)
 
 	__atomic_store_n(&words[4], control | 1, __ATOMIC_RELAXED);
 	return !(control & 1);
+}
+
+void wake_due_first_of_group(vapic_pi_waiters *waiters, void (*wake)(vapic_vcpu *glue))
+{
+	for (vapic_pi_place *place = waiters->limit; place != waiters->begin;) {
+		place -= VAPIC_PI_GROUP;
+		if (vapic_pi_control_load(place->control) & VAPIC_PI_ON)
+			vapic_pi_waiters_look_at_group(waiters, place, wake);
+	}
 }
 
 void unsettle_not(vapic_pi_vcpu *) {}

@@ -13,6 +13,7 @@ namespace posted {
 bool post(vapic_pi_descriptor *descriptor, u8 vector);
 bool settled(vapic_pi_vcpu *vcpu);
 void suppress(vapic_pi_vcpu *vcpu);
+void wake_due(vapic_pi_waiters *waiters, void (*wake)(vapic_vcpu *glue));
 // lapic_hot.h
 void set_irr(void *regs, u8 vector);
 
@@ -73,6 +74,9 @@ bool settled_by_flag(vapic_pi_vcpu *vcpu);
 bool post_on_first(vapic_pi_descriptor *descriptor, u8 vector);
 // post(): by plain stores.
 bool post_by_store(vapic_pi_descriptor *descriptor, u8 vector);
+
+// wake_due(): looks at the first of each group alone.
+void wake_due_first_of_group(vapic_pi_waiters *waiters, void (*wake)(vapic_vcpu *glue));
 
 // unsettle(): nothing.
 void unsettle_not(vapic_pi_vcpu *vcpu);
