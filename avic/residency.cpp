@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Residency: telling IPI hardware on which CPU a vCPU is, and senders when they must
-// wake it. The argument that no interrupt is lost is in Documentation/ordering.rst.
+// Residency: tells IPI hardware which CPU a vCPU is on, and senders when they must wake it.
+// Documentation/ordering.rst argues that no interrupt is lost.
 #include <vapic/host.h>
 
 #include "state.hpp"
@@ -13,11 +13,10 @@ using namespace vapic::hw;
 namespace {
 
 // ORDERING asleep
-//   writers:  the vCPU's own task alone, so read, change, publish
-//   order:    release. That the vCPU sleeps must be visible before its look at the IRR, for
-//             which a release store is too weak: run_nowhere(), which follows, is what orders
-//             the two. That it sleeps no more may become visible late: a sender then wakes a
-//             vCPU that is awake
+//   writers:  the vCPU's own task alone, so load, change and publish are enough
+//   order:    release. The set bit must be visible before the vCPU reads its IRR. A release
+//             store is too weak for that; run_nowhere(), which follows, orders the two. The
+//             cleared bit may become visible late: a sender then wakes a vCPU that is awake
 //   pairs:    vapic_avic_vcpu_must_wake(): IRR, full barrier, then this byte; and the exit of
 //             an IPI that saw IsRunning=0
 //   barrier:  run_nowhere(), a locked exchange
@@ -30,8 +29,8 @@ inline void set_asleep(vapic_avic_on_cpu on, bool asleep)
 	byte.publish(byte.load().with(Attention::kAsleep, asleep));
 }
 
-// As above: senders kick a vCPU that is inactive. IRR and request are KVM's then, and its
-// barriers.
+// Written as in set_asleep(). Senders kick an inactive vCPU; KVM then handles IRR and request
+// and provides the barriers.
 inline void set_inactive(vapic_avic_on_cpu on, bool inactive)
 {
 	Slot<Attention> &byte = attention(*on.vcpu);
@@ -41,29 +40,29 @@ inline void set_inactive(vapic_avic_on_cpu on, bool inactive)
 
 // ORDERING running-set
 //   writers:  the vCPU's own task alone; hardware only reads
-//   order:    release: nothing of the vCPU's last host CPU may follow. The full
-//             barrier that orders it before VMRUN's look at the IRR is not here
+//   order:    release: nothing that the vCPU wrote on its last host CPU may become visible
+//             later. The full barrier that orders it before VMRUN reads the IRR is not here
 //   pairs:    IPI hardware: sets IRR, then reads the entry
 //   barrier:  vcpu_enter_guest(), after it sets vcpu->mode and before VMRUN
-//   if lost:  a sender sees IsRunning=0 and exits, VMRUN misses the IRR bit, and the
-//             sender, told that the vCPU is awake, leaves it alone
+//   if lost:  a sender sees IsRunning=0 and exits, VMRUN misses the IRR bit, and the handler
+//             of the exit does nothing because the vCPU is awake
 //   checked:  residency_history_test; selftest ipi_lost
 inline void run_on(vapic_avic_on_cpu on, HostApicId host)
 {
 	slot(*on.vcpu).publish(on.vcpu->resident.with(PhysicalIdEntry::kHostApicId, host));
 }
 
-// The entry of the vCPU once it does not run, with the CPU that it was on: a software sender
-// that has seen it in guest mode rings that one, and no other.
+// The vCPU's entry when it stops running. It keeps the CPU that the vCPU was on, because a
+// software sender that saw the vCPU in guest mode must ring that CPU and no other.
 inline PhysicalIdEntry left(const Slot<PhysicalIdEntry> &entry)
 {
 	return entry.load().with(PhysicalIdEntry::kIsRunning, false);
 }
 
 // ORDERING running-clear
-//   writers:  as above
-//   order:    a locked exchange. A plain store could be passed by the caller's read of
-//             the IRR, which follows
+//   writers:  as running-set
+//   order:    a locked exchange. The caller reads the IRR next, and that read could pass a
+//             plain store
 //   pairs:    IPI hardware: sets IRR, then reads the entry. It sees IsRunning=0 and
 //             exits, or the caller sees the IRR bit
 //   barrier:  here
@@ -79,11 +78,11 @@ inline void run_nowhere(vapic_avic_on_cpu on)
 // ORDERING far-set
 //   writers:  the vCPU's own task alone
 //   order:    release, as running-set: IsRunning stays clear, and the attention byte says
-//             that the vCPU may be in the guest all the same
-//   pairs:    the exit of an IPI that saw IsRunning=0: IRR is set, then it reads the
-//             attention byte, then vcpu->mode. A software sender reads vcpu->mode, then
-//             that the entry names no CPU
-//   barrier:  vcpu_enter_guest(), as there
+//             that the vCPU may be in the guest nevertheless
+//   pairs:    the exit of an IPI that saw IsRunning=0: IRR is set, then the handler reads the
+//             attention byte, then vcpu->mode. A software sender reads vcpu->mode, then the
+//             entry, which names no CPU
+//   barrier:  vcpu_enter_guest(), as running-set
 //   if lost:  the vCPU runs on in the guest without looking at its IRR
 //   checked:  residency_history_test (LoadOnACpuThatNoEntryCanNameSaysSo)
 void run_far(vapic_avic_on_cpu on)
@@ -92,7 +91,7 @@ void run_far(vapic_avic_on_cpu on)
 	slot(*on.vcpu).publish(on.vcpu->parked);
 }
 
-// Something speaks against showing where the vCPU is, or did so on the CPU it was on before.
+// Slow path of load: a bit of the attention byte is set, or no entry can name the CPU.
 [[gnu::noinline]] void load_rarely(vapic_avic_on_cpu on, std::uint32_t host_id)
 {
 	if (attention(*on.vcpu).load().get(Attention::kOutside)) {
@@ -103,7 +102,8 @@ void run_far(vapic_avic_on_cpu on)
 
 	const Attention seen = attention(*on.vcpu).load();
 
-	// Asleep: unblock() will say where it runs. Inactive: activate() comes first.
+	// Asleep: unblock() will load the vCPU. Inactive: activate() must come first. Outside:
+	// enter_tables() has failed.
 	if (seen.get(Attention::kAsleep) || seen.get(Attention::kInactive) ||
 	    seen.get(Attention::kOutside))
 		return;
@@ -124,7 +124,8 @@ void vapic_avic_vcpu_load(vapic_avic_on_cpu on, u32 host_id)
 
 // ORDERING running-clear-early
 //   writers:  as running-set
-//   order:    release, no barrier: whoever still sees IsRunning=1 rings a CPU that ignores it
+//   order:    release, no barrier: a sender that still sees IsRunning=1 rings a CPU that
+//             ignores the doorbell
 //   pairs:    IPI hardware, which need not see it soon
 //   barrier:  none needed: the VMRUN that follows the next load finds the interrupt
 //   if lost:  nothing
@@ -138,7 +139,7 @@ void vapic_avic_vcpu_put(vapic_avic_on_cpu on)
 
 void vapic_avic_vcpu_block(vapic_avic_on_cpu on)
 {
-	// Asleep first: a sender that sees IsRunning=0 must find out why.
+	// Set asleep first: a sender that sees IsRunning=0 must find that the vCPU sleeps.
 	set_asleep(on, true);
 	run_nowhere(on);
 }

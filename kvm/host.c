@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What core calls of the kernel, for either vendor; vapic_host_ipi_target(), which rings
- * doorbells, is AVIC's glue.
+ * What core calls in the kernel with either vendor. vapic_host_ipi_target(), which rings
+ * doorbells, is in AVIC's glue.
  */
 #include <linux/bitops.h>
 #include <linux/bug.h>
@@ -11,7 +11,7 @@
 
 #include "objects.h"
 
-/* Once for each number: a second one may be the consequence of the first, or the cause. */
+/* Warn once for each number: a second number may be a consequence of the first, or its cause. */
 void vapic_host_broken(u32 what)
 {
 	static unsigned long said;
@@ -21,12 +21,13 @@ void vapic_host_broken(u32 what)
 }
 
 /*
- * KVM looks for a vCPU of the same ID when this one is made, and then lets the world have it:
- * all that is done with it from there on is done under its mutex, and nothing before.
+ * When KVM has made a vCPU, it looks for another one with the same ID, and then publishes the
+ * vCPU. From then on everything is done with the vCPU's mutex held, and nothing before that: so
+ * a locked mutex means that KVM has accepted the vCPU.
  */
 bool vapic_host_vcpu_stays(struct vapic_vcpu *vcpu)
 {
-	/* First in the object of either vendor. */
+	/* common is the first member of either vendor's object. */
 	struct vapic_vcpu_common *common = (struct vapic_vcpu_common *)vcpu;
 
 	return mutex_is_locked(&common->kvm_vcpu->mutex);

@@ -2,9 +2,9 @@
 /*
  * Init and exit of the module: all of the takeover or none of it.
  *
- * One table lists the steps in the order of init.  A step that fails has said why and
- * has changed nothing; the steps before it are then undone in reverse, as exit does
- * with all of them.  Nothing of KVM changes before the step "gate".
+ * One table lists the steps in the order of init.  A step that fails has logged why and
+ * has changed nothing; the steps before it are then undone in reverse order, as exit does
+ * with all steps.  Nothing of KVM changes before the step "gate".
  */
 #include <linux/init.h>
 #include <linux/list.h>
@@ -29,7 +29,7 @@ static const struct vapic_vendor *const vendors[] = {&vapic_svm, &vapic_vmx};
 
 const struct vapic_vendor *vapic_vendor;
 
-/* The parameter by which nothing is taken over. */
+/* The parameter that makes vapic take over nothing. */
 static const char *idle_reason;
 
 /* Pinned from the step "KVM modules" on. */
@@ -136,7 +136,7 @@ static void exit_vendor(void)
 	vapic_vendor->exit();
 }
 
-/* Behind the closed gate: gate.c says why this is enough. */
+/* Runs behind the closed gate; gate.c says why this check is enough. */
 static int check_no_vm(void)
 {
 	size_t vms;
@@ -202,7 +202,7 @@ static int install_redirects(void)
 	return 0;
 }
 
-/* Nothing above is believed: whose code runs is read from KVM's. */
+/* Do not trust the steps above: read from KVM's code whose functions it runs. */
 static int verify_takeovers(void)
 {
 	unsigned int i;
@@ -244,7 +244,7 @@ static void restore_switches(void)
 	restore(&vapic_vendor->takeovers);
 }
 
-/* Removing the gate also waits for readers that still have our parameter. */
+/* When this is undone, vapic_gate_remove() waits for readers that still have vapic's parameter. */
 static int show_truth(void)
 {
 	return vapic_shown_replace(vendor_module, vapic_vendor->shown);
@@ -278,7 +278,7 @@ static const struct step takeover[] = {
 	{"open gate", vapic_gate_open, vapic_gate_close},
 };
 
-/* avic=0 and its twin: nothing of KVM is looked at, let alone changed. */
+/* For avic=0 and enable_apicv=0: vapic does not even look at KVM, let alone change it. */
 static const struct step idle[] = {
 	{"symbol lookup", vapic_symbols_init},
 	{"kernel symbols", resolve_kernel},
@@ -296,7 +296,7 @@ static void leave_steps(unsigned int count)
 	}
 }
 
-/* The vendor to take over; NULL if that is not wanted. */
+/* Set vapic_vendor to the vendor to take over; leave it NULL if that is not wanted. */
 static int choose_vendor(void)
 {
 	const struct vapic_vendor *vendor = NULL;
@@ -324,9 +324,9 @@ static int choose_vendor(void)
 
 /*
  * ftrace shuts itself off for good when it meets something unexpected, and leaves all
- * calls as they are.  By now everything is stock's again but some calls of our stubs,
- * which pass through to stock code; they must find the stubs for as long as the kernel
- * runs.
+ * calls as they are.  By now everything is stock's again except some calls of vapic's
+ * stubs, which pass through to stock code.  The stubs must stay in memory for as long as
+ * the kernel runs.
  */
 static void say_stuck(void)
 {
@@ -337,8 +337,8 @@ static void say_stuck(void)
 }
 
 /*
- * Init has failed, and the kernel would free a module whose init says so. Succeed instead,
- * with nothing taken over and nothing to undo, and forbid rmmod.
+ * Init has failed, and the kernel would free a module whose init returns an error. Succeed
+ * instead, with nothing taken over and nothing to undo, and forbid rmmod.
  */
 static int stay(void)
 {
@@ -350,11 +350,11 @@ static int stay(void)
 
 /*
  * Exit cannot fail, and when it returns the kernel frees the module.  So do not
- * return: end the process that asked for it.  It holds nothing here that would be left
- * behind, sees "Killed", and the module stays as one that is being unloaded, which
- * nobody can remove or load once more.  To wait for ever instead would leave a process
- * that no signal ends, in the way of scripts and of shutdown; and to stay in charge of
- * KVM would not be what was asked for.
+ * return: end the process that asked for the removal.  The process holds nothing here
+ * that would be left behind, and its user sees "Killed".  The module stays in the state
+ * of being unloaded, in which nobody can remove or insert it once more.  To wait forever
+ * instead would leave a process that no signal ends, which blocks scripts and shutdown;
+ * and to stay in charge of KVM would not be what was asked for.
  */
 static void end_process(void)
 {

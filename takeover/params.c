@@ -13,8 +13,8 @@
 #include "../kvm/log.h"
 
 /*
- * A bool parameter of the usual kind would have the kernel reject a bad value before
- * vapic could say what is wrong with it, so remember it until init.
+ * With a bool parameter of the usual kind, the kernel would reject a bad value before
+ * vapic could say what is wrong with it, so remember the value until init.
  */
 struct param {
 	const char *name;

@@ -70,9 +70,9 @@ public:
 static_assert(InterruptControl::kX2apicMode.kMask == 0x40000000u);
 static_assert(InterruptControl::kAvicEnable.kMask == 0x80000000u);
 
-// What an entry can hold. The largest value stands for a CPU that none can name, or for none,
-// so that a sender tells it from a CPU to ring by the entry alone; with IsRunning clear
-// hardware does not look at it.
+// The largest host APIC ID that an entry can name. FFFh stands for no CPU, or for a CPU that no
+// entry can name, so a sender sees from the entry alone whether there is a CPU to ring; while
+// IsRunning is clear, hardware does not look at the field.
 constexpr std::uint32_t kMaxHostApicId = 0xffe;
 constexpr HostApicId kNoHostApicId{0xfff};
 
@@ -103,7 +103,7 @@ enum class IpiFailure : std::uint32_t {
 	kInvalidType = 0,	 // not a fixed, edge-triggered interrupt
 	kTargetNotRunning = 1,	 // IRR is set in every valid target; at least one did not run
 	kInvalidTarget = 2,	 // a destination has no valid entry
-	kInvalidBackingPage = 3, // an entry points nowhere
+	kInvalidBackingPage = 3, // an entry's backing page is invalid
 	kInvalidVector = 4,	 // vector below 16
 };
 

@@ -13,8 +13,8 @@ namespace vapic {
 // The number reaches the log, so that a report names the invariant.
 enum class Broken : std::uint32_t {
 	kFieldOverflow = 1,	   // a value did not fit its hardware field
-	kEntryForeign = 2,	   // a table entry of ours was changed by somebody else
-	kBackingPageInvalid = 3,   // hardware reported a backing page we published as invalid
+	kEntryForeign = 2,	   // somebody else changed a table entry of vapic
+	kBackingPageInvalid = 3,   // hardware found a backing page of vapic invalid
 	kMisalignedTable = 4,	   // a register page is not 4 KiB aligned
 	kMisalignedDescriptor = 5, // a posted-interrupt descriptor is not 64-byte aligned
 	kWaiterForeign = 6,	   // a list of sleeping vCPUs does not hold what it should

@@ -16,8 +16,8 @@ namespace vapic::hw {
 // NDST as the descriptor holds it, which depends on the mode of the host's APICs.
 using NotificationDestination = Unit<struct NotificationDestinationTag, std::uint32_t>;
 
-// Bits 319:256 of a descriptor, the only part besides PIR. ON is set by whoever posts and
-// cleared by whoever takes PIR, hardware or software; the rest is software's.
+// Bits 319:256 of a descriptor, the only part besides PIR. Whoever posts sets ON and whoever
+// takes PIR clears it, hardware or software; only software writes the rest.
 class PiControl : public Word<PiControl, std::uint64_t> {
 public:
 	using Word::Word;
@@ -44,8 +44,8 @@ public:
 
 constexpr unsigned kPirWords = 4;
 
-// What IPI hardware, the IOMMU and notification processing read and write. It belongs to
-// KVM's vcpu_vmx, since the VMCS names it there.
+// What IPI hardware, the IOMMU and notification processing read and write. It is part of KVM's
+// vcpu_vmx, because the VMCS names the descriptor there.
 struct alignas(64) PiDescriptor {
 	// ORDERING post, on-clear, sn-clear.
 	Slot<PirWord> pir[kPirWords];
