@@ -45,7 +45,7 @@ vendor = vendors.HERE
 FTRACE_FAULT = os.path.join(os.path.dirname(module_file), "ftrace_fault.ko")
 SELFTESTS = os.path.join(os.path.dirname(module_file), "selftests")
 # Of load, in takeover/load.c; each redirection is a point of failure as well.
-STEPS = 20
+STEPS = 19
 
 
 class Log:
