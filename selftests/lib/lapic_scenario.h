@@ -10,7 +10,7 @@
 
 struct scenario {
 	unsigned int options;	/* of vm_create() */
-	bool second_vm;		/* restore into a new VM at each point, not into the same VM */
+	bool second_vm;		/* restore into a new VM at each point, not into the same */
 	bool inhibits;		/* acceleration is inhibited now and then */
 };
 

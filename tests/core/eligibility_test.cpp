@@ -119,7 +119,7 @@ TEST(AvicVcpu, IsNeverAcceleratedInAVmThatIsInhibitedForGood)
 
 	vcpu.inhibited = true;
 	EXPECT_EQ(vapic_avic_vcpu_decision(&vcpu), VAPIC_INHIBITED);
-	// A vCPU beyond the table is itself the cause of the inhibit, so its ID is the reason given.
+	// A vCPU beyond the table causes the inhibit itself, so its ID is the reason given.
 	vcpu.id = 255;
 	EXPECT_EQ(vapic_avic_vcpu_decision(&vcpu), VAPIC_ID_BEYOND_TABLE);
 }
