@@ -96,7 +96,7 @@ TEST(msi_wakes_a_blocked_vcpu_once)
 	roles_finish(vm);
 }
 
-/* Not waiting for the target to sleep: the MSI meets it on its way. */
+/* Does not wait until the target sleeps, so the MSI may arrive while the target blocks. */
 TEST(no_msi_is_lost_while_the_target_goes_to_sleep)
 {
 	struct vm *vm;

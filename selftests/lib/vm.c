@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Test VMs and their vCPUs, from creation to the end, and what a device model asks of KVM. */
+/* Test VMs and their vCPUs, from creation to the end, and the ioctls of a device model. */
 #include "vm.h"
 
 #include <errno.h>
@@ -44,7 +44,7 @@ struct vm *vm_try_create(unsigned int options, const char **why)
 		return NULL;
 	}
 	boot_add_memory(vm);
-	/* Needed by Intel processors only, harmless elsewhere; clear of all else. */
+	/* Needed by Intel processors only, harmless elsewhere; away from all other memory. */
 	ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000UL);
 
 	if (options & VM_SPLIT) {
@@ -55,7 +55,7 @@ struct vm *vm_try_create(unsigned int options, const char **why)
 		vm_ioctl(vm, KVM_CREATE_IRQCHIP, 0);
 	}
 
-	/* Destinations beyond 8 bits in MSIs, and no tricks with FFh. */
+	/* Allow destinations beyond 8 bits in MSIs, and give FFh no special meaning. */
 	cap = (struct kvm_enable_cap){
 		.cap = KVM_CAP_X2APIC_API,
 		.args = { KVM_X2APIC_API_USE_32BIT_IDS |
@@ -63,11 +63,11 @@ struct vm *vm_try_create(unsigned int options, const char **why)
 	};
 	vm_ioctl(vm, KVM_ENABLE_CAP, &cap);
 
-	/* A vCPU that halts shall block at once: polling would hide the blocking paths. */
+	/* Make a vCPU that halts block at once, because polling would hide the blocking paths. */
 	cap = (struct kvm_enable_cap){ .cap = KVM_CAP_HALT_POLL };
 	vm_ioctl(vm, KVM_ENABLE_CAP, &cap);
 
-	/* Waiting loops use PAUSE; those exits are none of our business. */
+	/* Waiting loops use PAUSE; disable exits for it, which would only disturb. */
 	cap = (struct kvm_enable_cap){
 		.cap = KVM_CAP_X86_DISABLE_EXITS,
 		.args = { KVM_X86_DISABLE_EXITS_PAUSE },
@@ -116,7 +116,7 @@ static void *create_with_others(void *arg)
 	return NULL;
 }
 
-/* One of them must get the vCPU, and the others be told that it exists. */
+/* One of the threads must get the vCPU; the others must get the error that it exists. */
 static int create_racing(struct vm *vm, uint32_t id)
 {
 	enum { CREATORS = 4 };
@@ -144,7 +144,7 @@ static int create_racing(struct vm *vm, uint32_t id)
 	return made;
 }
 
-/* All of a vCPU but what the guest keeps of itself in memory. */
+/* Creates a vCPU, except for the data that its guest code keeps in memory. */
 static struct vcpu *add_vcpu(struct vm *vm, uint32_t id)
 {
 	unsigned int index = vm->vcpu_count;

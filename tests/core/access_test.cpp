@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Exit 402h against the manual's table "Guest vAPIC Register Access Behavior", typed in
-// below register by register, and against every offset it does not list.
+// Compares exit 402h with the manual's table "Guest vAPIC Register Access Behavior", which is
+// typed in below, and checks every offset that the table does not list.
 #include <vapic/avic.h>
 
 #include <map>
@@ -13,10 +13,10 @@
 namespace {
 
 enum class After {
-	kFault,	  // fault-like, or never seen as an exit: emulate
+	kFault,	  // fault-like, or never an exit: emulate
 	kCommit,  // trap-like: the value is in the register
-	kLogical, // likewise, and the logical ID may have changed
-	kIgnore,  // likewise, but the register is read-only
+	kLogical, // trap-like, and the logical ID may have changed
+	kIgnore,  // trap-like, but the register is read-only
 };
 
 // Writes. A register not in the list faults; a read always does.

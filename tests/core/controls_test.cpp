@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Which bits of the VMCS controls and of the MSR bitmap APICv is, and what the exits say.
+// Which bits of the VMCS controls and of the MSR bitmap belong to APICv, and how exits are decoded.
 #include <vapic/vmx.h>
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Who an IPI is for. The oracle does not decode: it asks of every possible target, one
-// at a time, whether the manual's matching rule takes it.
+// The destinations of an IPI. The oracle does not decode the destination: it checks for every
+// possible target separately whether the manual's matching rule accepts it.
 #include "../../lapic/destination.hpp"
 
 #include <vapic/types.h>
@@ -36,7 +36,7 @@ TEST(LogicalIndex, AgreesWithTheTableLayoutForEveryLdrAndModel)
 {
 	for (u32 dfr : kModels) {
 		for (u32 id = 0; id < 256; ++id) {
-			// The manual's layout, looked up the other way round.
+			// The manual's layout, in the opposite direction.
 			u32 expected = kNoLogicalIndex;
 
 			if (is_flat(dfr)) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Who may be accelerated, with processors and guests that no emulator has.
+// Which hosts and vCPUs may be accelerated, including processors and guests that no emulator has.
 #include <vapic/eligibility.h>
 
 #include <set>
@@ -39,7 +39,7 @@ TEST(Decision, HasANameAndAReasonOfItsOwn)
 	EXPECT_STREQ(vapic_decision_name(VAPIC_ID_BEYOND_TABLE), "id-beyond-table");
 }
 
-// All 16 machines: only three of them may.
+// All 16 machines: only three of them may be accelerated.
 TEST(AvicHost, NeedsAvicAndNestedPagingAndWritesUnderSnp)
 {
 	unsigned allowed = 0;
@@ -105,7 +105,7 @@ TEST(AvicVcpu, IsNeverAcceleratedInAnEncryptedVm)
 				vcpu.encryption = encryption;
 				vcpu.inhibited = inhibited;
 				vcpu.id = id;
-				// What the VM says, whatever else there is.
+				// The VM's answer takes precedence over all others.
 				EXPECT_EQ(vapic_avic_vcpu_decision(&vcpu),
 					  vapic_avic_vm_decision(encryption));
 			}
@@ -119,7 +119,7 @@ TEST(AvicVcpu, IsNeverAcceleratedInAVmThatIsInhibitedForGood)
 
 	vcpu.inhibited = true;
 	EXPECT_EQ(vapic_avic_vcpu_decision(&vcpu), VAPIC_INHIBITED);
-	// The VM of one that is beyond the table is inhibited because of it.
+	// A vCPU beyond the table causes the inhibit itself, so its ID is the reason given.
 	vcpu.id = 255;
 	EXPECT_EQ(vapic_avic_vcpu_decision(&vcpu), VAPIC_ID_BEYOND_TABLE);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// See explorer.hpp. Depth first, with the set of states already met.
+// See explorer.hpp. The search is depth first, with the set of states that it has already seen.
 #define SEAM_NO_REDIRECTION
 #include "explorer.hpp"
 
@@ -21,23 +21,23 @@ struct Pending {
 
 } // namespace
 
-// What an answer leads to: the stores up to the next operation, and where that is.
+// Where an answer leads: the stores up to the next operation, and the point of that operation.
 struct Explorer::Way {
 	std::vector<Buffered> stored;
 	unsigned to;
 };
 
-// How far a script may have come: right before an operation.
+// A position that a script may reach: right before an operation.
 struct Explorer::Point {
 	std::vector<std::uint64_t> answers;
 	Operation next;
 	std::unordered_map<std::uint64_t, Way> ways = {};
 };
 
-// All points of a script that were met.
+// All points of a script that were reached.
 class Explorer::Course {
 public:
-	// One for all ways there, since the answers decide nothing any more.
+	// All ends of a script are the same point, because the answers no longer matter there.
 	static constexpr unsigned kEnd = ~0u;
 
 	Course(Explorer &explorer, const Script &script)
@@ -63,9 +63,9 @@ public:
 	}
 
 private:
-	// Up to the next operation that others could notice or be noticed by. A store into the
-	// CPU's own buffer is not one: it changes nothing for anybody else, and nothing that
-	// they do changes it, so all orders of it are the same.
+	// Runs the script up to the next operation that can affect other CPUs or be affected by
+	// them. A store into the CPU's own buffer is not such an operation, so all orders of it
+	// are equivalent.
 	Way run(std::vector<std::uint64_t> answers)
 	{
 		Way way = {{}, kEnd};
@@ -84,7 +84,7 @@ private:
 
 	Explorer &explorer_;
 	const Script &script_;
-	std::deque<Point> points_; // which stay where they are as more come
+	std::deque<Point> points_; // a deque, because elements must not move when more are added
 	Way start_;
 };
 
@@ -104,7 +104,7 @@ struct Explorer::State {
 	Memory memory;
 	std::vector<Thread> threads;
 
-	// All that decides what can happen from here on.
+	// Everything that determines what can happen from this state on.
 	std::string key() const
 	{
 		std::string key(reinterpret_cast<const char *>(memory.data()), sizeof(memory));
@@ -204,7 +204,7 @@ Result Explorer::run(const std::vector<Script> &scripts, const Memory &initial, 
 
 	seam::observer = this;
 
-	// Carries out `op`, the next of thread `t`; false if it has to wait.
+	// Carries out `op`, the next operation of thread `t`; false if it has to wait.
 	const auto execute = [](State &state, const Thread &t, const Operation &op,
 				std::uint64_t &answer) {
 		std::uint64_t &word = state.memory[op.location];

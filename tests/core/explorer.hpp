@@ -4,14 +4,15 @@
 //
 // The memory model is x86-TSO: a plain store waits in its CPU's store buffer and reaches
 // memory, in order, at any later time; a load sees the CPU's own buffer first; a locked
-// operation or a fence happens only with the buffer empty. So two kinds of step are
-// chosen from, at each point: a CPU's next operation, and the oldest store of a buffer.
+// operation or a fence executes only when the buffer is empty. So at each point the explorer
+// chooses from two kinds of step: a CPU's next operation, and the oldest store of a buffer.
 //
-// A script is ordinary code, core's functions included. It must depend on nothing but
-// the answers of its operations: to go on from somewhere, it is run again from its start with
-// the answers so far, up to the next operation, once for each row of answers. Therefore a
-// state is the memory, the store buffers and how far each script has come, which is a row of
-// answers, and a state met before is not explored again.
+// A script is ordinary code, including core's functions. It must depend only on the answers
+// of its operations, because the explorer continues a script from some point by running it
+// again from its start with the answers so far, up to the next operation, once for each
+// sequence of answers. So a state consists of the memory, the store buffers and the position
+// of each script, which is a sequence of answers. The explorer does not explore a known state
+// again.
 #pragma once
 
 #include <array>
@@ -30,7 +31,7 @@ using Location = unsigned;
 constexpr Location kLocations = 18;
 using Memory = std::array<std::uint64_t, kLocations>;
 
-// Something hardware does in one step, without regard to store buffers.
+// Something that hardware does in one step, directly in memory, without store buffers.
 using Hardware = std::uint64_t (*)(Memory &, std::uint64_t argument);
 
 struct Operation {
@@ -43,24 +44,24 @@ struct Operation {
 		kCompareExchange,
 		kFence,
 		kHardware,
-		kAwait, // takes the location's value and leaves zero; waits until it is not zero
+		kAwait, // waits until the location is not zero, takes its value and leaves zero
 	};
 
 	Kind kind;
 	Location location;
 	std::uint64_t value;
 	Hardware hardware;
-	const char *name; // of kHardware, for the trace
-	std::uint64_t expected = 0; // of kCompareExchange
+	const char *name; // for the trace, of kHardware only
+	std::uint64_t expected = 0; // of kCompareExchange only
 };
 
-// A store that is not visible to others yet.
+// A store that is not visible to other CPUs yet.
 struct Buffered {
 	Location location;
 	std::uint64_t value;
 };
 
-// What a script sees of its CPU.
+// The CPU of a script: the operations that it can execute.
 class Cpu {
 public:
 	std::uint64_t load(Location at) { return ask({Kind::kLoad, at, 0, {}, {}}); }
@@ -77,7 +78,7 @@ public:
 	{
 		return ask({Kind::kFetchAnd, at, v, {}, {}});
 	}
-	// The word before; it was replaced if that is `expected`.
+	// Returns the previous value; replaces it if it is `expected`.
 	std::uint64_t compare_exchange(Location at, std::uint64_t expected, std::uint64_t v)
 	{
 		return ask({Kind::kCompareExchange, at, v, {}, {}, expected});
@@ -109,24 +110,24 @@ using Script = std::function<void(Cpu &)>;
 
 struct Result {
 	std::size_t states = 0;
-	std::size_t ends = 0; // states in which nothing can happen any more
-	// Of the first end that the check refused: why, and the steps that led there.
+	std::size_t ends = 0; // states in which no step is possible any more
+	// Why the check refused the first refused end, and the steps that led to it.
 	std::string refused;
 	std::string trace;
 };
 
 class Explorer final : seam::Observer {
 public:
-	// Words of real memory that the scripts share through core; any other address that
-	// core touches must not change while scripts run.
+	// Registers a word of real memory that the scripts share through core. Any other memory
+	// that core accesses must not change while scripts run.
 	void map(const void *address, unsigned size, Location location, const char *name);
 	void name(Location location, const char *name) { names_[location] = name; }
 
-	// `check` says what is wrong with an end, or nothing. It is given the memory and
-	// which scripts came to their end; the others wait.
+	// Returns what is wrong with an end, or an empty string. Its arguments are the memory
+	// and which scripts have finished; the other scripts wait.
 	using Check = std::function<std::string(const Memory &, const std::vector<bool> &finished)>;
 
-	// Explores until the first refused end. More than `most_states` fail as refused.
+	// Explores until the first refused end. Also refuses if there are more than `most_states`.
 	Result run(const std::vector<Script> &scripts, const Memory &initial, const Check &check,
 		   std::size_t most_states = 4'000'000);
 
@@ -136,7 +137,7 @@ private:
 	class Course;
 	struct Thread;
 	struct State;
-	// A step of the order being explored. kStore: it became visible.
+	// A step of the order being explored. kStore means that a store became visible.
 	struct Taken {
 		unsigned cpu;
 		Operation operation;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The explorer itself, against the outcomes that are known of x86 for the classic short
-// programs: what it finds must be all that is allowed, and nothing else.
+// Compares the explorer with the outcomes that x86 is known to allow for the classic short
+// programs: it must find all allowed outcomes and no others.
 #define SEAM_NO_REDIRECTION
 #include "explorer.hpp"
 
@@ -47,7 +47,7 @@ TEST(Explorer, FenceOrLockedOperationForbidsIt)
 	EXPECT_THAT(outcomes({[](Cpu &c) { c.store(kX, 1); c.fence(); c.store(kA, c.load(kY)); },
 			      [](Cpu &c) { c.exchange(kY, 1); c.store(kB, c.load(kX)); }}),
 		    ElementsAre(Pair(0, 1), Pair(1, 0), Pair(1, 1)));
-	// One of the two is not enough.
+	// A fence on one of the two CPUs is not enough.
 	EXPECT_THAT(outcomes({[](Cpu &c) { c.store(kX, 1); c.store(kA, c.load(kY)); },
 			      [](Cpu &c) { c.fetch_or(kY, 1); c.store(kB, c.load(kX)); }}),
 		    testing::Contains(Pair(0, 0)));

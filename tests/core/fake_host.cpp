@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// See fake_host.hpp. Only the tests with one thread leave targets here.
+// See fake_host.hpp. Only tests with one thread record targets here.
 #include "fake_host.hpp"
 
 #include <utility>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The host of core in tests: keeps what core calls out for. A broken invariant fails the
-// test that is running, unless the test expects it.
+// The host of core in tests: records the calls that core makes to its host. A broken
+// invariant fails the running test, unless the test expects it.
 #pragma once
 
 #include <functional>
@@ -20,15 +20,15 @@ struct Target {
 	friend bool operator==(const Target &, const Target &) = default;
 };
 
-// Every destination that core has named since the last call, in order.
+// Returns every destination that core has reported since the last call, in order.
 std::vector<Target> take_targets();
 
-// From here on `handler` is called for each destination instead of keeping it; an empty
-// one ends that. Set while no other thread is in core.
+// Makes the host call `handler` for each destination instead of recording it; an empty
+// handler ends that. Call it only while no other thread is in core.
 using Handler = std::function<void(const Target &)>;
 void handle_targets(Handler handler);
 
-// While one of these lives, broken invariants are counted and do not fail the test.
+// While an object of this class exists, broken invariants are recorded and do not fail the test.
 class ExpectBroken {
 public:
 	ExpectBroken();
@@ -36,7 +36,7 @@ public:
 	ExpectBroken(const ExpectBroken &) = delete;
 	ExpectBroken &operator=(const ExpectBroken &) = delete;
 
-	// What was broken since construction or the last call, in order.
+	// Returns the invariants broken since construction or the last call, in order.
 	[[nodiscard]] std::vector<vapic::Broken> take();
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Every hardware word, bit by bit, against literals of the manual: a field alone gives
-// its bits and no others, and reads back from a word in which all other bits are set.
+// Compares every hardware word, bit by bit, with literals from the manual: a single field sets
+// its bits and no others, and reads back correctly from a word in which all other bits are set.
 #include <vapic/hw/apic.hpp>
 #include <vapic/hw/avic.hpp>
 
@@ -29,7 +29,7 @@ void expect_field(Field field, Value value, typename Word::Raw encoded, typename
 	EXPECT_EQ(zeros.with(field, value).get(field), value);
 	EXPECT_EQ(ones.with(field, value).get(field), value);
 	EXPECT_EQ(field.kMask, mask);
-	// A word that holds nothing but the other fields reads as zero here.
+	// In a word in which all other fields are set, this field reads as zero.
 	EXPECT_EQ(Word{static_cast<Raw>(~mask)}.get(field), zeros.get(field));
 }
 

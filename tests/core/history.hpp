@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Memory with a history: while one of these lives, each write that core makes to the
-// machine's tables and attention bytes is kept in order. Replayed, every state that
-// hardware or a sender could have met between two writes is there to be judged.
+// Memory with a history: while an object of class History exists, it records in order each
+// write that core makes to the machine's tables and attention bytes. A replay shows every
+// state that hardware or a sender could have seen between two writes.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@
 #include "machine.hpp"
 #include "seam.hpp"
 
-// What others can see of a VM.
+// The memory of a VM that hardware and senders can see.
 struct Visible {
 	u64 physical[512];
 	u32 logical[1024];
@@ -34,7 +34,7 @@ public:
 	History(const History &) = delete;
 	History &operator=(const History &) = delete;
 
-	// Every state from construction on, the first one and the present one included.
+	// Calls `judge` for every state since construction, including the first and the present.
 	void replay(const std::function<void(const Visible &)> &judge) const
 	{
 		Visible now = before_;
@@ -55,7 +55,7 @@ private:
 	struct Write {
 		const void *address;
 		unsigned size;
-		u64 value; // little endian, as memory has it afterwards
+		u64 value; // little endian, the content of memory after the write
 		bool locked;
 	};
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// No interrupt is lost, in any interleaving that x86 allows, of senders with a target
-// that runs, is preempted, sleeps, and has acceleration turned off and on. And each
-// mistake of residency_mutants.hpp loses one, so the search would have noticed.
+// No interrupt is lost in any interleaving that x86 allows of senders with a target that
+// runs, is preempted, sleeps, and has acceleration turned off and on. Each mutant of
+// residency_mutants.hpp loses an interrupt, so the search notices such mistakes.
 #define SEAM_NO_REDIRECTION
 #include "residency_model.hpp"
 
@@ -18,7 +18,7 @@ namespace {
 
 const std::string kActs = "vhHpt";
 
-// All scripts of up to `acts` acts, on each kind of host.
+// All scenarios with up to `acts` acts, on each kind of host.
 std::vector<Scenario> scenarios(const std::vector<std::string> &senders, unsigned acts, Scenario s = {})
 {
 	std::vector<Scenario> all;
@@ -47,12 +47,12 @@ TEST(Interleaving, TwoSendersAtATimeLoseNothing)
 {
 	std::vector<Scenario> all = scenarios({"ii", "is", "ss"}, 1);
 
-	// With IsRunning hidden, hardware's senders only take the way of software's.
+	// With IsRunning hidden, hardware senders behave like software senders.
 	std::erase_if(all, [](const Scenario &s) { return s.hide_running; });
 	expect_nothing_lost(all);
 }
 
-// The same with the barriers and the wake-up that KVM really has.
+// The same with the barriers and the wake-up of real KVM.
 TEST(Interleaving, KvmsOwnSleepLosesNothing)
 {
 	expect_nothing_lost(scenarios({"i", "s"}, 2, {.kvm_sleep = true}));
@@ -65,7 +65,7 @@ TEST(Interleaving, HiddenIsRunningMakesUpForTheErratum)
 		kActs, 2, "i", Scenario{.hide_running = true, .ipi_barrier = false}));
 }
 
-// One CPU can be named by an entry, the other cannot.
+// An entry can name one of the CPUs, but not the other.
 TEST(Interleaving, CpuThatNoEntryCanNameLosesNothing)
 {
 	expect_nothing_lost(scenarios({"i", "s"}, 2, {.far_second = true}));
@@ -146,7 +146,7 @@ TEST(Mistake, GlueThatDoesNotKickWhoIsFar)
 
 TEST(Mistake, UnblockThatLoadsBeforeItSaysAwake)
 {
-	// The first one wakes it, the second one is lost.
+	// The first IPI wakes the vCPU, the second one is lost.
 	EXPECT_TRUE(loses({.residency = {.unblock = mutant::unblock_load_first}}, "ii"));
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Exit 401h: what each failure leaves to do, and which destinations of which shape the
-// host hears of, in which state.
+// Exit 401h: what remains to be done for each failure, and which destinations core reports to
+// the host, by the shape of the destination and the state of the vCPU.
 #include <vapic/avic.h>
 
 #include <map>
@@ -116,7 +116,7 @@ protected:
 		return states[i] == State::kAwake || states[i] == State::kAsleep;
 	}
 
-	// What the host must hear of vCPU `i` if it is a destination; nothing if absent.
+	// What core must report about vCPU `i` if it is a destination; empty for no report.
 	std::optional<vapic_ipi_target> told(unsigned i) const
 	{
 		switch (states[i]) {
@@ -162,7 +162,8 @@ protected:
 		ASSERT_EQ(after.ipi_inactive - before.ipi_inactive, inactive);
 	}
 
-	// The table has changed: hardware may have meant anybody. After that it is as it was.
+	// The first logical IPI after a change of the table may have addressed any vCPU; later ones
+	// have not.
 	void table_settles() { expect(icr(0x01, 0x41 | kLogicalMode), everybody()); }
 
 	static std::set<unsigned> everybody() { return {0, 1, 2, 3, 4, 5, 6, 7}; }
@@ -244,7 +245,7 @@ TEST_P(Destinations, ClusterLogicalReachesItsClusterAlone)
 				to.insert(i);
 		expect(icr(dest, 0x41 | kLogicalMode), to);
 	}
-	// Members of every cluster: everybody is looked at, which wakes too many at worst.
+	// A destination in every cluster: core visits every vCPU and at worst wakes too many.
 	for (u32 dest = 0xf0; dest <= 0xff; ++dest)
 		expect(icr(dest, 0x41 | kLogicalMode), everybody());
 }
@@ -262,13 +263,13 @@ TEST_P(Destinations, VcpuThatLeftTheLogicalTableMeanwhileIsNotMissed)
 	table_settles();
 	expect(sent, {4});
 
-	// By a new ID.
+	// It has got a new ID.
 	leaves.set_ldr(0);
 	vapic_avic_vcpu_sync_logical(leaves.core(), false);
 	expect(sent, everybody());
 	expect(sent, {});
 
-	// Because another has it now.
+	// Another vCPU has its ID now.
 	leaves.set_ldr(bit);
 	vapic_avic_vcpu_sync_logical(leaves.core(), false);
 	table_settles();
@@ -277,7 +278,7 @@ TEST_P(Destinations, VcpuThatLeftTheLogicalTableMeanwhileIsNotMissed)
 	expect(sent, everybody());
 	expect(sent, {5});
 
-	// Because it is inactive.
+	// It is inactive.
 	vapic_avic_vcpu_deactivate(comes.core());
 	vapic_avic_vcpu_sync_logical(comes.core(), false);
 	states[5] = State::kAsleepInactive;

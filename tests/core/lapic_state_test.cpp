@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The state of a local APIC as a whole, against models written from the manuals with
+// Compares the state of a whole local APIC with models that are written from the manuals, with
 // plain bytes and sets of vectors.
 #include <vapic/lapic_hot.h>
 
@@ -182,7 +182,7 @@ TEST(Priority, FollowsFromTaskPriorityAndServiceAndChangesNothingElse)
 			const std::set<u32> isr = random_vectors(random);
 			Page page;
 
-			// Above bit 7 an image may have set anything.
+			// An image may have set any bit above bit 7.
 			page.set(0x080, tpr | 0xabc00);
 			page.set(0x0a0, static_cast<u32>(random()));
 			for (u32 vector : isr)
@@ -318,7 +318,7 @@ TEST(TimerDivisor, IsThatOfTheManualsTableWhateverElseIsSet)
 	}
 }
 
-// The table of the manual, register by register; the rest stays.
+// The manual's table, register by register; all other registers must not change.
 TEST(Reset, LeavesWhatTheManualSays)
 {
 	std::mt19937 random(11);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A VM of core with its vCPUs, in memory that the test owns and looks at raw: what
-// hardware would read, in numbers, without core's types.
+// A VM of core with its vCPUs, in memory that the test owns. Tests read it as raw numbers,
+// as hardware would, without core's types.
 #pragma once
 
 #include <array>
@@ -36,13 +36,13 @@ class Machine;
 
 class Vcpu {
 public:
-	// One that does not stay is refused by KVM once it is made.
+	// stays = false: KVM refuses the vCPU after core has created it.
 	Vcpu(Machine &machine, u32 id, bool stays = true);
 
 	bool made() const { return made_; }
 	u32 id() const { return id_; }
-	// What core hands to the host for this vCPU.
-	// Begins with a byte that fake_host looks at.
+	// The pointer that core passes to the host for this vCPU. It points to a byte that
+	// fake_host reads.
 	vapic_vcpu *host() const { return reinterpret_cast<vapic_vcpu *>(host_.get()); }
 	vapic_avic_vcpu *core() const { return static_cast<vapic_avic_vcpu *>(object_.get()); }
 	const Block &object() const { return object_; }
@@ -61,8 +61,8 @@ private:
 	Block object_;
 	Block regs_;
 	u64 regs_pa_;
-	// A byte of its own, for an address that is nobody else's: not zero if the vCPU does
-	// not stay (vapic_host_vcpu_stays()).
+	// A byte of its own, so that its address is unique. It is not zero if the vCPU does not
+	// stay (vapic_host_vcpu_stays()).
 	std::unique_ptr<char> host_ = std::make_unique<char>();
 	bool made_;
 };
@@ -78,10 +78,10 @@ public:
 
 	explicit Machine(bool hide_running = false);
 
-	// A new vCPU, whether core accepts it or not (Vcpu::made()), loaded once and so in the
-	// tables if it stays. LDR is 0, DFR flat.
+	// Creates a vCPU; Vcpu::made() says whether core accepted it. It is loaded once, so it is
+	// in the tables if it stays. LDR is 0, DFR flat.
 	Vcpu &add(u32 id, bool stays = true);
-	// The same, active, as after its creation under AVIC.
+	// The same, but the vCPU is active, as after its creation with AVIC on.
 	Vcpu &add_active(u32 id);
 
 	bool hide_running() const { return hide_running_; }
@@ -101,8 +101,8 @@ private:
 	std::vector<std::unique_ptr<Vcpu>> vcpus_;
 };
 
-// The entry of `vcpu` in the physical table, from the manual: valid, and running on a host CPU
-// or not, in which case it says where the vCPU was last, or that it was nowhere.
+// The entry of `vcpu` in the physical table, as in the manual: valid, and either running on a
+// host CPU, or not running with the CPU where the vCPU was last, or with kNowhere.
 constexpr u64 kEntryValid = 0x8000000000000000ull;
 constexpr u64 kEntryRunning = 0x4000000000000000ull;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Runs the tests of one program. A program that ran none, or skipped one, has failed.
+// Runs the tests of one program. A program that ran no test, or skipped one, fails.
 #include <cstdio>
 
 #include <gmock/gmock.h>

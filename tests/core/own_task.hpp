@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// In a test every caller is the vCPU's own task with preemption off: core's functions that ask
-// for proof of it, by the vCPU alone. Static: some files see atomics redirected, others not.
+// Overloads of core's functions that want proof that the caller is the vCPU's own task with
+// preemption off: in a test every caller is, so these take the vCPU alone. They are static
+// because some files see the atomics redirected and others do not.
 #pragma once
 
 #include <vapic/avic.h>

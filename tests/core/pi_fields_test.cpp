@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Intel's words, bit by bit, against literals of the manual.
+// Compares Intel's words, bit by bit, with literals from the manual.
 #include <vapic/hw/pi.hpp>
 #include <vapic/hw/vmx.hpp>
 

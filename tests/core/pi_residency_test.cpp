@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What load, suppress and arm leave in the descriptor, and which vCPU counts as having
-// something pending.
+// The content of the descriptor after load, suppress and arm, and when a vCPU counts as having
+// an interrupt pending.
 #include <vapic/vmx_hot.h>
 #include <vapic/vmx.h>
 
@@ -82,7 +82,7 @@ TEST(PiResume, LeavesAloneWhoWasNotSuppressed)
 	V v;
 
 	vapic_pi_vcpu_load(v.core(), 7);
-	// Whoever posted this is about to set ON.
+	// The sender that posted this is about to set ON.
 	v.pir(1) = 1;
 	EXPECT_TRUE(vapic_pi_vcpu_resume(v.core(), 7));
 	EXPECT_EQ(v.control(), loaded(7));

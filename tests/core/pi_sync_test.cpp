@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Posting, and moving what was posted to the IRR.
+// Posting interrupts, and moving posted interrupts to the IRR.
 #include <vapic/vmx_hot.h>
 
 #include <gtest/gtest.h>
@@ -92,7 +92,7 @@ TEST(PiSync, DoesNotCallFreshWhatWasThere)
 	EXPECT_FALSE(sync(v).fresh);
 }
 
-// With ON clear, whatever is in PIR has its announcement still to come.
+// With ON clear, the sender of a vector in PIR has yet to set ON.
 TEST(PiSync, LeavesPirWithoutOn)
 {
 	V v;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Who has which entry of the PID-pointer table.
+// Which vCPU has which entry of the PID-pointer table.
 #include <vapic/vmx.h>
 
 #include <gtest/gtest.h>

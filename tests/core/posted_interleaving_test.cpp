@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// No posted interrupt is lost, in any interleaving that x86 allows, of senders with a target
-// that runs, is preempted, sleeps, and has acceleration turned off and on. And each mistake
-// of posted_mutants.hpp loses one, so the search would have noticed.
+// No posted interrupt is lost in any interleaving that x86 allows of senders with a target that
+// runs, is preempted, sleeps, and has acceleration turned off and on. Each mutant of
+// posted_mutants.hpp loses an interrupt, so the search notices such mistakes.
 #define SEAM_NO_REDIRECTION
 #include "posted_model.hpp"
 
@@ -17,7 +17,7 @@ namespace {
 
 const std::string kActs = "vhHumPpt";
 
-// All scripts of up to `acts` acts.
+// All scenarios with up to `acts` acts.
 std::vector<Scenario> scenarios(const std::string &senders, unsigned acts, Scenario s = {})
 {
 	return search::scripts(kActs, acts, senders, s);
@@ -130,8 +130,8 @@ TEST(PostedMistake, ArmBeforeTheCpuKnows)
 	EXPECT_TRUE(loses({.add_before_arm = false}, "i"));
 }
 
-// No mistake: load() looks at PIR, whoever took ON back. The locked operation is there to
-// have one rule for the word.
+// A plain store is no mistake here, because load() looks at PIR even if the store took ON back.
+// suppress() uses a locked operation so that there is one rule for the word.
 TEST(PostedMistake, SuppressByAPlainStoreIsNone)
 {
 	EXPECT_FALSE(loses({.core = {.suppress = mutant::suppress_by_store}}, "s"));

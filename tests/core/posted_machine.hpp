@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// A vCPU of posted interrupts in memory that the test owns and looks at raw.
+// A vCPU with posted interrupts, in memory that the test owns and reads as raw numbers.
 #pragma once
 
 #include <vapic/vmx.h>
@@ -21,7 +21,7 @@ public:
 	}
 
 	vapic_pi_vcpu *core() { return static_cast<vapic_pi_vcpu *>(object_.get()); }
-	// The name by which core calls it.
+	// The pointer by which core refers to this vCPU.
 	vapic_vcpu *glue() { return reinterpret_cast<vapic_vcpu *>(this); }
 	static PostedVcpu *of(vapic_vcpu *glue) { return reinterpret_cast<PostedVcpu *>(glue); }
 	vapic_pi_descriptor *descriptor()

@@ -16,7 +16,7 @@ using explorer::Cpu;
 using explorer::Location;
 using explorer::Memory;
 
-constexpr u32 kVector = 0x31; // the first sender's; the next one's is one above
+constexpr u32 kVector = 0x31; // of the first sender; the next sender has the next vector
 
 // --- The target's task ---
 
@@ -109,7 +109,7 @@ private:
 			cpu_.exchange(kWaitsOn, 1 + on_);
 	}
 
-	// vapic_vmx_sync_pir_to_irr(): whether an interrupt is there
+	// vapic_vmx_sync_pir_to_irr(): whether an interrupt is pending
 	bool sync()
 	{
 		if (active_ && s_.core.settled(core_))
@@ -154,7 +154,7 @@ private:
 		cpu_.hardware("VM exit", hardware::interrupts_on);
 	}
 
-	// kvm_vcpu_block(). A wake-up before the task's state is set is none.
+	// kvm_vcpu_block(). A wake-up before the task's state is set has no effect.
 	void halt(bool preempted)
 	{
 		cpu_.store(kWaiter, 1);
@@ -182,7 +182,7 @@ private:
 		cpu_.store(kApicvActive, active_);
 		if (s_.toggle_unsettles)
 			s_.core.unsettle(core_);
-		// KVM_REQ_EVENT of itself; the look at the IRR begins with sync.
+		// KVM requests KVM_REQ_EVENT itself; its look at the IRR begins with sync.
 		if (!active_) {
 			sync();
 			cpu_.hardware("inject from IRR", hardware::inject);
@@ -289,7 +289,7 @@ explorer::Result explore(const Scenario &scenario)
 
 	Memory initial{};
 
-	// As stock's reset leaves the descriptor.
+	// The descriptor as stock's reset leaves it.
 	initial[kControl] = std::uint64_t{kVectors.notification} << 16 | kSn;
 	initial[kRviUnknown] = 1;
 	initial[kHome] = VAPIC_PI_NOWHERE;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Everything around posted interrupts for the explorer: what KVM, the glue and VMX hardware
-// do with the words of one target vCPU, step by step, and the handlers of the wakeup vector
-// on two CPUs. Core is called where the module calls it.
+// The model of posted interrupts for the explorer: what KVM, the glue and VMX hardware do
+// with the words of one target vCPU, step by step, and the handlers of the wakeup vector
+// on two CPUs. It calls core where the module calls it.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@
 
 namespace posted {
 
-// Core's part, replaceable one by one to show that a mistake is noticed.
+// Core's functions, each of which can be replaced to show that a mistake is noticed.
 struct Core {
 	void (*load)(vapic_pi_vcpu *, u32) = vapic_pi_vcpu_load;
 	void (*suppress)(vapic_pi_vcpu *) = posted::suppress;
@@ -29,16 +29,16 @@ struct Core {
 	void (*set_irr)(void *, u8) = posted::set_irr;
 };
 
-// What the target's task does, one after the other; then it enters the guest for good.
+// What the target's task does, in this order; afterwards it enters the guest for good.
 enum class Act : char {
 	kVisit = 'v',	      // enter the guest, leave it at any time
-	kHalt = 'h',	      // sleep unless an interrupt is there
-	kHaltPreempted = 'H', // the same, preempted on the way, back on another CPU
+	kHalt = 'h',	      // sleep unless an interrupt is pending
+	kHaltPreempted = 'H', // the same, but preempted before, and back on another CPU
 	kPut = 'u',	      // put, and load again
 	kMove = 'm',	      // the same, but load on the other CPU
 	kPreempt = 'P',	      // put for another thread, and load again
 	kPreemptMove = 'p',   // the same, but load on the other CPU
-	kToggle = 't',	      // acceleration off, or on again
+	kToggle = 't',	      // turn acceleration off, or on again
 };
 
 enum class Sender : char {
@@ -47,29 +47,29 @@ enum class Sender : char {
 };
 
 struct Scenario {
-	std::string acts = {};	  // of Act
-	std::string senders = {}; // of Sender; each sends a vector of its own
+	std::string acts = {};	  // letters of Act
+	std::string senders = {}; // letters of Sender; each sends a vector of its own
 	bool begins_active = true;
 
-	// KVM's full barrier between vcpu->mode and its look at ON.
+	// KVM has a full barrier between writing vcpu->mode and reading ON.
 	bool enter_barrier = true;
 	// The glue adds a vCPU to the waiters before it arms it.
 	bool add_before_arm = true;
-	// The glue does what core tells it.
+	// The glue notifies, wakes and kicks when core says so.
 	bool glue_notifies = true;
 	bool glue_wakes = true;
 	bool glue_kicks = true;
-	// Refresh says unsettle.
+	// The refresh of acceleration calls unsettle.
 	bool toggle_unsettles = true;
 
 	Core core = {};
 };
 
-// Explores all interleavings. Refused is an end in which a vector was not taken although
-// its sender is done.
+// Explores all interleavings. Refuses an end in which a vector was not taken although its
+// sender is done.
 explorer::Result explore(const Scenario &scenario);
 
-// For messages.
+// Describes the scenario for messages.
 std::string describe(const Scenario &scenario);
 
 } // namespace posted

@@ -91,7 +91,7 @@ PiControl replace(vapic_pi_vcpu *vcpu, Change change)
 
 enum class Settle { kExchange, kStore, kLast, kNot };
 
-// sync(), rightly but for what the arguments say.
+// sync(), correct except for the mistakes that the arguments select.
 vapic_pi_irr sync(vapic_pi_vcpu *vcpu, bool to_rvi, Settle settle, bool on_last, bool on_by_store)
 {
 	Slot<PiControl> &control = descriptor(*vcpu).control;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Core of posted interrupts with one mistake each, of the kind that a change might make,
-// and behind them the inline functions of vmx_hot.h as they are. All see core's atomics
-// redirected, as core does.
+// Mutants of core's functions for posted interrupts, each with one mistake that a change might
+// make; and the unchanged inline functions of vmx_hot.h. All of them see the atomics redirected,
+// as core does.
 #pragma once
 
 #include <vapic/vmx.h>
@@ -27,11 +27,11 @@ void load_reads_pir_first(vapic_pi_vcpu *vcpu, u32 destination);
 void load_ignores_pir(vapic_pi_vcpu *vcpu, u32 destination);
 // load(): writes the control word by a plain store.
 void load_by_store(vapic_pi_vcpu *vcpu, u32 destination);
-// load(): leaves the wakeup vector.
+// load(): does not replace the wakeup vector.
 void load_keeps_vector(vapic_pi_vcpu *vcpu, u32 destination);
-// load(): never names another CPU than the first.
+// load(): always names the first CPU.
 void load_keeps_cpu(vapic_pi_vcpu *vcpu, u32 destination);
-// load(): leaves SN.
+// load(): does not clear SN.
 void load_suppressed(vapic_pi_vcpu *vcpu, u32 destination);
 
 // load(), back on the same CPU: looks at PIR before it clears SN.
@@ -43,11 +43,11 @@ void resume_by_store(vapic_pi_vcpu *vcpu, u32 destination);
 
 // arm(): does not make the next load write NV and NDST.
 bool arm_keeps_home(vapic_pi_vcpu *vcpu);
-// arm(): does not tell that something was posted.
+// arm(): does not report that something was posted.
 bool arm_silently(vapic_pi_vcpu *vcpu);
 // arm(): writes the control word by a plain store.
 bool arm_by_store(vapic_pi_vcpu *vcpu);
-// arm(): looks at ON before it writes the vector.
+// arm(): reads ON before it writes the vector.
 bool arm_looks_first(vapic_pi_vcpu *vcpu);
 // arm(): suppresses notifications, as for a vCPU that does not sleep.
 bool arm_suppressed(vapic_pi_vcpu *vcpu);
@@ -59,26 +59,26 @@ void suppress_by_store(vapic_pi_vcpu *vcpu);
 vapic_pi_irr sync_clears_on_last(vapic_pi_vcpu *vcpu, bool to_rvi);
 // sync(): clears ON by a plain store.
 vapic_pi_irr sync_clears_on_by_store(vapic_pi_vcpu *vcpu, bool to_rvi);
-// sync(): forgets with a plain store that RVI is not known.
+// sync(): clears the flag "RVI unknown" by a plain store.
 vapic_pi_irr sync_settles_by_store(vapic_pi_vcpu *vcpu, bool to_rvi);
-// sync(): forgets only after it has looked at the IRR.
+// sync(): clears the flag only after it has looked at the IRR.
 vapic_pi_irr sync_settles_last(vapic_pi_vcpu *vcpu, bool to_rvi);
-// sync(): leaves RVI known though it is not stored.
+// sync(): leaves the flag clear although RVI is not stored.
 vapic_pi_irr sync_stays_settled(vapic_pi_vcpu *vcpu, bool to_rvi);
 
-// settled(): looks at ON alone; at the flag alone.
+// settled(): reads only ON; reads only the flag.
 bool settled_by_on(vapic_pi_vcpu *vcpu);
 bool settled_by_flag(vapic_pi_vcpu *vcpu);
 
-// post(): ON first, the vector second.
+// post(): sets ON first, the PIR bit second.
 bool post_on_first(vapic_pi_descriptor *descriptor, u8 vector);
-// post(): by plain stores.
+// post(): uses plain stores.
 bool post_by_store(vapic_pi_descriptor *descriptor, u8 vector);
 
 // wake_due(): looks at the first of each group alone.
 void wake_due_first_of_group(vapic_pi_waiters *waiters, void (*wake)(vapic_vcpu *glue));
 
-// unsettle(): nothing.
+// unsettle(): does nothing.
 void unsettle_not(vapic_pi_vcpu *vcpu);
 
 } // namespace mutant

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Posted interrupts with real threads: senders post, the vCPU's task takes, is suppressed,
-// sleeps and moves. Nothing is lost; and under TSan, no access races.
+// Posted interrupts with real threads: senders post, and the vCPU's task takes interrupts, is
+// suppressed, sleeps and moves. No interrupt is lost, and TSan sees no data race.
 #include <vapic/vmx_hot.h>
 
 #include <atomic>
@@ -19,7 +19,7 @@ using V = PostedVcpu;
 constexpr unsigned kSenders = 3;
 constexpr unsigned kRounds = 4'000;
 
-// What the vCPU's handler does with a vector in the IRR.
+// Takes a vector from the IRR, as the vCPU's handler does.
 bool take(V &v, u8 vector)
 {
 	const u32 bit = 1u << vector % 32;
@@ -27,8 +27,8 @@ bool take(V &v, u8 vector)
 	return __atomic_fetch_and(&v.irr(vector / 32), ~bit, __ATOMIC_SEQ_CST) & bit;
 }
 
-// Each sender waits until its vector was taken before it posts it again, so one that is
-// lost stops it for good: the test would time out.
+// Each sender waits until its vector was taken before it posts it again, so a lost vector stops
+// the sender for good, and the test times out.
 TEST(PostedThreads, NothingIsLostWhileTheVcpuComesAndGoes)
 {
 	V v;
@@ -76,7 +76,7 @@ TEST(PostedThreads, NothingIsLostWhileTheVcpuComesAndGoes)
 	EXPECT_EQ(done, kSenders * kRounds);
 }
 
-// KVM delivers to a vCPU that it holds for inactive, which has become active meanwhile.
+// KVM delivers to a vCPU that it considers inactive, but that has become active meanwhile.
 TEST(PostedThreads, WhatComesByTheIrrIsNoticed)
 {
 	V v;

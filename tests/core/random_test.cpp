@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Random sequences of every entry point, compared after each call with a model that is
-// written from avic.h alone: plain values, no atomics, no bit fields.
+// Calls every entry point in random sequences and compares the result of each call with a model
+// that is written from avic.h alone, with plain values, no atomics and no bit fields.
 #include <vapic/avic.h>
 #include <vapic/avic_hot.h>
 
@@ -22,9 +22,9 @@ struct ModelVcpu {
 	Vcpu *vcpu;
 	bool active = false;
 	bool asleep = false;
-	std::optional<u32> host;  // IsRunning and where
-	u32 last = kNowhere;      // where it was, if an entry can say so
-	bool far = false;	  // where it is no entry can say
+	std::optional<u32> host;  // the CPU on which IsRunning is set
+	u32 last = kNowhere;      // the CPU on which it was last, if an entry can name it
+	bool far = false;	  // it is on a CPU that no entry can name
 	u32 ldr = 0;
 	bool flat = true;
 	bool x2apic = false;
@@ -73,7 +73,7 @@ void Model::create()
 {
 	static constexpr u32 kIds[] = {0, 1, 2, 3, 17, 128, 254, 255, 300};
 	const u32 id = kIds[pick(9)];
-	// KVM refuses a second one of an ID, and now and then one for other reasons.
+	// KVM refuses a second vCPU with the same ID, and sometimes a vCPU for other reasons.
 	const bool stays = !alive.contains(id) && pick(8);
 	Vcpu &vcpu = machine.add(id, stays);
 
@@ -115,7 +115,7 @@ void Model::load(ModelVcpu &v, u32 host)
 		v.host = host;
 }
 
-// LDR and DFR are written, and the mode is chosen.
+// Writes LDR and DFR, and chooses the APIC mode.
 void Model::rename(ModelVcpu &v)
 {
 	static constexpr u32 kLdrs[] = {0, 0x01, 0x02, 0x04, 0x08, 0x10, 0x80, 0x03, 0x11, 0x12, 0xe4, 0xf1};
@@ -193,7 +193,7 @@ void Model::send(ModelVcpu &v)
 			if (v.flat ? as_id & dest : as_id / 16 == dest / 16 && (as_id & dest & 15))
 				to.insert(id);
 		}
-		// The table has changed since this sender's last such exit: everybody counts.
+		// The table has changed since this sender's last such exit: every vCPU is a target.
 		if (v.logical_seen != logical_changes)
 			for (const auto &[id, other] : alive)
 				to.insert(id);
@@ -307,7 +307,7 @@ void Model::step()
 	}
 }
 
-// All of both tables, every attention byte of an ID in use, every count.
+// Compares both tables completely, the attention byte of every ID in use, and every count.
 void Model::check()
 {
 	for (u32 id = 0; id < 512; ++id) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The register page: where an IRR bit lands, and that nothing else moves.
+// The register page: setting an IRR bit changes the right word and nothing else.
 #include <vapic/lapic_hot.h>
 
 #include <vector>

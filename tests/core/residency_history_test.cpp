@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What senders may see while a residency call is under way: each step of (asleep,
-// inactive, IsRunning) in order, and that the entry is otherwise never anything but whole.
+// What senders may see during a residency call: each step of (asleep, inactive, IsRunning) in
+// order; the rest of the entry must not change at any time.
 #define SEAM_NO_REDIRECTION
 #include "history.hpp"
 
@@ -14,8 +14,8 @@ using testing::ElementsAre;
 
 namespace {
 
-// One letter each: a(sleep), i(nactive), f(ar), r(unning), and a dash if the entry names no
-// CPU; nothing for a state without any.
+// A state is a string with a letter for each of a(sleep), i(nactive), f(ar), r(unning), and a
+// dash if the entry names no CPU. It is empty if none applies.
 using Seen = std::vector<std::string>;
 
 class ResidencyHistory : public testing::Test {
@@ -25,8 +25,8 @@ protected:
 	Machine machine;
 	Vcpu &vcpu = machine.add_active(kId);
 
-	// The distinct states that `call` shows, one after the other; and that it touches
-	// no other entry, and this one only in IsRunning and the host CPU.
+	// Returns the distinct states that `call` shows, in order. Checks that the call changes
+	// no other entry, and in this entry only IsRunning and the host CPU.
 	Seen seen(const std::function<void(vapic_avic_vcpu *)> &call)
 	{
 		History history(machine);
@@ -49,7 +49,7 @@ protected:
 			if (v.attention[kId] & 4)
 				state += 'f';
 			EXPECT_EQ(v.attention[kId] & ~7, 0);
-			// What a software sender would ring, if it saw the vCPU in guest mode.
+			// A software sender that sees guest mode finds no CPU to ring.
 			if ((entry & 0xfff) == kNowhere)
 				state += '-';
 			if (states.empty() || states.back() != state)
@@ -69,7 +69,7 @@ TEST_F(ResidencyHistory, LoadShowsTheCpuAtOnce)
 	EXPECT_THAT(seen([](auto *v) { vapic_avic_vcpu_put(v); }), ElementsAre("r4", ""));
 }
 
-// Never "": not running, and no reason given.
+// Never "", which means not running without a reason.
 TEST_F(ResidencyHistory, BlockSaysAsleepBeforeItStopsRunning)
 {
 	vapic_avic_vcpu_load(vcpu.core(), 3);
@@ -77,7 +77,7 @@ TEST_F(ResidencyHistory, BlockSaysAsleepBeforeItStopsRunning)
 	EXPECT_TRUE(last_locked) << "the caller's look at the IRR could pass it";
 }
 
-// Never "r3a": a doorbell to somebody who sleeps.
+// Never "r3a", which would make a sender ring a vCPU that sleeps.
 TEST_F(ResidencyHistory, UnblockSaysAwakeBeforeItRuns)
 {
 	vapic_avic_vcpu_load(vcpu.core(), 4);
@@ -110,8 +110,8 @@ TEST_F(ResidencyHistory, DeactivationSaysSoBeforeItStopsRunning)
 		    ElementsAre("i", "", "r3"));
 }
 
-// Never "": not in guest mode, so that nobody needs to tell it anything. "f" without a dash
-// is before it enters the guest there.
+// "" is allowed only while the vCPU is not in guest mode, because then no sender needs to notify
+// it. "f" without a dash is allowed only before the vCPU enters the guest on that CPU.
 TEST_F(ResidencyHistory, LoadOnACpuThatNoEntryCanNameSaysSo)
 {
 	vapic_avic_vcpu_load(vcpu.core(), 3);
@@ -145,7 +145,7 @@ TEST_F(ResidencyHistory, CreationShowsTheEntryLast)
 	Vcpu &next = machine.add(7);
 
 	history.replay([&](const Visible &v) { states.emplace_back(v.physical[7], v.attention[7]); });
-	// Valid only once senders know that it is inactive.
+	// The entry becomes valid only after the attention byte says inactive.
 	EXPECT_THAT(states, ElementsAre(std::pair(u64{0}, 0u), std::pair(u64{0}, 2u),
 					std::pair(parked(next), 2u)));
 }

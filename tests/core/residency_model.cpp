@@ -19,15 +19,15 @@ enum : Location {
 	kEntry,
 	kAttention,
 	kIrr,
-	// KVM's: vcpu->mode (1: IN_GUEST_MODE), vcpu->cpu, apic->apicv_active, a pending
-	// request, and the task waiting in kvm_vcpu_block().
+	// Written by KVM: vcpu->mode (1: IN_GUEST_MODE), vcpu->cpu, apic->apicv_active, a
+	// pending request, and the task waiting in kvm_vcpu_block().
 	kMode,
 	kCpu,
 	kApicvActive,
 	kRequest,
 	kWaiter,
-	// Hardware: 1 + the CPU on which the vCPU is in the guest, or 0; what arrives there; a
-	// wake-up that arrived.
+	// Hardware: 1 + the CPU on which the vCPU is in the guest, or 0; the signal that arrived
+	// there; a wake-up that arrived.
 	kInGuestOn,
 	kSignal,
 	kWoken,
@@ -39,7 +39,7 @@ constexpr std::uint64_t kDoorbell = 1;
 constexpr std::uint64_t kKick = 2;
 
 constexpr u32 kTargetId = 2;
-constexpr u32 kVector = 0x31; // the first sender's; the next one's is one above
+constexpr u32 kVector = 0x31; // of the first sender; the next sender has the next vector
 
 // Host APIC IDs of the two CPUs.
 bool far_second;
@@ -65,7 +65,7 @@ std::uint64_t vmrun(Memory &m, std::uint64_t cpu)
 	return 0;
 }
 
-// An exit of any kind. What had arrived but was not acted on is gone.
+// An exit of any kind. A signal that has arrived but has not been handled is lost.
 std::uint64_t vmexit(Memory &m, std::uint64_t)
 {
 	m[kInGuestOn] = 0;
@@ -73,7 +73,7 @@ std::uint64_t vmexit(Memory &m, std::uint64_t)
 	return 0;
 }
 
-// A doorbell counts on a CPU that is in the guest, and is ignored elsewhere.
+// A doorbell takes effect on a CPU that is in the guest; other CPUs ignore it.
 std::uint64_t ring(Memory &m, std::uint64_t id)
 {
 	if (m[kInGuestOn] && host_id(m[kInGuestOn] - 1) == id)
@@ -81,7 +81,7 @@ std::uint64_t ring(Memory &m, std::uint64_t id)
 	return 0;
 }
 
-// An interrupt of the host, which waits where interrupts are off.
+// An interrupt of the host, which waits while interrupts are off.
 std::uint64_t interrupt(Memory &m, std::uint64_t)
 {
 	m[kSignal] |= kKick;
@@ -215,7 +215,7 @@ private:
 			return;
 		}
 		s_.residency.deactivate(core_);
-		// KVM_REQ_EVENT of itself.
+		// KVM requests KVM_REQ_EVENT itself.
 		cpu_.hardware("inject from IRR", take_irr);
 	}
 
@@ -292,7 +292,7 @@ private:
 		}
 	}
 
-	// ring() of the glue, by what vapic_avic_vcpu_host_id() reads.
+	// ring() of the glue, for the CPU that vapic_avic_vcpu_host_id() reads.
 	void tell()
 	{
 		const std::uint64_t id = cpu_.load(kEntry) & 0xfff;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Everything around residency for the explorer: what KVM, the glue and AVIC hardware do
-// with the words of one target vCPU, step by step. Core is called where the module
-// calls it.
+// The model of residency for the explorer: what KVM, the glue and AVIC hardware do with the
+// words of one target vCPU, step by step. It calls core where the module calls it.
 #pragma once
 
 #include <string>
@@ -17,7 +16,7 @@
 
 namespace model {
 
-// Core's part, replaceable one by one to show that a mistake is noticed.
+// Core's functions, each of which can be replaced to show that a mistake is noticed.
 struct Residency {
 	void (*load)(vapic_avic_vcpu *, u32) = vapic_avic_vcpu_load;
 	void (*put)(vapic_avic_vcpu *) = vapic_avic_vcpu_put;
@@ -29,13 +28,13 @@ struct Residency {
 	void (*set_irr)(void *, u8) = model::set_irr;
 };
 
-// What the target's task does, one after the other; then it enters the guest for good.
+// What the target's task does, in this order; afterwards it enters the guest for good.
 enum class Act : char {
 	kVisit = 'v',		// enter the guest, leave it at any time
-	kHalt = 'h',		// block, sleep unless an interrupt is there, unblock
+	kHalt = 'h',		// block, sleep unless an interrupt is pending, unblock
 	kHaltPreempted = 'H',	// the same, preempted while blocked, back on another CPU
 	kPreempt = 'p',		// put, and load on the other CPU
-	kToggle = 't',		// acceleration off, or on again
+	kToggle = 't',		// turn acceleration off, or on again
 };
 
 enum class Sender : char {
@@ -44,22 +43,23 @@ enum class Sender : char {
 };
 
 struct Scenario {
-	std::string acts = {};    // of Act
-	std::string senders = {}; // of Sender; each sends a vector of its own
+	std::string acts = {};    // letters of Act
+	std::string senders = {}; // letters of Sender; each sends a vector of its own
 	bool begins_active = true;
 	bool hide_running = false;
 	// No entry can hold the APIC ID of the second CPU.
 	bool far_second = false;
 
-	// KVM's full barrier between vcpu->mode and VMRUN.
+	// KVM has a full barrier between writing vcpu->mode and VMRUN.
 	bool enter_barrier = true;
-	// KVM's full barrier before it looks for interrupts to sleep or not, and a wake-up that
-	// is lost on a vCPU that has not yet said it waits. Without: the contract of avic.h
-	// alone, and a wake-up that is never lost.
+	// True: KVM has a full barrier before it looks for interrupts to decide whether to sleep,
+	// and a wake-up is lost if the vCPU has not yet said that it waits. False: only the
+	// contract of avic.h holds, and a wake-up is never lost.
 	bool kvm_sleep = false;
-	// Erratum 1235: IPI hardware may read IsRunning before its write of IRR is visible.
+	// False, as with erratum 1235: IPI hardware may read IsRunning before its write of IRR is
+	// visible.
 	bool ipi_barrier = true;
-	// The glue does what core tells it.
+	// The glue wakes and kicks when core says so.
 	bool glue_wakes = true;
 	bool glue_kicks = true;
 	// activate is followed by load.
@@ -68,11 +68,11 @@ struct Scenario {
 	Residency residency = {};
 };
 
-// Explores all interleavings. Refused is an end in which a vector was not taken although
-// its sender is done.
+// Explores all interleavings. Refuses an end in which a vector was not taken although its
+// sender is done.
 explorer::Result explore(const Scenario &scenario);
 
-// For messages.
+// Describes the scenario for messages.
 std::string describe(const Scenario &scenario);
 
 } // namespace model

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What each residency call leaves in the table and the attention byte. What senders may
-// see in between is in residency_history_test.cpp and interleaving_test.cpp.
+// The content of the table and the attention byte after each residency call. What senders may
+// see during a call is tested in residency_history_test.cpp and interleaving_test.cpp.
 #include <vapic/avic.h>
 #include <vapic/avic_hot.h>
 
@@ -18,7 +18,7 @@ protected:
 	Machine machine{GetParam()};
 	Vcpu &vcpu = machine.add(7);
 
-	// What hardware should read of a vCPU that runs on `host_id`, or has run there.
+	// The entry that hardware should read for a vCPU that runs on `host_id`, or has run there.
 	u64 on(u32 host_id) const
 	{
 		return running(vcpu, host_id) & ~(GetParam() ? kEntryRunning : 0);
@@ -121,7 +121,7 @@ TEST_P(Residency, CpuThatNoEntryCanNameIsNeverShown)
 		expect(parked(vcpu), false, false, true);
 		vapic_avic_vcpu_put(vcpu.core());
 		expect(parked(vcpu), false, false, true);
-		// Asleep there, and awake again on a CPU that can be named.
+		// Asleep on such a CPU, and awake again on a CPU that can be named.
 		vapic_avic_vcpu_load(vcpu.core(), far);
 		vapic_avic_vcpu_block(vcpu.core());
 		expect(parked(vcpu), true, false, true);
@@ -137,8 +137,8 @@ TEST_P(Residency, CpuThatNoEntryCanNameIsNeverShown)
 	}
 }
 
-// With IsRunning clear the sender exits, and must not take such a vCPU for one that is about
-// to look by itself.
+// With IsRunning clear the sender exits. Its handler must not take a vCPU that is far for one
+// that is about to look at its IRR by itself.
 TEST_P(Residency, SenderIsToldOfAVcpuOnACpuThatNoEntryCanName)
 {
 	Vcpu &sender = machine.add_active(8);

@@ -8,7 +8,7 @@ namespace {
 
 class ReturnStack : public testing::Test {
 protected:
-	// Nested calls, the first behind 1, the last behind `depth`.
+	// Nested calls; the return addresses are 1 for the first to `depth` for the last.
 	void call(unsigned long long depth)
 	{
 		for (unsigned long long i = 1; i <= depth; i++)
@@ -40,7 +40,7 @@ TEST_F(ReturnStack, ForgetsTheOldestCall)
 
 TEST_F(ReturnStack, MissesOnceIfAReturnAddressIsOverwritten)
 {
-	// As a redirection's stub does: both returns happen, the inner one to elsewhere.
+	// As a redirection's stub does: both returns execute, the inner one to another address.
 	call(3);
 	EXPECT_TRUE(misses(100));
 	EXPECT_FALSE(misses(2));
@@ -50,7 +50,7 @@ TEST_F(ReturnStack, MissesOnceIfAReturnAddressIsOverwritten)
 TEST_F(ReturnStack, MissesEveryReturnIfOneAddressIsDropped)
 {
 	call(3);
-	// The innermost returns for the one that it was called by.
+	// The innermost function returns directly to the caller of its caller.
 	EXPECT_TRUE(misses(2));
 	EXPECT_TRUE(misses(1));
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// See seam.hpp. The strongest order serves for every access: whoever cares about weaker
-// ones has an observer.
+// See seam.hpp. Every access uses the strongest order; tests of weaker orders have an observer.
 #define SEAM_NO_REDIRECTION
 #include "seam.hpp"
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Lets a test stand between core and memory without a word of core being different: this
-// header is included ahead of each core file (g++ -include) and redirects the compiler's
-// atomic builtins, the only way in which core touches shared memory. Core sources and
-// the module's objects know nothing of it.
+// Lets a test intercept core's accesses to memory without a change to core: this header is
+// included ahead of each core file (g++ -include) and redirects the compiler's atomic
+// builtins, through which core makes all accesses to shared memory. Core's sources and the
+// module's objects do not depend on it.
 //
-// With no observer, an access is carried out as written.
+// Without an observer, an access is carried out as written.
 #pragma once
 
 #include <cstdint>
@@ -19,12 +19,12 @@ struct Access {
 	Kind kind;
 	void *address;
 	unsigned size; // bytes
-	int order;     // __ATOMIC_*, of success
+	int order;     // __ATOMIC_*; for kCompareExchange that of success
 	std::uint64_t value;
-	std::uint64_t expected; // of kCompareExchange
+	std::uint64_t expected; // of kCompareExchange only
 
 	bool writes() const { return kind != Kind::kLoad; }
-	// On x86 a locked instruction, and so a full barrier.
+	// Whether it is a locked instruction on x86, and so a full barrier.
 	bool locked() const
 	{
 		return writes() && (kind != Kind::kStore || order == __ATOMIC_SEQ_CST);
@@ -33,17 +33,17 @@ struct Access {
 
 class Observer {
 public:
-	// Carries out the access, or answers it from elsewhere. Returns the word before.
+	// Carries out the access, or simulates it. Returns the previous value of the word.
 	virtual std::uint64_t access(const Access &access) = 0;
 
 protected:
 	~Observer() = default;
 };
 
-// Null: nobody. Changed while no other thread is in core.
+// Null if there is no observer. Change it only while no other thread is in core.
 extern Observer *observer;
 
-// The access on real memory. Returns the word before.
+// Carries out the access on real memory. Returns the previous value of the word.
 std::uint64_t perform(const Access &access);
 
 template <typename T>
@@ -113,7 +113,7 @@ bool compare_exchange(T *p, T *expected, std::type_identity_t<T> desired)
 } // namespace seam
 
 #ifndef SEAM_NO_REDIRECTION
-// Have cell.h load where it would test memory by an instruction of its own.
+// Makes cell.h load a word where it would otherwise test memory by an instruction of its own.
 #define VAPIC_SEAM
 #define __atomic_load_n(p, order) ::seam::load<order>(p)
 #define __atomic_store_n(p, value, order) ::seam::store<order>(p, value)

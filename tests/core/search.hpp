@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// What the searches through interleavings have in common, whatever their model. A scenario
-// has `acts`, a string of what the target does, `senders` and `begins_active`; found by its
-// type, explore() goes through all its interleavings and describe() tells it apart.
+// What the searches through interleavings of all models have in common. A scenario has `acts`
+// (a string of what the target does), `senders` and `begins_active`. Its type selects explore(),
+// which explores all its interleavings, and describe(), which describes it.
 #pragma once
 
 #include <cstdio>
@@ -15,7 +15,7 @@
 
 namespace search {
 
-// All strings of `letters` up to `length`.
+// All strings made of `letters`, up to `length` letters long.
 inline std::vector<std::string> strings(const std::string &letters, unsigned length)
 {
 	std::vector<std::string> all = {""};
@@ -31,7 +31,7 @@ inline std::vector<std::string> strings(const std::string &letters, unsigned len
 	return all;
 }
 
-// All scripts of up to `acts` of `letters`, from both beginnings.
+// All scenarios with up to `acts` of `letters`, beginning active and inactive.
 template <typename Scenario>
 std::vector<Scenario> scripts(const std::string &letters, unsigned acts,
 			      const std::string &senders, Scenario s)

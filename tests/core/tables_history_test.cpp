@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The logical table while logical IDs move: in no state between two writes does it name
-// a vCPU by an ID that vCPU neither has nor, in the call that moves it, had until now.
+// The logical table while logical IDs move: in no state between two writes does an entry name a
+// vCPU that does not have this ID, except for the ID that the present call takes from the vCPU.
 #define SEAM_NO_REDIRECTION
 #include "history.hpp"
 
@@ -14,7 +14,7 @@ namespace {
 
 constexpr unsigned kVcpus = 3;
 
-// What a guest may make of LDR and DFR; index is where the table should have it.
+// Values that a guest may write to LDR and DFR, and the index where the table should have the vCPU.
 struct Choice {
 	u32 ldr;
 	u32 dfr;
@@ -41,7 +41,7 @@ public:
 			vcpus[i] = &machine.add_active(20 + i);
 	}
 
-	// vCPU `who` gets the choice, or is retired.
+	// Gives the choice to vCPU `who`, or retires the vCPU.
 	void move(unsigned who, const Choice *choice)
 	{
 		Vcpu &vcpu = *vcpus[who];
@@ -68,8 +68,8 @@ public:
 	unsigned long states = 0;
 
 private:
-	// The documented exception: from the guest's write of LDR until the call is over,
-	// the old entry may still stand.
+	// The documented exception: the old entry may remain from the guest's write of LDR until
+	// the end of the call.
 	void judge(const Visible &v, unsigned who, int had)
 	{
 		for (int i = 0; i < 1024; ++i) {
@@ -85,12 +85,12 @@ private:
 			ASSERT_LT(named, kVcpus);
 			ASSERT_TRUE(index[named] == i || (named == who && had == i))
 				<< "entry " << i << " names vCPU " << named;
-			// Hardware goes on to the physical table.
+			// Hardware looks up the vCPU in the physical table next.
 			ASSERT_TRUE(v.physical[entry & 0xff] & kEntryValid);
 		}
 	}
 
-	// After the call nobody is named where he is not, and the mover is where he is.
+	// After the call, each entry names the vCPU that has this index.
 	void judge_end()
 	{
 		for (int i = 0; i < 1024; ++i) {
@@ -107,7 +107,7 @@ private:
 	int index[kVcpus] = {-1, -1, -1};
 };
 
-// All sequences of three moves after every common beginning, each vCPU and each choice.
+// All sequences of three moves, by each vCPU and with each choice, from every common beginning.
 TEST(LogicalHistory, NoStateNamesAVcpuByAnIdItHasNot)
 {
 	constexpr unsigned kMoves = kVcpus * std::size(kChoices);
@@ -155,7 +155,7 @@ TEST(LogicalHistory, SharedIdIsLeftInAnyOrder)
 	} while (std::next_permutation(arrive.begin(), arrive.end()));
 }
 
-// Another vCPU takes the entry between this one's look at it and its withdrawal.
+// Another vCPU takes the entry after this vCPU has read it and before this vCPU withdraws it.
 TEST(LogicalHistory, WithdrawalDoesNotEraseAnEntryTakenMeanwhile)
 {
 	Machine machine;
@@ -166,8 +166,8 @@ TEST(LogicalHistory, WithdrawalDoesNotEraseAnEntryTakenMeanwhile)
 		v->set_ldr(0x01);
 	vapic_avic_vcpu_sync_logical(mover.core(), false);
 
-	// The first access to the entry in the withdrawal, of any kind, comes just after the
-	// other vCPU has published its own.
+	// The other vCPU publishes its entry just before the withdrawal's first access, of any
+	// kind, to the entry.
 	class Intruder final : public seam::Observer {
 	public:
 		Intruder(const u32 *entry, vapic_avic_vcpu *intruder) : entry_(entry), intruder_(intruder) {}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Who has which table entry, from creation to retirement, and whom the logical table
-// names. The states in between are in tables_history_test.cpp.
+// Which vCPU has which table entry, from creation to retirement, and which vCPUs the logical
+// table names. The states during a call are tested in tables_history_test.cpp.
 #include <vapic/avic.h>
 #include <vapic/avic_hot.h>
 
@@ -63,7 +63,7 @@ TEST(Creation, RefusesIdsBeyondTheTable)
 	}
 }
 
-// Made, and whatever creation does with it, without a trace in the VM.
+// Creates a vCPU that KVM refuses, and calls what creation calls: the VM must not change.
 TEST(Creation, VcpuThatDoesNotStayIsNotInTheTables)
 {
 	for (bool other_came_first : {false, true}) {
@@ -90,7 +90,7 @@ TEST(Creation, VcpuThatDoesNotStayIsNotInTheTables)
 	}
 }
 
-// Whichever of two with one ID stays has the entry, in whatever order they are made.
+// Of two vCPUs with one ID, the one that stays has the entry, in either order of creation.
 TEST(Creation, TheVcpuThatStaysHasTheEntry)
 {
 	for (bool first_stays : {false, true}) {
@@ -107,7 +107,7 @@ TEST(Creation, TheVcpuThatStaysHasTheEntry)
 	}
 }
 
-// Sleep that began in its own byte is known in the table's.
+// A vCPU that set asleep in its own byte before it had an entry is asleep in the table's byte, too.
 TEST(Creation, StateBeforeTheEntryIsKept)
 {
 	Machine machine;
@@ -145,7 +145,7 @@ TEST(Creation, SecondVcpuOfAnIdThatStaysIsReportedAndTheOwnerIsNotDisturbed)
 	EXPECT_EQ(tables(machine), before);
 	EXPECT_EQ(bytes(machine.core(), vapic_avic_vm_size()), vm);
 
-	// The owner is still the one that an IPI finds.
+	// An IPI still finds the owner.
 	vapic_avic_vcpu_block(owner.core());
 	EXPECT_EQ(vapic_avic_vcpu_ipi(owner.core(), 0x0900000000000041ull, 0x100000000ull, false),
 		  VAPIC_IPI_DONE);
@@ -248,7 +248,7 @@ TEST(Retirement, EntryChangedBySomebodyElseIsReported)
 
 class Logical : public testing::Test {
 protected:
-	// The only entries that are not empty, as (index, entry).
+	// Returns all entries that are not empty, as (index, entry).
 	std::vector<std::pair<u32, u32>> entries() const
 	{
 		std::vector<std::pair<u32, u32>> found;
@@ -336,7 +336,7 @@ TEST_F(Logical, InactiveVcpuHasNoEntry)
 	vapic_avic_vcpu_deactivate(vcpu.core());
 	vapic_avic_vcpu_sync_logical(vcpu.core(), false);
 	EXPECT_TRUE(entries().empty());
-	// KVM's emulation moves the ID; a state that user space restores is looked at.
+	// KVM's emulation changes the ID, or user space restores another: there is no entry yet.
 	set(vcpu, 0x04, Machine::kFlat);
 	EXPECT_TRUE(entries().empty());
 	vapic_avic_vcpu_activate(vcpu.core());
@@ -372,8 +372,8 @@ TEST_F(Logical, OwnerMayTakeAnEntryBackThatAnotherLeftEmpty)
 	EXPECT_EQ(machine.logical(1), logical_entry(b));
 }
 
-// Three vCPUs with one logical ID, which come and go in every order, by LDR and by
-// retirement: at the end of each call nobody is named who has not that ID.
+// Three vCPUs with one logical ID get and leave it in every order, by LDR and by retirement: at
+// the end of each call no entry names a vCPU that does not have the ID.
 TEST_F(Logical, SharedIdNeverNamesAVcpuThatLeft)
 {
 	std::vector<unsigned> arrive = {0, 1, 2};

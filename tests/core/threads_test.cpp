@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Real threads on the same tables: senders, and a target that runs, is preempted, sleeps
-// and has acceleration turned off. Each sender sends again only when its last interrupt
-// was taken, so a lost one stops it, and the clock finds out. Under ThreadSanitizer this
-// also shows that core's memory is touched atomically or by one thread alone.
+// and has acceleration turned off. Each sender sends again only when its last interrupt was
+// taken, so a lost interrupt stops the sender, and the test times out. With ThreadSanitizer this
+// also shows that core's memory is accessed either atomically or by one thread only.
 #include <vapic/avic.h>
 #include <vapic/avic_hot.h>
 #include <vapic/lapic_hot.h>
@@ -30,7 +30,7 @@ constexpr u32 kTargetId = 2;
 constexpr u32 kVector = 0x31;
 constexpr unsigned kInterrupts = 1500; // of each sender
 
-// A fence that ThreadSanitizer knows: a locked operation on a word of the thread's own.
+// A fence that ThreadSanitizer understands: a locked operation on a private word of the thread.
 void full_barrier()
 {
 	thread_local std::atomic<unsigned> word;
@@ -69,7 +69,7 @@ private:
 		return true;
 	}
 
-	// VMRUN's evaluation, a doorbell's, or KVM's injection.
+	// Evaluation of the IRR by VMRUN or a doorbell, or injection by KVM.
 	void take()
 	{
 		const u32 bits = __atomic_exchange_n(&irr(), 0, __ATOMIC_SEQ_CST);
@@ -79,7 +79,7 @@ private:
 				taken[i].fetch_add(1);
 	}
 
-	// Waits until `ready`; a wait too long is an interrupt lost.
+	// Waits until `ready`; if the wait is too long, an interrupt is lost.
 	template <typename Ready>
 	bool wait(Ready ready)
 	{
@@ -142,14 +142,14 @@ private:
 	std::atomic<bool> woken_ = false;
 	std::atomic<bool> lost_ = false;
 
-	// The target's thread alone.
+	// Used by the target's thread only.
 	bool active_ = true;
 	u32 on_ = 0x20;
 	unsigned long sleeps_ = 0;
 };
 
-// In the guest for a while. An interrupt that comes by doorbell is taken at once; without
-// one nothing makes the CPU look again.
+// Stays in the guest for a while. An interrupt with a doorbell is taken at once; without a
+// doorbell nothing makes the CPU look at the IRR again.
 void Host::enter(std::minstd_rand &random)
 {
 	if (request_.exchange(false) && !active_)
@@ -163,7 +163,7 @@ void Host::enter(std::minstd_rand &random)
 	}
 	if (active_)
 		take();
-	// Stays until something arrives, which a lost doorbell would show, or for a moment.
+	// Stays until something arrives, which reveals a lost doorbell, or only for a moment.
 	const bool until_called = random() % 4 == 0;
 
 	for (unsigned long left = random() % 200; until_called || left--;) {
@@ -239,7 +239,7 @@ void Host::run_target()
 	}
 }
 
-// By turns an IPI of hardware and an interrupt of KVM's.
+// Sends IPIs by hardware and interrupts by KVM alternately.
 void Host::run_sender(unsigned number)
 {
 	const u32 vector = kVector + number;
@@ -290,15 +290,15 @@ TEST_P(Threads, LoseNoInterrupt)
 			threads.emplace_back([&host, i] { host.run_sender(i); });
 	}
 	EXPECT_FALSE(host.lost());
-	// Otherwise the interesting half was not tried.
+	// Otherwise the interesting half was not tested.
 	EXPECT_GT(host.sleeps(), kInterrupts / 100);
 }
 
 INSTANTIATE_TEST_SUITE_P(HiddenAndSenders, Threads,
 			 testing::Combine(testing::Bool(), testing::Values(1u, 2u)));
 
-// Every vCPU moves its logical ID over entries that others use too; afterwards each entry
-// is empty or names somebody who has that ID.
+// Every vCPU moves its logical ID over entries that other vCPUs use, too. Afterwards each entry
+// is empty or names a vCPU that has that ID.
 TEST(LogicalTable, IsWholeAfterAllMoveAtOnce)
 {
 	constexpr unsigned kVcpus = 4;
@@ -331,7 +331,7 @@ TEST(LogicalTable, IsWholeAfterAllMoveAtOnce)
 	}
 }
 
-// Two creations with one ID at a time: the one that stays has it.
+// Two vCPUs with one ID are created at the same time: the one that stays has the entry.
 TEST(Creation, OfOneIdAtATimeGivesTheEntryToTheOneThatStays)
 {
 	for (unsigned round = 0; round < 200; ++round) {
@@ -363,9 +363,9 @@ TEST(Creation, OfOneIdAtATimeGivesTheEntryToTheOneThatStays)
 	}
 }
 
-// A vCPU of an ID that was in use before comes and goes while another one broadcasts: the
-// host is told of it only once it is made. Each round waits until a broadcast found it,
-// so ThreadSanitizer sees both sides.
+// A vCPU with an ID that was in use before is created and retired while another vCPU broadcasts:
+// core reports it to the host only after its creation. Each round waits until a broadcast has
+// found the vCPU, so that ThreadSanitizer sees both sides.
 TEST(Creation, IsNotSeenHalfDoneByASender)
 {
 	constexpr unsigned kRounds = 300;

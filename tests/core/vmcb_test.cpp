@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The VMCB words of AVIC, accelerated and not.
+// AVIC's words of the VMCB, with acceleration on and off.
 #include <vapic/avic.h>
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The list of those who sleep on a CPU: whoever has ON is woken, and nobody else.
+// The list of vCPUs that sleep on a CPU: the handler wakes those with ON set, and no others.
 #include <vapic/vmx.h>
 
 #include <vapic/vmx_hot.h>
@@ -40,7 +40,7 @@ struct List {
 	std::unique_ptr<Block> memory;
 };
 
-// Whom the wakeup handler wakes, each of whom may be gone when it knows.
+// The vCPUs that the wakeup handler has woken. Each may be freed as soon as it is woken.
 std::vector<V *> woken;
 
 void wake(vapic_vcpu *glue)
@@ -72,7 +72,7 @@ TEST(Waiters, AreNoneAtFirst)
 	EXPECT_TRUE(round(list).empty());
 }
 
-// Before there is room and after it was given back.
+// A list without room: before it has got memory, and after it has given the memory back.
 TEST(Waiters, AreNoneWithoutRoom)
 {
 	fake_host::ExpectBroken broken;
@@ -99,11 +99,11 @@ TEST(Waiters, AreWokenByOnAlone)
 	EXPECT_TRUE(round(list).empty());
 	v.control() |= V::kOn;
 	EXPECT_EQ(round(list), std::vector{&v});
-	// ON stays, the vCPU does not.
+	// ON stays set, but the vCPU is no longer in the list.
 	EXPECT_TRUE(round(list).empty());
 }
 
-// Of any number: one in each place, and then all that are left.
+// For any number of vCPUs: the handler finds one in each place, and then all others.
 TEST(Waiters, AreFoundWhereverTheyAre)
 {
 	for (unsigned n = 1; n <= 64; ++n) {
@@ -124,7 +124,7 @@ TEST(Waiters, AreFoundWhereverTheyAre)
 	}
 }
 
-// Interrupts for several come as one wakeup vector.
+// Interrupts for several vCPUs may arrive as one wakeup vector.
 TEST(Waiters, AreAllFoundInOneRound)
 {
 	constexpr unsigned kVcpus = 13;
@@ -149,7 +149,7 @@ TEST(Waiters, AreAllFoundInOneRound)
 	}
 }
 
-// When the CPU dies.
+// A CPU dies.
 TEST(Waiters, AreAllWokenWithoutOn)
 {
 	for (unsigned n = 0; n <= 33; ++n) {
@@ -177,7 +177,7 @@ TEST(Waiters, AreAllWokenWithoutOn)
 	}
 }
 
-// The host wakes a vCPU that may be freed, and waits no more, from then on.
+// A vCPU may be freed as soon as the host has woken it: the list does not access it afterwards.
 TEST(Waiters, AreNotTouchedOnceTheyKnow)
 {
 	static std::set<V *> alive;
@@ -196,7 +196,7 @@ TEST(Waiters, AreNotTouchedOnceTheyKnow)
 	EXPECT_TRUE(alive.empty());
 }
 
-// Room is padding by padding: what is left over is not used.
+// The list uses its room in multiples of the padding; the remainder is not used.
 TEST(Waiters, AreRefusedByAFullList)
 {
 	fake_host::ExpectBroken broken;
@@ -256,7 +256,7 @@ TEST(Waiters, MoveToLargerMemory)
 	EXPECT_EQ(round(list).size(), 16u);
 }
 
-// Two lists, as of two CPUs, against plain sets.
+// Compares two lists, as of two CPUs, with plain sets.
 TEST(Waiters, ComeAndGoInAnyOrder)
 {
 	std::mt19937 random(1);
@@ -266,7 +266,7 @@ TEST(Waiters, ComeAndGoInAnyOrder)
 	auto all = vcpus(300);
 
 	for (unsigned step = 0; step < 100000; ++step) {
-		// Now few of them take part, now many.
+		// Sometimes few vCPUs take part, sometimes many.
 		const unsigned some = 1 + static_cast<unsigned>(all.size() - 1) * (step / 1000 % 5) / 4;
 		const unsigned cpu = random() % 2;
 		V *v = all[random() % some].get();
