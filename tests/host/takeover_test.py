@@ -44,13 +44,8 @@ vendor = vendors.HERE
 # Both may lie beside the module.
 FTRACE_FAULT = os.path.join(os.path.dirname(module_file), "ftrace_fault.ko")
 SELFTESTS = os.path.join(os.path.dirname(module_file), "selftests")
-<<<<<<< HEAD:tests/host/takeover_test.py
-# Of load, in takeover/init.c; each redirection is a point of failure as well.
-STEPS = 20
-=======
-# Of load, in takeover/load.c; each redirection is a point of failure as well.
+# Of init, in takeover/init.c; each redirection is a point of failure as well.
 STEPS = 19
->>>>>>> main:takeover/test/takeover_test.py
 
 
 class Log:
