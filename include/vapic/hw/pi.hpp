@@ -72,6 +72,7 @@ public:
 static_assert(sizeof(PidTableEntry) == 8);
 static_assert(PidTableEntry::kValid.kMask == 0x0000000000000001ull);
 static_assert(PidTableEntry::kDescriptor.kMask == 0x000fffffffffffc0ull);
+static_assert(disjoint(PidTableEntry::kValid.kMask, PidTableEntry::kDescriptor.kMask));
 
 // VMCS 0810h: highest requested and highest in-service virtual interrupt.
 class GuestInterruptStatus : public Word<GuestInterruptStatus, std::uint16_t> {
@@ -84,5 +85,6 @@ public:
 
 static_assert(GuestInterruptStatus::kRvi.kMask == 0x00ff);
 static_assert(GuestInterruptStatus::kSvi.kMask == 0xff00);
+static_assert(disjoint(GuestInterruptStatus::kRvi.kMask, GuestInterruptStatus::kSvi.kMask));
 
 } // namespace vapic::hw
