@@ -13,7 +13,9 @@ using namespace vapic::hw;
 namespace {
 
 // ORDERING asleep
-//   writers:  the vCPU's own task alone, so load, change and publish are enough
+//   writers:  the vCPU's own task, or its creator's until KVM has accepted it, and
+//             vapic_avic_vcpu_retire() when neither can run any more: never two at a time,
+//             so load, change and publish are enough
 //   order:    release. The set bit must be visible before the vCPU reads its IRR. A release
 //             store is too weak for that; run_nowhere(), which follows, orders the two. The
 //             cleared bit may become visible late: a sender then wakes a vCPU that is awake
@@ -29,8 +31,16 @@ inline void set_asleep(vapic_avic_on_cpu on, bool asleep)
 	byte.publish(byte.load().with(Attention::kAsleep, asleep));
 }
 
-// Written as in set_asleep(). Senders kick an inactive vCPU; KVM then handles IRR and request
-// and provides the barriers.
+// ORDERING inactive
+//   writers:  as asleep
+//   order:    release. The set bit is visible before IsRunning=0, which run_nowhere() writes
+//             next. The cleared bit may become visible late: a sender then kicks a vCPU that
+//             is accelerated
+//   pairs:    the exit of an IPI that saw IsRunning=0: IRR is set, then the handler reads
+//             this byte
+//   barrier:  run_nowhere(), before KVM looks at the IRR
+//   if lost:  hardware sets a bit of the IRR, and nobody makes KVM look at it
+//   checked:  interleaving_test; residency_history_test; selftest inhibit
 inline void set_inactive(vapic_avic_on_cpu on, bool inactive)
 {
 	Slot<Attention> &byte = attention(*on.vcpu);
@@ -39,7 +49,7 @@ inline void set_inactive(vapic_avic_on_cpu on, bool inactive)
 }
 
 // ORDERING running-set
-//   writers:  the vCPU's own task alone; hardware only reads
+//   writers:  as asleep; hardware only reads
 //   order:    release: nothing that the vCPU wrote on its last host CPU may become visible
 //             later. The full barrier that orders it before VMRUN reads the IRR is not here
 //   pairs:    IPI hardware: sets IRR, then reads the entry
@@ -76,7 +86,7 @@ inline void run_nowhere(vapic_avic_on_cpu on)
 }
 
 // ORDERING far-set
-//   writers:  the vCPU's own task alone
+//   writers:  as asleep
 //   order:    release, as running-set: IsRunning stays clear, and the attention byte says
 //             that the vCPU may be in the guest nevertheless
 //   pairs:    the exit of an IPI that saw IsRunning=0: IRR is set, then the handler reads the
@@ -92,7 +102,7 @@ void run_far(vapic_avic_on_cpu on)
 }
 
 // Slow path of load: a bit of the attention byte is set, or no entry can name the CPU.
-[[gnu::noinline]] void load_rarely(vapic_avic_on_cpu on, std::uint32_t host_id)
+[[gnu::noinline]] void load_rarely(vapic_avic_on_cpu on, vapic_host_id host)
 {
 	if (attention(*on.vcpu).load().get(Attention::kOutside)) {
 		if (!vapic_host_vcpu_stays(on.vcpu->glue))
@@ -107,19 +117,21 @@ void run_far(vapic_avic_on_cpu on)
 	if (seen.get(Attention::kAsleep) || seen.get(Attention::kInactive) ||
 	    seen.get(Attention::kOutside))
 		return;
-	if (host_id > kMaxHostApicId)
+	if (host.raw > kMaxHostApicId)
 		return run_far(on);
+	// Ordering: far-set. Far is cleared before the entry shows the CPU: until then the vCPU is
+	// not in the guest.
 	attention(*on.vcpu).publish(Attention{});
-	run_on(on, HostApicId{host_id});
+	run_on(on, HostApicId{host.raw});
 }
 
 } // namespace
 
-void vapic_avic_vcpu_load(vapic_avic_on_cpu on, u32 host_id)
+void vapic_avic_vcpu_load(vapic_avic_on_cpu on, vapic_host_id host)
 {
-	if (attention(*on.vcpu).load() != Attention{} || host_id > kMaxHostApicId)
-		return load_rarely(on, host_id);
-	run_on(on, HostApicId{host_id});
+	if (attention(*on.vcpu).load() != Attention{} || host.raw > kMaxHostApicId)
+		return load_rarely(on, host);
+	run_on(on, HostApicId{host.raw});
 }
 
 // ORDERING running-clear-early
@@ -144,10 +156,10 @@ void vapic_avic_vcpu_block(vapic_avic_on_cpu on)
 	run_nowhere(on);
 }
 
-void vapic_avic_vcpu_unblock(vapic_avic_on_cpu on, u32 host_id)
+void vapic_avic_vcpu_unblock(vapic_avic_on_cpu on, vapic_host_id host)
 {
 	set_asleep(on, false);
-	vapic_avic_vcpu_load(on, host_id);
+	vapic_avic_vcpu_load(on, host);
 }
 
 void vapic_avic_vcpu_activate(vapic_avic_on_cpu on)

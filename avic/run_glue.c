@@ -9,6 +9,11 @@
 #include "../kvm/hooks.h"
 #include "glue.h"
 
+static struct vapic_host_id host_id(int cpu)
+{
+	return (struct vapic_host_id){kvm_cpu_get_apicid(cpu)};
+}
+
 /*
  * This and the op vcpu_put run in vcpu_load(), vcpu_put() and the preemption notifiers, always
  * in the vCPU's task (or its creator's).
@@ -18,7 +23,7 @@ void vapic_hook_avic_vcpu_load(struct kvm_vcpu *kvm_vcpu, int cpu)
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
 	if (vcpu)
-		vapic_avic_vcpu_load(vapic_on_cpu(vcpu), kvm_cpu_get_apicid(cpu));
+		vapic_avic_vcpu_load(vapic_on_cpu(vcpu), host_id(cpu));
 }
 
 /*
@@ -50,7 +55,7 @@ void vapic_svm_vcpu_unblocking(struct kvm_vcpu *kvm_vcpu)
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
 	if (vcpu)
-		vapic_avic_vcpu_unblock(vapic_on_cpu(vcpu), kvm_cpu_get_apicid(kvm_vcpu->cpu));
+		vapic_avic_vcpu_unblock(vapic_on_cpu(vcpu), host_id(kvm_vcpu->cpu));
 }
 
 /*
@@ -60,18 +65,18 @@ void vapic_svm_vcpu_unblocking(struct kvm_vcpu *kvm_vcpu)
  */
 static void ring(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
-	u32 host_id;
+	u32 host;
 
 	if (READ_ONCE(kvm_vcpu->cpu) == raw_smp_processor_id())
 		return;
-	host_id = vapic_avic_vcpu_host_id(vapic_core(vcpu));
-	if (unlikely(host_id == VAPIC_AVIC_NO_CPU)) {
+	host = vapic_avic_vcpu_host_id(vapic_core(vcpu));
+	if (unlikely(host == VAPIC_AVIC_NO_CPU)) {
 		/* The vCPU looks at its IRR before it enters the guest again. */
 		vapic_call(kvm_vcpu_kick)(kvm_vcpu);
 		return;
 	}
-	wrmsrl(MSR_AMD64_SVM_AVIC_DOORBELL, host_id);
-	vapic_trace_kvm_avic_doorbell(kvm_vcpu->vcpu_id, host_id);
+	wrmsrl(MSR_AMD64_SVM_AVIC_DOORBELL, host);
+	vapic_trace_kvm_avic_doorbell(kvm_vcpu->vcpu_id, host);
 }
 
 void vapic_ring_doorbell(struct kvm_vcpu *kvm_vcpu)
@@ -209,7 +214,7 @@ void vapic_svm_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
 	if (vapic_apicv_active(kvm_vcpu->arch.apic)) {
 		vapic_avic_vcpu_activate(vapic_on_cpu(vcpu));
 		vapic_svm_set_virtual_apic_mode(kvm_vcpu);
-		vapic_avic_vcpu_load(vapic_on_cpu(vcpu), kvm_cpu_get_apicid(kvm_vcpu->cpu));
+		vapic_avic_vcpu_load(vapic_on_cpu(vcpu), host_id(kvm_vcpu->cpu));
 		vapic_irq_window_ask_again(kvm_vcpu);
 	} else {
 		vapic_avic_vcpu_deactivate(vapic_on_cpu(vcpu));

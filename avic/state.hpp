@@ -54,8 +54,7 @@ struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vm {
 	// logical-change.
 	vapic::hw::Cell<std::uint32_t> logical_done;
 
-	// Indexed by guest APIC ID; only the vCPU's own task writes its byte. ORDERING asleep,
-	// far-set, enter.
+	// Indexed by guest APIC ID. ORDERING asleep, inactive, far-set, enter.
 	alignas(VAPIC_AVIC_ALIGN)
 		vapic::hw::Slot<vapic::avic::Attention> attention[vapic::avic::kIds];
 

@@ -71,22 +71,22 @@ struct vapic_avic_on_cpu {
 /*
  * Residency.
  *
- * load: the vCPU is on the CPU with APIC ID @host_id; it will run unless it blocks.
+ * load: the vCPU is on the CPU with APIC ID @host; it will run unless it blocks.
  * put: the vCPU leaves the CPU, preempted or back to user space. The next VMRUN finds
  *      what arrives meanwhile, so nobody needs to wake it.
  * block: the vCPU is about to sleep; from here on senders wake it. The caller looks for
  *      pending interrupts afterwards (full barrier included).
- * unblock: the vCPU does not sleep any more and is on the CPU with APIC ID @host_id.
+ * unblock: the vCPU does not sleep any more and is on the CPU with APIC ID @host.
  *      Senders no longer wake it.
  *
  * While a vCPU blocks, load and put change nothing that hardware sees. While it is
  * inactive, or on a CPU whose APIC ID no table entry can hold, none of the four sets
  * IsRunning.
  */
-void vapic_avic_vcpu_load(struct vapic_avic_on_cpu on, u32 host_id);
+void vapic_avic_vcpu_load(struct vapic_avic_on_cpu on, struct vapic_host_id host);
 void vapic_avic_vcpu_put(struct vapic_avic_on_cpu on);
 void vapic_avic_vcpu_block(struct vapic_avic_on_cpu on);
-void vapic_avic_vcpu_unblock(struct vapic_avic_on_cpu on, u32 host_id);
+void vapic_avic_vcpu_unblock(struct vapic_avic_on_cpu on, struct vapic_host_id host);
 
 /*
  * Turn acceleration of the vCPU on or off. A vCPU is inactive at first; every sender kicks an

@@ -10,7 +10,7 @@
 
 struct vapic_avic_vcpu;
 
-/* Core's Attention as senders see it. ORDERING asleep, far-set. */
+/* Core's Attention as senders see it. ORDERING asleep, inactive, far-set. */
 VAPIC_CELL(vapic_avic_attention, u8)
 /* Core's PhysicalIdEntry as senders see it. ORDERING running-set, running-clear. */
 VAPIC_CELL(vapic_avic_entry, u64)

@@ -21,6 +21,11 @@ using u64 = std::uint64_t;
 /* What the glue of either vendor keeps for a vCPU. To core it is an opaque handle. */
 struct vapic_vcpu;
 
+/* Physical APIC ID of a host CPU: a type of its own, so that no guest's ID passes for one. */
+struct vapic_host_id {
+	u32 raw;
+};
+
 /* In place of an interrupt vector: there is none. */
 #define VAPIC_NO_VECTOR 0xffffffffu
 

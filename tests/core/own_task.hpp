@@ -11,7 +11,7 @@
 
 static inline void vapic_avic_vcpu_load(vapic_avic_vcpu *vcpu, u32 host_id)
 {
-	vapic_avic_vcpu_load(vapic_avic_on_cpu{vcpu}, host_id);
+	vapic_avic_vcpu_load(vapic_avic_on_cpu{vcpu}, vapic_host_id{host_id});
 }
 
 static inline void vapic_avic_vcpu_put(vapic_avic_vcpu *vcpu)
@@ -26,7 +26,7 @@ static inline void vapic_avic_vcpu_block(vapic_avic_vcpu *vcpu)
 
 static inline void vapic_avic_vcpu_unblock(vapic_avic_vcpu *vcpu, u32 host_id)
 {
-	vapic_avic_vcpu_unblock(vapic_avic_on_cpu{vcpu}, host_id);
+	vapic_avic_vcpu_unblock(vapic_avic_on_cpu{vcpu}, vapic_host_id{host_id});
 }
 
 static inline void vapic_avic_vcpu_activate(vapic_avic_vcpu *vcpu)
