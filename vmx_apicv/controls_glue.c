@@ -84,8 +84,8 @@ static bool apic_enabled(struct kvm_vcpu *kvm_vcpu)
 }
 
 /*
- * KVM has turned acceleration on or off. In the vCPU's task, with preemption off. @event: KVM
- * handles an event before it enters the guest, nested or not.
+ * KVM has turned acceleration on or off. In the vCPU's task. @event: KVM handles an event before
+ * it enters the guest, nested or not.
  */
 static __always_inline void refresh(struct kvm_vcpu *kvm_vcpu, bool event)
 {
@@ -124,6 +124,7 @@ static __always_inline void refresh(struct kvm_vcpu *kvm_vcpu, bool event)
 		vapic_vmcs_write(TPR_THRESHOLD, 0);
 }
 
+/* With preemption off. */
 void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
 {
 	refresh(kvm_vcpu, true);

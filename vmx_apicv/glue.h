@@ -76,6 +76,12 @@ static inline struct vapic_pi_on_cpu vapic_on_cpu(struct vapic_vcpu *vcpu)
 	return (struct vapic_pi_on_cpu){vapic_core(vcpu)};
 }
 
+/* The caller's task has the vCPU loaded: the vCPU's own task, or the one that makes it. */
+static inline void vapic_assert_loaded(struct kvm_vcpu *kvm_vcpu)
+{
+	lockdep_assert(vapic_call(kvm_get_running_vcpu)() == kvm_vcpu);
+}
+
 static inline struct vcpu_vmx *to_vmx(struct kvm_vcpu *kvm_vcpu)
 {
 	return container_of(kvm_vcpu, struct vcpu_vmx, vcpu);

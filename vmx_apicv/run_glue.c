@@ -9,6 +9,7 @@
 #include <vapic/vmx_hot.h>
 
 #include "../kvm/hooks.h"
+#include "../lapic/glue.h"
 #include "glue.h"
 #include "vmcs_glue.h"
 
@@ -120,11 +121,15 @@ static noinline int sync(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 	bool active = vapic_apicv_active(apic);
 	bool to_rvi = active && !vapic_guest_mode(kvm_vcpu);
-	struct vapic_pi_irr irr = vapic_pi_vcpu_sync(vapic_core(vcpu), to_rvi);
+	struct vapic_pi_irr irr;
+	int highest;
 
+	vapic_assert_loaded(kvm_vcpu);
+	irr = vapic_pi_vcpu_sync(vapic_core(vcpu), to_rvi);
+	highest = vapic_kvm_vector(irr.highest);
 	if (to_rvi) {
-		set_rvi(irr.highest);
-		return irr.highest;
+		set_rvi(highest);
+		return highest;
 	}
 
 	/* Without virtual-interrupt delivery, tell KVM and keep its irr_pending true. */
@@ -133,7 +138,7 @@ static noinline int sync(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 			apic->irr_pending = true;
 		kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
 	}
-	return irr.highest;
+	return highest;
 }
 
 int vapic_vmx_sync_pir_to_irr(struct kvm_vcpu *kvm_vcpu)
@@ -166,6 +171,7 @@ void vapic_vmx_apicv_pre_state_restore(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_vmx(kvm_vcpu));
 
+	vapic_assert_loaded(kvm_vcpu);
 	if (vcpu)
 		vapic_pi_vcpu_discard(vapic_core(vcpu));
 }

@@ -15,6 +15,17 @@ using namespace vapic;
 using namespace vapic::vmx;
 using namespace vapic::hw;
 
+namespace {
+
+DescriptorNumber number_of(std::uint64_t pa)
+{
+	if (pa % alignof(PiDescriptor))
+		broken(Broken::kMisalignedDescriptor);
+	return DescriptorNumber{pa / sizeof(PiDescriptor)};
+}
+
+} // namespace
+
 u32 vapic_pi_vcpu_size()
 {
 	return sizeof(vapic_pi_vcpu);
@@ -23,9 +34,6 @@ u32 vapic_pi_vcpu_size()
 void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, vapic_vcpu *glue, vapic_pi_descriptor *descriptor,
 			u64 descriptor_pa, void *regs, vapic_pi_vectors vectors)
 {
-	if (descriptor_pa & 63)
-		broken(Broken::kMisalignedDescriptor);
-
 	vcpu->hot.descriptor = descriptor;
 	vapic_pi_unknown_store(&vcpu->hot.rvi_unknown, true);
 	vapic_pi_home_store(&vcpu->hot.home, VAPIC_PI_NOWHERE);
@@ -33,21 +41,22 @@ void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, vapic_vcpu *glue, vapic_pi_descript
 	vcpu->wakeup = Vector{vectors.wakeup};
 	vcpu->regs = static_cast<lapic::RegisterPage *>(regs);
 	vcpu->waiter.glue = glue;
-	vcpu->entry =
-		PidTableEntry{}
-			.with(PidTableEntry::kValid, true)
-			.with(PidTableEntry::kDescriptor, DescriptorNumber{descriptor_pa >> 6});
+	vcpu->entry = PidTableEntry{}
+			      .with(PidTableEntry::kValid, true)
+			      .with(PidTableEntry::kDescriptor, number_of(descriptor_pa));
 }
 
 // ORDERING on-clear
-//   writers:  whoever posts sets ON; this clears it, as notification processing does in
-//             the guest
+//   writers:  whoever posts sets ON, as does a load that finds PIR not empty; this, discard
+//             and notification processing in the guest clear it. Stock's RESET writes the
+//             whole word before anybody can post
 //   order:    ON is cleared by a locked operation, then PIR is read
 //   pairs:    posting: PIR bit, then ON, both locked. If the poster finds ON still set, and so
 //             tells nobody, its PIR bit is seen here
 //   barrier:  here
 //   if lost:  PIR holds a vector without ON: nobody takes it before the next post
-//   checked:  posted_interleaving_test (sync_clears_on_last); selftest ipi_lost
+//   checked:  posted_interleaving_test (sync_clears_on_last, sync_clears_on_by_store); selftest
+//             ipi_lost
 //
 // rvi_unknown is cleared by an exchange before the IRR is read: rvi-unknown, in vmx_hot.h.
 vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_vcpu *vcpu, bool to_rvi)
@@ -100,7 +109,8 @@ void vapic_pi_vcpu_unsettle(vapic_pi_vcpu *vcpu)
 }
 
 // ORDERING discard
-//   writers:  as on-clear, with the vCPU's mutex held and the vCPU not running
+//   writers:  as on-clear, with the vCPU loaded and not running: its mutex is held, or it is
+//             being made
 //   order:    ON is cleared, then PIR, both locked: an ON that is set meanwhile stays, at worst
 //             with an empty PIR. Mostly there is nothing to clear; what is posted after the
 //             look at a word counts as posted after the discard
@@ -108,7 +118,8 @@ void vapic_pi_vcpu_unsettle(vapic_pi_vcpu *vcpu)
 //             be lost or not, as with stock: nothing orders the two
 //   barrier:  here
 //   if lost:  PIR holds a vector without ON: nobody takes it before the next post
-//   checked:  pi_sync_test; selftest lapic_restore
+//   checked:  posted_interleaving_test (discard_clears_on_last); pi_sync_test; selftest
+//             lapic_restore
 void vapic_pi_vcpu_discard(vapic_pi_vcpu *vcpu)
 {
 	PiDescriptor &from = descriptor(*vcpu);

@@ -105,7 +105,10 @@ struct vapic_pi_irr vapic_pi_vcpu_sync(struct vapic_pi_vcpu *vcpu, bool to_rvi);
  */
 void vapic_pi_vcpu_unsettle(struct vapic_pi_vcpu *vcpu);
 
-/* Forget what was posted: the register page is about to be written anew. */
+/*
+ * Forget what was posted: the register page is about to be written anew. Called with the vCPU
+ * loaded and not running.
+ */
 void vapic_pi_vcpu_discard(struct vapic_pi_vcpu *vcpu);
 
 /* A vCPU as a member of a list of waiters. Part of the vCPU's object. */

@@ -4,6 +4,8 @@
 // runs, is preempted, sleeps, and has acceleration turned off and on. Each mutant of
 // posted_mutants.hpp loses an interrupt, so the search notices such mistakes.
 #define SEAM_NO_REDIRECTION
+#include "posted_hardware.hpp"
+#include "posted_machine.hpp"
 #include "posted_model.hpp"
 
 #include <gtest/gtest.h>
@@ -204,6 +206,36 @@ TEST(PostedMistake, GlueThatDoesNotKickTheInactive)
 TEST(PostedMistake, KvmWithoutItsBarrierBeforeItLooks)
 {
 	EXPECT_TRUE(loses({.enter_barrier = false}, "s"));
+}
+
+// True if a post amid a discard can leave its vector in PIR without ON.
+bool strands(void (*discard)(vapic_pi_vcpu *))
+{
+	PostedVcpu vcpu;
+	explorer::Explorer all;
+	explorer::Memory before{};
+	constexpr std::uint64_t kOn = 1;
+
+	before[posted::kControl] = kOn;
+	before[posted::kPir] = 1;
+	all.map(&vcpu.control(), 8, posted::kControl, "control");
+	all.map(&vcpu.pir(0), 8, posted::kPir, "PIR");
+
+	const explorer::Result result = all.run(
+		{[&](explorer::Cpu &) { discard(vcpu.core()); },
+		 [&](explorer::Cpu &) { posted::post(vcpu.descriptor(), 0x11); }},
+		before, [](const explorer::Memory &end, const std::vector<bool> &) -> std::string {
+			return end[posted::kPir] && !(end[posted::kControl] & kOn) ? "no ON" : "";
+		});
+
+	EXPECT_GT(result.ends, 0u);
+	return !result.refused.empty();
+}
+
+TEST(PostedDiscard, LeavesNoVectorWithoutOn)
+{
+	EXPECT_FALSE(strands(vapic_pi_vcpu_discard));
+	EXPECT_TRUE(strands(mutant::discard_clears_on_last));
 }
 
 } // namespace

@@ -180,8 +180,7 @@ private:
 	{
 		active_ = !active_;
 		cpu_.store(kApicvActive, active_);
-		if (s_.toggle_unsettles)
-			s_.core.unsettle(core_);
+		s_.core.unsettle(core_);
 		// KVM requests KVM_REQ_EVENT itself; its look at the IRR begins with sync.
 		if (!active_) {
 			sync();

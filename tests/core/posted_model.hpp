@@ -59,8 +59,6 @@ struct Scenario {
 	bool glue_notifies = true;
 	bool glue_wakes = true;
 	bool glue_kicks = true;
-	// The refresh of acceleration calls unsettle.
-	bool toggle_unsettles = true;
 
 	Core core = {};
 };

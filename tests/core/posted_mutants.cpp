@@ -89,7 +89,7 @@ PiControl replace(vapic_pi_vcpu *vcpu, Change change)
 	}
 }
 
-enum class Settle { kExchange, kStore, kLast, kNot };
+enum class Settle { kExchange, kStore, kLast };
 
 // sync(), correct except for the mistakes that the arguments select.
 vapic_pi_irr sync(vapic_pi_vcpu *vcpu, bool to_rvi, Settle settle, bool on_last, bool on_by_store)
@@ -103,9 +103,9 @@ vapic_pi_irr sync(vapic_pi_vcpu *vcpu, bool to_rvi, Settle settle, bool on_last,
 			control.clear_bits(kOn);
 	};
 
-	if (!to_rvi && settle != Settle::kNot)
+	if (!to_rvi)
 		vapic_pi_unknown_store(&vcpu->hot.rvi_unknown, 1);
-	else if (to_rvi && vapic_pi_unknown_load(&vcpu->hot.rvi_unknown)) {
+	else if (vapic_pi_unknown_load(&vcpu->hot.rvi_unknown)) {
 		if (settle == Settle::kStore)
 			vapic_pi_unknown_store(&vcpu->hot.rvi_unknown, 0);
 		else if (settle != Settle::kLast)
@@ -284,11 +284,6 @@ vapic_pi_irr sync_settles_last(vapic_pi_vcpu *vcpu, bool to_rvi)
 	return sync(vcpu, to_rvi, Settle::kLast, false, false);
 }
 
-vapic_pi_irr sync_stays_settled(vapic_pi_vcpu *vcpu, bool to_rvi)
-{
-	return sync(vcpu, to_rvi, Settle::kNot, false, false);
-}
-
 bool settled_by_on(vapic_pi_vcpu *vcpu)
 {
 	return !descriptor(*vcpu).control.load().get(PiControl::kOn);
@@ -329,6 +324,14 @@ void wake_due_first_of_group(vapic_pi_waiters *waiters, void (*wake)(vapic_vcpu 
 		if (vapic_pi_control_load(place->control) & VAPIC_PI_ON)
 			vapic_pi_waiters_look_at_group(waiters, place, wake);
 	}
+}
+
+void discard_clears_on_last(vapic_pi_vcpu *vcpu)
+{
+	for (Slot<PirWord> &word : descriptor(*vcpu).pir)
+		if (word.load().raw())
+			word.exchange(PirWord{});
+	descriptor(*vcpu).control.clear_bits(kOn);
 }
 
 void unsettle_not(vapic_pi_vcpu *) {}

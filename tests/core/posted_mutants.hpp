@@ -63,8 +63,6 @@ vapic_pi_irr sync_clears_on_by_store(vapic_pi_vcpu *vcpu, bool to_rvi);
 vapic_pi_irr sync_settles_by_store(vapic_pi_vcpu *vcpu, bool to_rvi);
 // sync(): clears the flag only after it has looked at the IRR.
 vapic_pi_irr sync_settles_last(vapic_pi_vcpu *vcpu, bool to_rvi);
-// sync(): leaves the flag clear although RVI is not stored.
-vapic_pi_irr sync_stays_settled(vapic_pi_vcpu *vcpu, bool to_rvi);
 
 // settled(): reads only ON; reads only the flag.
 bool settled_by_on(vapic_pi_vcpu *vcpu);
@@ -77,6 +75,9 @@ bool post_by_store(vapic_pi_descriptor *descriptor, u8 vector);
 
 // wake_due(): looks at the first of each group alone.
 void wake_due_first_of_group(vapic_pi_waiters *waiters, void (*wake)(vapic_vcpu *glue));
+
+// discard(): takes PIR, then clears ON.
+void discard_clears_on_last(vapic_pi_vcpu *vcpu);
 
 // unsettle(): does nothing.
 void unsettle_not(vapic_pi_vcpu *vcpu);
