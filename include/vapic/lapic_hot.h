@@ -28,6 +28,11 @@ static inline u32 vapic_lapic_read(const void *regs, u32 offset)
 	return vapic_lapic_word_load((const struct vapic_lapic_word *)((const u8 *)regs + offset));
 }
 
+static inline void vapic_lapic_write(void *regs, u32 offset, u32 value)
+{
+	vapic_lapic_word_store((struct vapic_lapic_word *)((u8 *)regs + offset), value);
+}
+
 /*
  * Set @vector in the IRR, atomically with respect to hardware and KVM, with a full barrier
  * after it. Any task or interrupt may call this.
