@@ -168,3 +168,8 @@ void vapic_gate_close(void)
 		down_write(&gate_lock);
 	}
 }
+
+void vapic_gate_assert_closed(void)
+{
+	lockdep_assert_held_write(&gate_lock);
+}

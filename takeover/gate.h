@@ -30,4 +30,7 @@ void vapic_gate_remove(void);
 int vapic_gate_open(void);
 void vapic_gate_close(void);
 
+/* For lockdep: this task has closed the gate. */
+void vapic_gate_assert_closed(void);
+
 #endif

@@ -141,6 +141,7 @@ static int check_no_vm(void)
 {
 	size_t vms;
 
+	vapic_gate_assert_closed();
 	mutex_lock(&vapic_data(kvm_lock));
 	vms = list_count_nodes(&vapic_data(vm_list));
 	mutex_unlock(&vapic_data(kvm_lock));
@@ -163,6 +164,7 @@ static int swap_ops(void)
 {
 	unsigned int i;
 
+	vapic_gate_assert_closed();
 	for (i = 0; i < vapic_vendor->takeovers.op_count; i++)
 		vapic_op_swap(&vapic_vendor->takeovers.ops[i]);
 	vapic_kvm_follow_ops();
@@ -173,6 +175,7 @@ static void restore_ops(void)
 {
 	unsigned int i;
 
+	vapic_gate_assert_closed();
 	for (i = vapic_vendor->takeovers.op_count; i-- > 0;)
 		vapic_op_restore(&vapic_vendor->takeovers.ops[i]);
 }
@@ -233,6 +236,7 @@ static void restore(const struct vapic_takeovers *of)
 
 static int set_switches(void)
 {
+	vapic_gate_assert_closed();
 	set(&vapic_vendor->takeovers);
 	set(&vapic_kvm_takeovers);
 	return 0;
@@ -240,6 +244,7 @@ static int set_switches(void)
 
 static void restore_switches(void)
 {
+	vapic_gate_assert_closed();
 	restore(&vapic_kvm_takeovers);
 	restore(&vapic_vendor->takeovers);
 }
@@ -325,13 +330,13 @@ static int choose_vendor(void)
 /*
  * ftrace shuts itself off for good when it meets something unexpected, and leaves all
  * calls as they are.  By now everything is stock's again except some calls of vapic's
- * stubs, which pass through to stock code.  The stubs must stay in memory for as long as
- * the kernel runs.
+ * stubs, which pass through to stock code, and of hold_call(), which does nothing.  Both
+ * must stay in memory for as long as the kernel runs.
  */
 static void say_stuck(void)
 {
-	vapic_err("ftrace has shut itself off with %u functions still redirected: they run stock "
-		  "code, but by way of vapic, which stays in memory; reboot before you load it "
+	vapic_err("ftrace has shut itself off with %u functions still redirected: it still calls "
+		  "vapic, which runs stock code and stays in memory; reboot before you load it "
 		  "again\n",
 		  vapic_redirects_stuck());
 }

@@ -46,6 +46,7 @@ FTRACE_FAULT = os.path.join(os.path.dirname(module_file), "ftrace_fault.ko")
 SELFTESTS = os.path.join(os.path.dirname(module_file), "selftests")
 # Of init, in takeover/init.c; each redirection is a point of failure as well.
 STEPS = 19
+IDLE_STEPS = 3
 
 
 class Log:
@@ -480,10 +481,18 @@ def waits_for_vms_if_forced():
 
 
 def undoes_every_step_that_fails():
+    undoes_every_step("", STEPS + vendor.functions)
+
+
+def undoes_every_step_that_fails_while_switched_off():
+    undoes_every_step(f"{vendor.switch}=0 ", IDLE_STEPS)
+
+
+def undoes_every_step(parameters, points):
     before = picture()
     for number in range(1, 100):
         log = Log()
-        result = load(f"fail_step={number}")
+        result = load(f"{parameters}fail_step={number}")
         lines = log.lines()
         if not result:
             break
@@ -491,7 +500,7 @@ def undoes_every_step_that_fails():
         check(len(lines) == 1 and re.search(r"vapic: .* fails because fail_step", lines[0]),
               f"log is {lines}")
         check_unchanged(before)
-    check_equal(number - 1, STEPS + vendor.functions, "points that failed")
+    check_equal(number - 1, points, "points that failed")
     check_unloads()
     check_unchanged(before)
     print(f"# {number - 1} points")
@@ -725,6 +734,7 @@ TESTS = [
     stays_while_a_vm_is_alive,
     unloads_while_dev_kvm_is_open,
     undoes_every_step_that_fails,
+    undoes_every_step_that_fails_while_switched_off,
     survives_every_failed_allocation_of_creation,
     creations_race_with_load_and_unload,
     waits_for_vms_if_forced,
