@@ -176,7 +176,7 @@ static void by_irqfd(struct __test_metadata *_metadata, const char *target)
 	uint64_t one = 1;
 	struct vm *vm = begin(target);
 
-	vm_ioctl(vm, KVM_SET_GSI_ROUTING, &routing);
+	vm_ioctl(vm, KVM_SET_GSI_ROUTING, &routing.header);
 	vm_ioctl(vm, KVM_IRQFD, &irqfd);
 	for (uint32_t i = 1; i <= rounds; i++) {
 		if (*target == 'S')

@@ -24,7 +24,7 @@ static void set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
 		.entry = { .index = index, .data = value },
 	};
 
-	if (vcpu_ioctl(vcpu, KVM_SET_MSRS, &msrs) != 1)
+	if (vcpu_ioctl(vcpu, KVM_SET_MSRS, &msrs.header) != 1)
 		vm_fail(vcpu->vm, "KVM refuses MSR %x", index);
 }
 
@@ -217,7 +217,10 @@ TEST(guest_with_a_disabled_apic_goes_on_when_inhibited)
 
 /* ---- the guest's own memory ---- */
 
-/* The address where KVM finds the page; the guest also always has it in the program's image. */
+/*
+ * The address where KVM finds the page, and where a vCPU starts in real mode; the guest also
+ * always has the page in the program's image.
+ */
 #define PAGE_ADDRESS	0x20000
 
 static volatile uint8_t page[4096] __attribute__((aligned(4096)));
@@ -235,10 +238,8 @@ static void map_page(struct vm *vm, bool on)
 }
 
 /* These tests are about KVM's own code, so acceleration by hardware is inhibited. */
-static struct vm *begin_inhibited(void (*guest)(uint64_t), uint64_t arg)
+static void begin_inhibited_in(struct vm *vm, void (*guest)(uint64_t), uint64_t arg)
 {
-	struct vm *vm = vm_create(0);
-
 	roles_begin();
 	memset((void *)page, 0, sizeof(page));
 	in_service = may_leave = left = 0;
@@ -246,7 +247,75 @@ static struct vm *begin_inhibited(void (*guest)(uint64_t), uint64_t arg)
 	if (hyperv_add(&vm->vcpus[0]))
 		hyperv_set_auto_eoi(&vm->vcpus[0], true);
 	map_page(vm, true);
+}
+
+static struct vm *begin_inhibited(void (*guest)(uint64_t), uint64_t arg)
+{
+	struct vm *vm = vm_create(0);
+
+	begin_inhibited_in(vm, guest, arg);
 	return vm;
+}
+
+/* In real mode: writes to a port, again and again. */
+#define RESTART_PORT	0x99
+static const uint8_t restart_code[] = { 0xe6, RESTART_PORT, 0xeb, 0xfc };
+static volatile bool restarted;
+
+/* An interrupt is pending that the vCPU's task priority holds. */
+static void role_with_held_interrupt(uint64_t arg)
+{
+	(void)arg;
+	irq_enable();
+	apic_write(APIC_TPR, 0x60);
+	apic_send(1, ICR_FIXED | ICR_ASSERT | ICR_TO_SELF | VECTOR);
+	role_set_ready();
+	guest_wait(false);
+}
+
+/* Restarts vCPU 1. */
+static void starter(uint64_t arg)
+{
+	(void)arg;
+	guest_wait(init_wanted);
+	apic_send(1, ICR_INIT | ICR_ASSERT);
+	apic_send(1, ICR_STARTUP | ICR_ASSERT | PAGE_ADDRESS >> 12);
+	role_wait_finished();
+}
+
+static bool note_restart(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (run->exit_reason != KVM_EXIT_IO || run->io.port != RESTART_PORT)
+		return note_failed_entry(vcpu);
+	restarted = true;
+	/* The port is written again at once, so wait a little. */
+	sleep_us(1000);
+	return true;
+}
+
+/*
+ * While the VM is inhibited, KVM sets a TPR threshold on Intel for the interrupt that is held.
+ * INIT clears the task priority and disables the APIC: the threshold must not stay.
+ */
+TEST(vcpu_that_an_init_restarts_goes_on_when_inhibited)
+{
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	init_wanted = restarted = entry_failed = false;
+	vm = vm_create(VM_X2APIC);
+	vm->on_exit = note_restart;
+	begin_inhibited_in(vm, starter, 0);
+	vm_add_vcpu(vm, 1, role_with_held_interrupt, 0);
+	memcpy((void *)page, restart_code, sizeof(restart_code));
+	vm_start(vm);
+	roles_wait_ready(vm, 1);
+	init_wanted = true;
+	vm_wait(vm, restarted || entry_failed, "vCPU 1 restarts");
+	vm_destroy(vm);
+	EXPECT_FALSE(entry_failed);
 }
 
 static volatile uint32_t flags_taken;

@@ -128,7 +128,7 @@ static void route_rtc(struct vm *vm, uint8_t vector)
 	};
 	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
 
-	vm_ioctl(vm, KVM_SET_GSI_ROUTING, &routing);
+	vm_ioctl(vm, KVM_SET_GSI_ROUTING, &routing.header);
 	vm_ioctl(vm, KVM_GET_IRQCHIP, &chip);
 	chip.chip.ioapic.redirtbl[RTC_GSI].bits = vector;
 	vm_ioctl(vm, KVM_SET_IRQCHIP, &chip);

@@ -132,7 +132,7 @@ const struct accel *accel_check(void)
 	accel.vapic = vapic_is_loaded();
 	accel.active = probe(&why);
 	if (why) {
-		accel.verdict = ACCEL_UNAVAILABLE;
+		accel.verdict = expect ? ACCEL_WRONG : ACCEL_UNAVAILABLE;
 		snprintf(accel.reason, sizeof(accel.reason), "%s", why);
 		return &accel;
 	}

@@ -89,7 +89,7 @@ struct vm *actors_begin(unsigned int options)
 	vm->on_exit = on_exit_lower;
 	for (unsigned int i = 0; i < ACTORS; i++)
 		vm_add_vcpu(vm, i, actors_guest, 0);
-	actors.tsc_per_ms = vcpu_ioctl(&vm->vcpus[0], KVM_GET_TSC_KHZ, 0);
+	actors.tsc_per_ms = vcpu_ioctl(&vm->vcpus[0], KVM_GET_TSC_KHZ, NULL);
 	vm_start(vm);
 	vm_wait(vm, actors.present == ACTORS, "every vCPU is there");
 	return vm;

@@ -27,7 +27,7 @@ void vcpu_save(struct vcpu *vcpu, struct vcpu_state *state)
 	vcpu_ioctl(vcpu, KVM_GET_REGS, &state->regs);
 	vcpu_ioctl(vcpu, KVM_GET_SREGS, &state->sregs);
 	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &state->lapic);
-	if (vcpu_ioctl(vcpu, KVM_GET_MSRS, &deadline) != 1)
+	if (vcpu_ioctl(vcpu, KVM_GET_MSRS, &deadline.header) != 1)
 		vm_fail(vcpu->vm, "KVM has no TSC deadline");
 	state->tsc_deadline = deadline.entry.data;
 }
@@ -41,7 +41,7 @@ void vcpu_restore(struct vcpu *vcpu, const struct vcpu_state *state)
 	vcpu_ioctl(vcpu, KVM_SET_REGS, &state->regs);
 	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &state->lapic);
 	/* Ignored unless the timer is in this mode. */
-	if (vcpu_ioctl(vcpu, KVM_SET_MSRS, &deadline) != 1)
+	if (vcpu_ioctl(vcpu, KVM_SET_MSRS, &deadline.header) != 1)
 		vm_fail(vcpu->vm, "KVM refuses a TSC deadline");
 	vcpu_ioctl(vcpu, KVM_SET_VCPU_EVENTS, &state->events);
 	vcpu_ioctl(vcpu, KVM_SET_MP_STATE, &state->mp);

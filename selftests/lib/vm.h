@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/types.h>
 
 #include "guest.h"
@@ -33,11 +34,14 @@ struct vcpu {
 	struct kvm_run *run;
 
 	pthread_t thread;
-	volatile pid_t tid;
 	int pcpu;			/* the processor it is pinned to, or -1 */
-	volatile int wanted;		/* enum in run.c */
-	volatile bool parked;		/* outside KVM_RUN, waiting for the host */
-	volatile bool finished;		/* the guest function returned */
+
+	/* Written by the vCPU's own thread. */
+	_Atomic pid_t tid;
+	_Atomic bool parked;		/* outside KVM_RUN, waiting for the host */
+	_Atomic bool finished;		/* the guest function returned */
+	/* Written by whoever starts, pauses or stops the vCPU, and by a failed test's report. */
+	_Atomic int wanted;		/* enum in run.c */
 };
 
 struct vm {
@@ -57,7 +61,7 @@ struct vm {
 	void (*on_failure)(struct vm *vm);
 };
 
-/* Returns NULL and sets *why if this machine cannot run VMs; any other error fails the test. */
+/* Returns NULL and sets *why if there is no /dev/kvm; any other error fails the test. */
 struct vm *vm_try_create(unsigned int options, const char **why);
 struct vm *vm_create(unsigned int options);
 
@@ -84,11 +88,17 @@ void vm_destroy(struct vm *vm);
 void __attribute__((noreturn, format(printf, 2, 3)))
 vm_fail(struct vm *vm, const char *format, ...);
 
-/* An ioctl that must succeed; returns its result. */
-#define vm_ioctl(vm, request, arg) \
-	checked_ioctl(vm, (vm)->fd, request, (unsigned long)(arg), #request)
-#define vcpu_ioctl(vcpu, request, arg) \
-	checked_ioctl((vcpu)->vm, (vcpu)->fd, request, (unsigned long)(arg), #request)
+/*
+ * An ioctl that must succeed; returns its result.  A request that has a structure takes a pointer
+ * to it.
+ */
+#define ioctl_on(vm, fd, request, arg, name) ({					\
+	_Static_assert(!_IOC_SIZE(request) || sizeof(*(arg)) == _IOC_SIZE(request), \
+		       name " takes another structure");			\
+	checked_ioctl(vm, fd, request, (unsigned long)(arg), name);		\
+})
+#define vm_ioctl(vm, request, arg) ioctl_on(vm, (vm)->fd, request, arg, #request)
+#define vcpu_ioctl(vcpu, request, arg) ioctl_on((vcpu)->vm, (vcpu)->fd, request, arg, #request)
 int checked_ioctl(struct vm *vm, int fd, unsigned long request,
 		  unsigned long arg, const char *name);
 
