@@ -33,13 +33,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CPUS		2
-#define PAGE		4096
-#define PRIORITY	-10
+#define CPUS 2
+#define PAGE 4096
+#define PRIORITY -10
 #define FLUSHES_PER_NAP 10
-#define NS_PER_S	1000000000
+#define NS_PER_S 1000000000
 /* Priorities of kernel messages below this one are complaints; KERN_NOTICE and on are not. */
-#define COMPLAINTS	5
+#define COMPLAINTS 5
 
 /* What a thread does on its CPU. */
 struct role {
@@ -73,7 +73,7 @@ static int64_t now_ns(void)
 
 static void nap(int64_t ns)
 {
-	struct timespec time = { .tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S };
+	struct timespec time = {.tv_sec = ns / NS_PER_S, .tv_nsec = ns % NS_PER_S};
 
 	nanosleep(&time, NULL);
 }
@@ -154,7 +154,7 @@ static void do_round(unsigned int round, char **hackbench)
 
 	over = false;
 	for (size_t i = 0; i < CPUS; i++) {
-		roles[i] = (struct role){ i, naps || round / 2 % CPUS == i, naps };
+		roles[i] = (struct role){i, naps || round / 2 % CPUS == i, naps};
 		if (pthread_create(&threads[i], NULL, play, &roles[i]))
 			fail("pthread_create");
 	}
