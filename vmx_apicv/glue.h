@@ -40,8 +40,8 @@ struct vapic_vcpu {
 
 	/*
 	 * The CPU among whose waiters the vCPU is, -1 if none. The vCPU's own task sets it;
-	 * that task and the CPU's wakeup handler reset it, all under the CPU's lock. The
-	 * handler resets it as its last access to the vCPU.
+	 * that task, the CPU's wakeup handler and a CPU that dies reset it, all under the CPU's
+	 * lock. The last two reset it as their last access to the vCPU.
 	 */
 	int waits_on;
 
