@@ -6,7 +6,7 @@
 #             supported, else the one testbed/kernel-headers provides)
 #   KMODDIR=  folder with that kernel's kvm.ko, kvm-amd.ko and kvm-intel.ko, .xz allowed
 
-SUPPORTED := 6.12
+SUPPORTED := $(shell sed /^\#/d testbed/kernel-series)
 BUILD := build
 
 ifndef KDIR

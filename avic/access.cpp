@@ -10,8 +10,8 @@ using namespace vapic::hw;
 
 namespace {
 
-// Writes that hardware completes before it exits, by the manual's register table. Reads
-// never trap.
+// True for writes that hardware completes before it exits, according to the manual's
+// register table. Reads never trap.
 constexpr bool write_traps(ApicRegister reg)
 {
 	switch (reg) {

@@ -15,7 +15,7 @@ void vapic_host_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low, enum vapic_ipi_
 	struct kvm_vcpu *kvm_vcpu = vcpu->common.kvm_vcpu;
 
 	if (target == VAPIC_TARGET_INACTIVE) {
-		/* KVM delivers it; the flag makes it look at the IRR. */
+		/* KVM delivers the interrupt; the flag makes KVM look at the IRR. */
 		kvm_vcpu->arch.apic->irr_pending = true;
 		kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
 		vapic_call(kvm_vcpu_kick)(kvm_vcpu);
@@ -37,12 +37,7 @@ void vapic_host_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low, enum vapic_ipi_
 	}
 }
 
-void vapic_host_broken(u32 what)
-{
-	WARN_ONCE(1, "vapic: broken invariant %u\n", what);
-}
-
-/* Broadcast in any form, which stock walks all vCPUs for. */
+/* True for a broadcast in any form, for which stock walks all vCPUs. */
 static bool is_broadcast(u32 icr_low, u32 icr_high)
 {
 	/* APIC_DEST_ALLBUT is both bits of the shorthand field. */
@@ -60,7 +55,7 @@ int vapic_hook_avic_incomplete_ipi_interception(struct kvm_vcpu *kvm_vcpu)
 	u32 icr_low = lower_32_bits(info1);
 	u32 id = upper_32_bits(info2);
 	u32 index = info2 & AVIC_PHYSICAL_MAX_INDEX_MASK;
-	/* Stock reports every destination; do so only for somebody who listens. */
+	/* Stock reports every destination; do so only while the tracepoint is on. */
 	bool visit_all = vapic_traced_kvm_apicv_accept_irq();
 
 	vapic_trace_kvm_avic_incomplete_ipi(kvm_vcpu->vcpu_id, icr_high, icr_low, id, index);
@@ -103,7 +98,7 @@ int vapic_hook_avic_unaccelerated_access_interception(struct kvm_vcpu *kvm_vcpu)
 		vapic_call(kvm_apic_write_nodecode)(kvm_vcpu, access.offset);
 		break;
 	case VAPIC_ACCESS_LOGICAL:
-		/* First KVM, which clears the register's reserved bits. */
+		/* KVM goes first, because it clears the register's reserved bits. */
 		vapic_call(kvm_apic_write_nodecode)(kvm_vcpu, access.offset);
 		vapic_avic_vcpu_sync_logical(core, vapic_x2apic_mode(kvm_vcpu));
 		break;

@@ -2,13 +2,13 @@
 /*
  * What the glue keeps for a VM and a vCPU, and how to get from KVM's structures to it.
  *
- * Both objects are found through fields of the stock structures that only the replaced
- * functions read (Documentation/borrowed-fields.rst lists all readers):
- *   kvm_svm.avic_physical_id_table_page   our struct vapic_vm
- *   vcpu_svm.avic_backing_page            our struct vapic_vcpu
- *   vcpu_svm.avic_physical_id_cache       the same, unless the vCPU is never accelerated
- * Stock code that reads them does not run while vapic is loaded, but for avic_vm_destroy(),
- * before which the first is NULL again. The others are before their structure is freed.
+ * Fields of the stock structures that only replaced functions read point to both objects
+ * (Documentation/borrowed-fields.rst lists all readers):
+ *   kvm_svm.avic_physical_id_table_page   struct vapic_vm
+ *   vcpu_svm.avic_backing_page            struct vapic_vcpu
+ *   vcpu_svm.avic_physical_id_cache       the same, or NULL if the vCPU is never accelerated
+ * While vapic is loaded, no stock code that reads them runs except avic_vm_destroy(); the first
+ * field is NULL again by then. The other two are NULL again before KVM frees their structure.
  */
 #ifndef VAPIC_AVIC_GLUE_H
 #define VAPIC_AVIC_GLUE_H
@@ -33,8 +33,8 @@ struct vapic_vm {
 	struct page *logical_table;
 
 	/*
-	 * vCPUs for whose interrupt windows the whole VM is inhibited. The lock makes the
-	 * count and KVM's inhibit change together.
+	 * How many vCPUs have the whole VM inhibited for their interrupt windows. The lock
+	 * makes the count and KVM's inhibit change together.
 	 */
 	struct mutex irq_window_lock;
 	unsigned int irq_windows;
@@ -45,9 +45,12 @@ struct vapic_vm {
 struct vapic_vcpu {
 	struct vapic_vcpu_common common;
 	struct vapic_vm *vm;
-	enum vapic_decision never; /* why not, or VAPIC_ACCELERATED */
-	bool irq_window;	   /* counted in irq_windows; only the vCPU's own task looks */
+	enum vapic_decision never; /* why it is never accelerated, or VAPIC_ACCELERATED */
+	bool irq_window;	   /* counted in irq_windows; read by the vCPU's own task only */
 } __aligned(VAPIC_AVIC_ALIGN);
+
+/* kvm/host.c relies on common being first. */
+static_assert(!offsetof(struct vapic_vcpu, common));
 
 /* Core's part of the object, right behind the glue's. */
 static inline struct vapic_avic_vcpu *vapic_core(struct vapic_vcpu *vcpu)
@@ -77,7 +80,7 @@ static inline struct vapic_vm *vapic_vm_of(struct kvm *kvm)
 	return to_kvm_svm(kvm)->avic_physical_id_table_page;
 }
 
-/* NULL for a vCPU without a local APIC of KVM's. */
+/* NULL for a vCPU whose local APIC KVM does not emulate. */
 static inline struct vapic_vcpu *vapic_listed_vcpu_of(struct vcpu_svm *svm)
 {
 	return svm->avic_backing_page;
@@ -94,21 +97,21 @@ static inline bool vapic_x2apic_mode(struct kvm_vcpu *kvm_vcpu)
 	return kvm_vcpu->arch.apic_base & X2APIC_ENABLE;
 }
 
-/* Have the CPU that runs @kvm_vcpu look at its IRR; nothing if that is this one. */
+/* Make the CPU that runs @kvm_vcpu look at its IRR; do nothing if that is this CPU. */
 void vapic_ring_doorbell(struct kvm_vcpu *kvm_vcpu);
 
-/* Bits of the VMCB's clean field: the words cached under each. */
+/* Bits of the VMCB's clean field, named after the words that each covers. */
 enum vmcb_clean_bits {
 	VMCB_CLEAN_INT_CTL = 3,
 	VMCB_CLEAN_AVIC = 11,
 };
 
-/* The VM is no longer inhibited for an interrupt window of the vCPU, if it was. May sleep. */
+/* Stop inhibiting the VM for an interrupt window of the vCPU, if it is. May sleep. */
 void vapic_irq_window_close(struct vapic_vcpu *vcpu);
 
 /*
- * AVIC has come back for @kvm_vcpu, in its own task, and hardware would ignore a window that KVM
- * has asked for meanwhile: take that back and have KVM look for interrupts anew.
+ * Called in the vCPU's own task when AVIC is on again. Hardware would ignore a window that KVM
+ * has asked for meanwhile, so withdraw the request and make KVM look for interrupts anew.
  */
 void vapic_irq_window_ask_again(struct kvm_vcpu *kvm_vcpu);
 

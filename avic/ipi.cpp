@@ -2,9 +2,9 @@
 //
 // Exit 401h: an IPI that hardware could not complete by itself.
 //
-// For "target not running", hardware has already set the IRR bit in every valid
-// target and rung those it saw running. What is left are the targets that sleep or are
-// inactive; a vCPU that is merely preempted finds the bit at its next VMRUN.
+// For "target not running", hardware has already set the IRR bit in every valid target and
+// rung those it saw running. Software must act for targets that sleep, are inactive, or may run
+// unseen; a vCPU that is merely preempted finds the bit at its next VMRUN.
 #include <vapic/host.h>
 
 #include "state.hpp"
@@ -73,16 +73,16 @@ private:
 			if (entry.get(LogicalIdEntry::kValid))
 				named[count++] = entry.get(LogicalIdEntry::kGuestApicId);
 		}
-		// Hardware may have read the table before a change, and set the IRR of somebody
-		// who is in it no more. To visit a vCPU without need costs it a little time.
+		// Hardware may have read the table before a change and set the IRR of a vCPU that
+		// has left it, so visit every vCPU. A needless visit costs a vCPU little time.
 		if (logical_table_changed())
 			return visit_everybody(true);
 		for (unsigned i = 0; i < count; ++i)
 			visit(named[i]);
 	}
 
-	// Whether the table changed since the sender last asked, or is changing. With "no",
-	// nobody has begun to change it from then until now, and all who had were done.
+	// True if the table is changing, or has changed since the sender last found it at rest.
+	// If false, no change has begun since then, and all earlier changes were done.
 	// Ordering: LogicalChange in tables.cpp.
 	bool logical_table_changed()
 	{
@@ -104,7 +104,7 @@ private:
 		const Attention seen = vm_.attention[id.raw()].load();
 		vapic_ipi_target target = VAPIC_TARGET_AWAKE;
 
-		// Running where IsRunning does not show it, or not running.
+		// It may run although IsRunning does not show it.
 		if (seen.get(Attention::kFar) || vm_.hide_running)
 			target = VAPIC_TARGET_UNSEEN;
 		else if (seen == Attention{} && !visit_all_)
@@ -148,7 +148,7 @@ vapic_ipi_action vapic_avic_vcpu_ipi(vapic_avic_vcpu *vcpu, u64 info1, u64 info2
 	case IpiFailure::kInvalidType:
 	case IpiFailure::kInvalidTarget:
 		// One invalid destination fails the whole IPI. ICR has been written and the
-		// instruction has retired, but some parts leave the busy bit set.
+		// instruction has retired, but some processors leave the busy bit set.
 		return icr.get(Icr::kBusy) ? VAPIC_IPI_REWRITE : VAPIC_IPI_EMULATE;
 	case IpiFailure::kInvalidBackingPage:
 		// No guest can cause it: every valid entry names a register page.

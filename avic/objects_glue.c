@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Life of the per-VM and per-vCPU objects.
+ * Lifetime of the per-VM and per-vCPU objects.
  *
  * The VM object, and with it the tables, lives until the last vCPU object is gone. A vCPU
  * leaves the tables before KVM frees its register page.
@@ -69,8 +69,8 @@ const char *vapic_avic_mode(void)
 }
 
 /*
- * Its type tells what will be encrypted of a guest that is made as such; KVM_SEV_INIT, of an
- * older user space, encrypts one of the default type, but only before its first vCPU.
+ * A VM that is created as an SEV guest has a type that says what will be encrypted. An older
+ * user space calls KVM_SEV_INIT on a VM of the default type, but only before its first vCPU.
  */
 static enum vapic_encryption encryption(struct kvm *kvm)
 {
@@ -86,7 +86,7 @@ static enum vapic_encryption encryption(struct kvm *kvm)
 	return VAPIC_UNENCRYPTED;
 }
 
-/* Its tables, in three allocations, each of which a test can make fail. */
+/* Allocate the VM's tables. A test can make each of the three allocations fail. */
 static bool vm_allocate(struct vapic_vm *vm)
 {
 	if (!vapic_create_should_fail())
@@ -136,7 +136,7 @@ int vapic_hook_avic_vm_init(struct kvm *kvm)
 	if (!vm)
 		return -ENOMEM;
 	mutex_init(&vm->irq_window_lock);
-	/* Without tables no vCPU may be accelerated, and none will: what is asked is the same. */
+	/* Without tables no vCPU may be accelerated: vapic_avic_vcpu_decision() asks the same. */
 	if (vapic_avic_vm_decision(encryption(kvm)) == VAPIC_ACCELERATED && !vm_allocate(vm)) {
 		vm_free(vm);
 		return -ENOMEM;
@@ -150,7 +150,7 @@ void vapic_svm_vm_destroy(struct kvm *kvm)
 {
 	struct vapic_vm *vm = vapic_vm_of(kvm);
 
-	/* Stock frees the table that it finds here. */
+	/* Stock would free what it finds here. */
 	to_kvm_svm(kvm)->avic_physical_id_table_page = NULL;
 	vapic_svm_stock(vm_destroy)(kvm);
 
@@ -190,14 +190,14 @@ static enum vapic_decision decide(struct kvm_vcpu *kvm_vcpu)
 	return vapic_avic_vcpu_decision(&candidate);
 }
 
-/* A vCPU that is never accelerated is on the list for status, and in no table. */
+/* A vCPU that is never accelerated is listed for status, but is in no table. */
 static void never_accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
 	vapic_apicv_set_active(kvm_vcpu->arch.apic, false);
 
 	/*
-	 * The tables cannot name the vCPU. So the VM must go without as well: hardware would
-	 * not tell anybody about a broadcast that should have reached it.
+	 * The tables cannot name the vCPU, so the whole VM must run without AVIC: hardware would
+	 * not report that a broadcast has missed this vCPU.
 	 */
 	if (vcpu->never == VAPIC_ID_BEYOND_TABLE) {
 		pr_info_once("vapic: vCPU ID %d is beyond the AVIC table (%u): the VM runs without "
@@ -208,25 +208,16 @@ static void never_accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 	}
 }
 
-/*
- * KVM looks for a vCPU of the same ID when this one is made, and then lets the world have it:
- * all that is done with it from there on is done under its mutex, and nothing before.
- */
-bool vapic_host_vcpu_stays(struct vapic_vcpu *vcpu)
-{
-	return mutex_is_locked(&vcpu->common.kvm_vcpu->mutex);
-}
-
-/* The vCPU enters the tables when it is loaded once KVM has accepted it. */
+/* Set up for AVIC. The vCPU enters the tables in its first load after KVM has accepted it. */
 static void accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 	void *regs = apic->regs;
 
-	/* The ID fits: that was decided. */
+	/* decide() has checked that the ID fits. */
 	WARN_ON_ONCE(!vapic_avic_vcpu_init(vapic_core(vcpu), vcpu->vm->core, vcpu,
 					   kvm_vcpu->vcpu_id, regs, __sme_set(virt_to_phys(regs))));
-	/* Nobody knows the vCPU yet, so the task that makes it is its own. */
+	/* Nobody else knows the vCPU yet, so the creating task counts as its own. */
 	if (vapic_apicv_active(apic)) {
 		guard(preempt)();
 		vapic_avic_vcpu_activate(vapic_on_cpu(vcpu));
@@ -247,10 +238,10 @@ int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)
 
 	/*
 	 * Hardware checks the nested page tables for the APIC page before it redirects the
-	 * access, so something must be mapped there. Stock leaves it out of a VM that is
-	 * inhibited at this moment, which then pays a fault for each access later on. For
-	 * who is never accelerated it must not be there: KVM emulates an access that meets
-	 * it, which it cannot do for a guest with encrypted state.
+	 * access, so something must be mapped there. Stock does not map it in a VM that is
+	 * inhibited at this moment, and each access faults later on. For a vCPU that is never
+	 * accelerated the page must not be mapped: KVM emulates an access that meets it, which
+	 * it cannot do for a guest with encrypted state.
 	 */
 	if (decision == VAPIC_ACCELERATED) {
 		err = vapic_call(kvm_alloc_apic_access_page)(kvm);
@@ -300,7 +291,7 @@ int vapic_svm_vcpu_create(struct kvm_vcpu *kvm_vcpu)
 {
 	int err = vapic_svm_stock(vcpu_create)(kvm_vcpu);
 
-	/* Stock has no counterpart to avic_init_vcpu() when it fails later on. */
+	/* If stock fails after avic_init_vcpu(), it has nothing that undoes that call. */
 	if (err)
 		vcpu_release(kvm_vcpu);
 	return err;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Residency: telling IPI hardware on which CPU a vCPU is, and senders when they must
-// wake it. The argument that no interrupt is lost is in Documentation/ordering.rst.
+// Residency: tells IPI hardware which CPU a vCPU is on, and senders when they must wake it.
+// Documentation/ordering.rst argues that no interrupt is lost.
 #include <vapic/host.h>
 
 #include "state.hpp"
@@ -13,72 +13,86 @@ using namespace vapic::hw;
 namespace {
 
 // ORDERING asleep
-//   writers:  the vCPU's own task alone, so read, change, publish
-//   order:    release. That the vCPU sleeps must be visible before its look at the IRR, for
-//             which a release store is too weak: run_nowhere(), which follows, is what orders
-//             the two. That it sleeps no more may become visible late: a sender then wakes a
-//             vCPU that is awake
+//   writers:  the vCPU's own task, or its creator's until KVM has accepted it, and
+//             vapic_avic_vcpu_retire() when neither can run any more: never two at a time,
+//             so load, change and publish are enough
+//   order:    release. The set bit must be visible before the vCPU reads its IRR. A release
+//             store is too weak for that; run_nowhere(), which follows, orders the two. The
+//             cleared bit may become visible late: a sender then wakes a vCPU that is awake
 //   pairs:    vapic_avic_vcpu_must_wake(): IRR, full barrier, then this byte; and the exit of
 //             an IPI that saw IsRunning=0
 //   barrier:  run_nowhere(), a locked exchange
 //   if lost:  the vCPU sleeps with an interrupt in its IRR
 //   checked:  residency_history_test; threads_test; selftest ipi_blocked
-void set_asleep(vapic_avic_on_cpu on, bool asleep)
+inline void set_asleep(vapic_avic_on_cpu on, bool asleep)
 {
-	attention(*on.vcpu).publish(attention(*on.vcpu).load().with(Attention::kAsleep, asleep));
+	Slot<Attention> &byte = attention(*on.vcpu);
+
+	byte.publish(byte.load().with(Attention::kAsleep, asleep));
 }
 
-// As above: senders kick a vCPU that is inactive. IRR and request are KVM's then, and its
-// barriers.
-void set_inactive(vapic_avic_on_cpu on, bool inactive)
+// ORDERING inactive
+//   writers:  as asleep
+//   order:    release. The set bit is visible before IsRunning=0, which run_nowhere() writes
+//             next. The cleared bit may become visible late: a sender then kicks a vCPU that
+//             is accelerated
+//   pairs:    the exit of an IPI that saw IsRunning=0: IRR is set, then the handler reads
+//             this byte
+//   barrier:  run_nowhere(), before KVM looks at the IRR
+//   if lost:  hardware sets a bit of the IRR, and nobody makes KVM look at it
+//   checked:  interleaving_test; residency_history_test; selftest inhibit
+inline void set_inactive(vapic_avic_on_cpu on, bool inactive)
 {
-	attention(*on.vcpu).publish(
-		attention(*on.vcpu).load().with(Attention::kInactive, inactive));
+	Slot<Attention> &byte = attention(*on.vcpu);
+
+	byte.publish(byte.load().with(Attention::kInactive, inactive));
 }
 
 // ORDERING running-set
-//   writers:  the vCPU's own task alone; hardware only reads
-//   order:    release: nothing of the vCPU's last host CPU may follow. The full
-//             barrier that orders it before VMRUN's look at the IRR is not here
+//   writers:  as asleep; hardware only reads
+//   order:    release: nothing that the vCPU wrote on its last host CPU may become visible
+//             later. The full barrier that orders it before VMRUN reads the IRR is not here
 //   pairs:    IPI hardware: sets IRR, then reads the entry
 //   barrier:  vcpu_enter_guest(), after it sets vcpu->mode and before VMRUN
-//   if lost:  a sender sees IsRunning=0 and exits, VMRUN misses the IRR bit, and the
-//             sender, told that the vCPU is awake, leaves it alone
+//   if lost:  a sender sees IsRunning=0 and exits, VMRUN misses the IRR bit, and the handler
+//             of the exit does nothing because the vCPU is awake
 //   checked:  residency_history_test; selftest ipi_lost
-void run_on(vapic_avic_on_cpu on, HostApicId host)
+inline void run_on(vapic_avic_on_cpu on, HostApicId host)
 {
 	slot(*on.vcpu).publish(on.vcpu->resident.with(PhysicalIdEntry::kHostApicId, host));
 }
 
-// The entry of the vCPU once it does not run, with the CPU that it was on: a software sender
-// that has seen it in guest mode rings that one, and no other.
-PhysicalIdEntry left(vapic_avic_on_cpu on)
+// The vCPU's entry when it stops running. It keeps the CPU that the vCPU was on, because a
+// software sender that saw the vCPU in guest mode must ring that CPU and no other.
+inline PhysicalIdEntry left(const Slot<PhysicalIdEntry> &entry)
 {
-	return slot(*on.vcpu).load().with(PhysicalIdEntry::kIsRunning, false);
+	return entry.load().with(PhysicalIdEntry::kIsRunning, false);
 }
 
 // ORDERING running-clear
-//   writers:  as above
-//   order:    a locked exchange. A plain store could be passed by the caller's read of
-//             the IRR, which follows
+//   writers:  as running-set
+//   order:    a locked exchange. The caller reads the IRR next, and that read could pass a
+//             plain store
 //   pairs:    IPI hardware: sets IRR, then reads the entry. It sees IsRunning=0 and
 //             exits, or the caller sees the IRR bit
 //   barrier:  here
 //   if lost:  the vCPU sleeps with an interrupt in its IRR, until something else wakes it
 //   checked:  residency_history_test; selftest ipi_blocked
-void run_nowhere(vapic_avic_on_cpu on)
+inline void run_nowhere(vapic_avic_on_cpu on)
 {
-	slot(*on.vcpu).exchange(left(on));
+	Slot<PhysicalIdEntry> &entry = slot(*on.vcpu);
+
+	entry.exchange(left(entry));
 }
 
 // ORDERING far-set
-//   writers:  the vCPU's own task alone
+//   writers:  as asleep
 //   order:    release, as running-set: IsRunning stays clear, and the attention byte says
-//             that the vCPU may be in the guest all the same
-//   pairs:    the exit of an IPI that saw IsRunning=0: IRR is set, then it reads the
-//             attention byte, then vcpu->mode. A software sender reads vcpu->mode, then
-//             that the entry names no CPU
-//   barrier:  vcpu_enter_guest(), as there
+//             that the vCPU may be in the guest nevertheless
+//   pairs:    the exit of an IPI that saw IsRunning=0: IRR is set, then the handler reads the
+//             attention byte, then vcpu->mode. A software sender reads vcpu->mode, then the
+//             entry, which names no CPU
+//   barrier:  vcpu_enter_guest(), as running-set
 //   if lost:  the vCPU runs on in the guest without looking at its IRR
 //   checked:  residency_history_test (LoadOnACpuThatNoEntryCanNameSaysSo)
 void run_far(vapic_avic_on_cpu on)
@@ -87,8 +101,8 @@ void run_far(vapic_avic_on_cpu on)
 	slot(*on.vcpu).publish(on.vcpu->parked);
 }
 
-// Something speaks against showing where the vCPU is, or did so on the CPU it was on before.
-[[gnu::noinline]] void load_rarely(vapic_avic_on_cpu on, std::uint32_t host_id)
+// Slow path of load: a bit of the attention byte is set, or no entry can name the CPU.
+[[gnu::noinline]] void load_rarely(vapic_avic_on_cpu on, vapic_host_id host)
 {
 	if (attention(*on.vcpu).load().get(Attention::kOutside)) {
 		if (!vapic_host_vcpu_stays(on.vcpu->glue))
@@ -98,48 +112,54 @@ void run_far(vapic_avic_on_cpu on)
 
 	const Attention seen = attention(*on.vcpu).load();
 
-	// Asleep: unblock() will say where it runs. Inactive: activate() comes first.
+	// Asleep: unblock() will load the vCPU. Inactive: activate() must come first. Outside:
+	// enter_tables() has failed.
 	if (seen.get(Attention::kAsleep) || seen.get(Attention::kInactive) ||
 	    seen.get(Attention::kOutside))
 		return;
-	if (host_id > kMaxHostApicId)
+	if (host.raw > kMaxHostApicId)
 		return run_far(on);
+	// Ordering: far-set. Far is cleared before the entry shows the CPU: until then the vCPU is
+	// not in the guest.
 	attention(*on.vcpu).publish(Attention{});
-	run_on(on, HostApicId{host_id});
+	run_on(on, HostApicId{host.raw});
 }
 
 } // namespace
 
-void vapic_avic_vcpu_load(vapic_avic_on_cpu on, u32 host_id)
+void vapic_avic_vcpu_load(vapic_avic_on_cpu on, vapic_host_id host)
 {
-	if (attention(*on.vcpu).load() != Attention{} || host_id > kMaxHostApicId)
-		return load_rarely(on, host_id);
-	run_on(on, HostApicId{host_id});
+	if (attention(*on.vcpu).load() != Attention{} || host.raw > kMaxHostApicId)
+		return load_rarely(on, host);
+	run_on(on, HostApicId{host.raw});
 }
 
 // ORDERING running-clear-early
 //   writers:  as running-set
-//   order:    release, no barrier: whoever still sees IsRunning=1 rings a CPU that ignores it
+//   order:    release, no barrier: a sender that still sees IsRunning=1 rings a CPU that
+//             ignores the doorbell
 //   pairs:    IPI hardware, which need not see it soon
 //   barrier:  none needed: the VMRUN that follows the next load finds the interrupt
 //   if lost:  nothing
 //   checked:  residency_history_test; selftest ipi_lost
 void vapic_avic_vcpu_put(vapic_avic_on_cpu on)
 {
-	slot(*on.vcpu).publish(left(on));
+	Slot<PhysicalIdEntry> &entry = slot(*on.vcpu);
+
+	entry.publish(left(entry));
 }
 
 void vapic_avic_vcpu_block(vapic_avic_on_cpu on)
 {
-	// Asleep first: a sender that sees IsRunning=0 must find out why.
+	// Set asleep first: a sender that sees IsRunning=0 must find that the vCPU sleeps.
 	set_asleep(on, true);
 	run_nowhere(on);
 }
 
-void vapic_avic_vcpu_unblock(vapic_avic_on_cpu on, u32 host_id)
+void vapic_avic_vcpu_unblock(vapic_avic_on_cpu on, vapic_host_id host)
 {
 	set_asleep(on, false);
-	vapic_avic_vcpu_load(on, host_id);
+	vapic_avic_vcpu_load(on, host);
 }
 
 void vapic_avic_vcpu_activate(vapic_avic_on_cpu on)

@@ -9,21 +9,26 @@
 #include "../kvm/hooks.h"
 #include "glue.h"
 
+static struct vapic_host_id host_id(int cpu)
+{
+	return (struct vapic_host_id){kvm_cpu_get_apicid(cpu)};
+}
+
 /*
- * vcpu_load and vcpu_put come from vcpu_load(), from the preemption notifiers, and from
- * KVM's update of APICv, always in the vCPU's task (or its creator's).
+ * This and the op vcpu_put run in vcpu_load(), vcpu_put() and the preemption notifiers, always
+ * in the vCPU's task (or its creator's).
  */
 void vapic_hook_avic_vcpu_load(struct kvm_vcpu *kvm_vcpu, int cpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
 	if (vcpu)
-		vapic_avic_vcpu_load(vapic_on_cpu(vcpu), kvm_cpu_get_apicid(cpu));
+		vapic_avic_vcpu_load(vapic_on_cpu(vcpu), host_id(cpu));
 }
 
 /*
- * Stock's, of which little is left without its part for AVIC: what tells it that the
- * processor's state is the host's.
+ * Stock's svm_vcpu_put() without its part for AVIC. What remains tells stock that the processor
+ * holds the host's state.
  */
 void vapic_svm_vcpu_put(struct kvm_vcpu *kvm_vcpu)
 {
@@ -50,28 +55,28 @@ void vapic_svm_vcpu_unblocking(struct kvm_vcpu *kvm_vcpu)
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
 	if (vcpu)
-		vapic_avic_vcpu_unblock(vapic_on_cpu(vcpu), kvm_cpu_get_apicid(kvm_vcpu->cpu));
+		vapic_avic_vcpu_unblock(vapic_on_cpu(vcpu), host_id(kvm_vcpu->cpu));
 }
 
 /*
- * The vCPU may move meanwhile. Then the CPU rung ignores the doorbell, and the VMRUN on the
- * new one finds the interrupt. So it does if the vCPU was last on this CPU, where it cannot be
- * in the guest any more, even if this task has only now come here.
+ * The vCPU may move meanwhile. Then the old CPU ignores the doorbell, and VMRUN on the new CPU
+ * finds the interrupt. If the vCPU was last on this CPU, it cannot be in the guest here any more,
+ * even if this task has only just moved here, so its next VMRUN finds the interrupt as well.
  */
 static void ring(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
-	u32 host_id;
+	u32 host;
 
 	if (READ_ONCE(kvm_vcpu->cpu) == raw_smp_processor_id())
 		return;
-	host_id = vapic_avic_vcpu_host_id(vapic_core(vcpu));
-	if (unlikely(host_id == VAPIC_AVIC_NO_CPU)) {
-		/* It looks before it enters the guest again. */
+	host = vapic_avic_vcpu_host_id(vapic_core(vcpu));
+	if (unlikely(host == VAPIC_AVIC_NO_CPU)) {
+		/* The vCPU looks at its IRR before it enters the guest again. */
 		vapic_call(kvm_vcpu_kick)(kvm_vcpu);
 		return;
 	}
-	wrmsrl(MSR_AMD64_SVM_AVIC_DOORBELL, host_id);
-	vapic_trace_kvm_avic_doorbell(kvm_vcpu->vcpu_id, host_id);
+	wrmsrl(MSR_AMD64_SVM_AVIC_DOORBELL, host);
+	vapic_trace_kvm_avic_doorbell(kvm_vcpu->vcpu_id, host);
 }
 
 void vapic_ring_doorbell(struct kvm_vcpu *kvm_vcpu)
@@ -79,24 +84,24 @@ void vapic_ring_doorbell(struct kvm_vcpu *kvm_vcpu)
 	ring(kvm_vcpu, vapic_vcpu_of(to_svm(kvm_vcpu)));
 }
 
-/* KVM delivers to a vCPU that is not accelerated; make it look. */
+/* KVM delivers to a vCPU that is not accelerated: make it look at the IRR. */
 static void kick(struct kvm_vcpu *kvm_vcpu)
 {
 	kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
 	vapic_call(kvm_vcpu_kick)(kvm_vcpu);
 }
 
-/* The IRR bit is set, with a full barrier behind it; what else @kvm_vcpu needs. */
+/* Make @kvm_vcpu notice an IRR bit that was just set, with a full barrier after it. */
 static __always_inline void announce(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
-	/* Before apicv_active, which KVM writes before it enters guest mode. */
+	/* Read this before apicv_active, which KVM writes before it enters guest mode. */
 	bool in_guest = smp_load_acquire(&kvm_vcpu->mode) == IN_GUEST_MODE;
 
 	if (!vapic_apicv_active(apic))
 		return kick(kvm_vcpu);
 
-	/* From here vcpu is there: without it, the vCPU is inhibited for good. */
+	/* vcpu is not NULL from here on: a vCPU without it is inhibited for good. */
 	if (in_guest)
 		ring(kvm_vcpu, vcpu);
 	else if (vapic_avic_vcpu_must_wake(vapic_core(vcpu)))
@@ -124,7 +129,7 @@ void vapic_svm_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int 
 				 int vector)
 {
 	vapic_lapic_set_irr(apic->regs, vector);
-	/* After the bit: KVM clears the flag, looks at the IRR, and sets it again. */
+	/* Set after the bit: KVM clears the flag, looks at the IRR, and sets the flag again. */
 	apic->irr_pending = true;
 
 	if (unlikely(vapic_traced_kvm_apicv_accept_irq()))
@@ -140,8 +145,8 @@ static bool is_sev_es(struct kvm *kvm)
 }
 
 /*
- * With AVIC on, hardware carries out CR8 writes on the register page. Without it KVM
- * must see them; an SEV-ES guest has a trap of its own for that.
+ * While AVIC is on, hardware carries out CR8 writes on the register page. While it is off,
+ * KVM must see them; for an SEV-ES guest it has a separate trap.
  */
 static void intercept_cr8_write(struct vcpu_svm *svm, struct vmcb *vmcb, bool on)
 {
@@ -156,7 +161,7 @@ static void intercept_cr8_write(struct vcpu_svm *svm, struct vmcb *vmcb, bool on
 	vapic_call(recalc_intercepts)(svm);
 }
 
-/* Store the VMCB words of AVIC, on or off, and all that goes with the change. */
+/* Store the VMCB words of AVIC, on or off, and do all that goes with the change. */
 void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)
 {
 	struct kvm_vcpu *kvm_vcpu = &svm->vcpu;
@@ -164,7 +169,7 @@ void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)
 	bool active = vapic_apicv_active(kvm_vcpu->arch.apic);
 	struct vapic_avic_vmcb words;
 
-	/* Never accelerated, so never anything but as reset left it. */
+	/* The vCPU is never accelerated, so the VMCB stays as reset left it. */
 	if (!vcpu)
 		return;
 
@@ -179,8 +184,8 @@ void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)
 	vmcb->control.clean &= ~(BIT(VMCB_CLEAN_INT_CTL) | BIT(VMCB_CLEAN_AVIC));
 
 	/*
-	 * While AVIC was off, or the guest's APIC in x2APIC mode, the TLB may have taken
-	 * up the page behind the APIC's address as memory.
+	 * While AVIC was off, or the guest's APIC was in x2APIC mode, the TLB may have cached
+	 * the page at the APIC's address as memory.
 	 */
 	if (active)
 		kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, kvm_vcpu);
@@ -194,12 +199,12 @@ void vapic_svm_set_virtual_apic_mode(struct kvm_vcpu *kvm_vcpu)
 
 	if (!vcpu)
 		return;
-	/* Acceleration or the mode decides too, and LDR and DFR may have changed unseen. */
+	/* The entry depends on acceleration and mode, and LDR and DFR may have changed unseen. */
 	vapic_avic_vcpu_sync_logical(vapic_core(vcpu), vapic_x2apic_mode(kvm_vcpu));
 	vapic_hook_avic_init_vmcb(svm, svm->vmcb01.ptr);
 }
 
-/* Acceleration goes on or off, in the vCPU's task, preemption off. */
+/* KVM has turned acceleration on or off. In the vCPU's task, with preemption off. */
 void vapic_svm_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
@@ -209,7 +214,7 @@ void vapic_svm_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
 	if (vapic_apicv_active(kvm_vcpu->arch.apic)) {
 		vapic_avic_vcpu_activate(vapic_on_cpu(vcpu));
 		vapic_svm_set_virtual_apic_mode(kvm_vcpu);
-		vapic_avic_vcpu_load(vapic_on_cpu(vcpu), kvm_cpu_get_apicid(kvm_vcpu->cpu));
+		vapic_avic_vcpu_load(vapic_on_cpu(vcpu), host_id(kvm_vcpu->cpu));
 		vapic_irq_window_ask_again(kvm_vcpu);
 	} else {
 		vapic_avic_vcpu_deactivate(vapic_on_cpu(vcpu));
@@ -231,7 +236,7 @@ unsigned long vapic_svm_vcpu_get_apicv_inhibit_reasons(struct kvm_vcpu *kvm_vcpu
 
 	if (!vapic_vcpu_of(to_svm(kvm_vcpu)))
 		reasons |= BIT(APICV_INHIBIT_REASON_DISABLED);
-	/* Peers cannot ring a vCPU that runs a nested guest. */
+	/* Other vCPUs cannot ring a vCPU while it runs a nested guest. */
 	if (vapic_guest_mode(kvm_vcpu))
 		reasons |= BIT(APICV_INHIBIT_REASON_NESTED);
 	return reasons;
@@ -246,7 +251,7 @@ int vapic_svm_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_i
 	return 0;
 }
 
-/* SIPI. Forget a paravirtual kick from before, so that it does not end a later halt. */
+/* On a SIPI, forget an earlier paravirtual kick, so that it does not end a later halt. */
 void vapic_svm_vcpu_deliver_sipi_vector(struct kvm_vcpu *kvm_vcpu, u8 vector)
 {
 	kvm_vcpu->arch.pv.pv_unhalted = false;

@@ -15,24 +15,24 @@
 
 namespace vapic::avic {
 
-// Why a vCPU that does not run needs a sender's software to act. None of these:
-// it runs, or its next VMRUN finds the interrupt by itself.
+// Why a sender's software must act for the vCPU. With no bit set, the vCPU runs and shows
+// IsRunning, or its next VMRUN finds the interrupt.
 class Attention : public hw::Word<Attention, std::uint8_t> {
 public:
 	using Word::Word;
 
 	static constexpr At<bool, 0, 1> kAsleep{};   // blocked: wake it
 	static constexpr At<bool, 1, 1> kInactive{}; // not accelerated: kick it
-	static constexpr At<bool, 2, 1> kFar{};	     // no entry can name its CPU: look, kick
-	static constexpr At<bool, 3, 1> kOutside{};  // in its own byte: no table knows it
+	static constexpr At<bool, 2, 1> kFar{};	     // no entry names its CPU: kick in guest mode
+	static constexpr At<bool, 3, 1> kOutside{};  // in no table yet; in own_attention only
 };
 
-// A vCPU that stays enters the tables.
+// Enter a vCPU that KVM has accepted in the VM's tables.
 void enter_tables(vapic_avic_vcpu &vcpu);
 
 constexpr std::uint32_t kIds = hw::kMaxXapicId + 1;
 
-// Statistics: the vCPU's own task writes them alone, anybody reads.
+// Statistics. Only the vCPU's own task writes them; anybody may read them.
 using Counter = hw::Cell<std::uint64_t>;
 
 } // namespace vapic::avic
@@ -45,27 +45,27 @@ struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vm {
 	std::uint64_t logical_pa;
 	bool hide_running;
 
-	// One above the largest ID given out. ORDERING id-end.
+	// One above the largest ID that has entered the tables. ORDERING id-end.
 	vapic::hw::Cell<std::uint32_t> id_end;
 
-	// Changes of the logical table that have begun. ORDERING logical-change.
+	// How many changes of the logical table have begun. ORDERING logical-change.
 	vapic::hw::Cell<std::uint32_t> logical_begun;
-	// And those that are done: as many while nobody is at it. ORDERING logical-change.
+	// How many are done; equal to logical_begun while none is under way. ORDERING
+	// logical-change.
 	vapic::hw::Cell<std::uint32_t> logical_done;
 
-	// By guest APIC ID; each byte has the vCPU's own task as only writer. ORDERING asleep,
-	// far-set, enter.
+	// Indexed by guest APIC ID. ORDERING asleep, inactive, far-set, enter.
 	alignas(VAPIC_AVIC_ALIGN)
 		vapic::hw::Slot<vapic::avic::Attention> attention[vapic::avic::kIds];
 
-	// By guest APIC ID; set by enter_tables(), cleared by vapic_avic_vcpu_retire(). ORDERING
-	// vcpus.
+	// Indexed by guest APIC ID; set by enter_tables(), cleared by vapic_avic_vcpu_retire().
+	// ORDERING vcpus.
 	vapic::hw::Cell<vapic_avic_vcpu *> vcpus[vapic::avic::kIds];
 };
 
 struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vcpu {
-	// Where attention() and slot() are, for senders too: the vCPU's own, below, until
-	// enter_tables() makes them the VM's. ORDERING enter.
+	// Pointers to the attention byte and the table entry, which senders follow too: to
+	// own_attention and own_slot until enter_tables() changes them to the VM's. ORDERING enter.
 	vapic_avic_vcpu_hot hot;
 
 	// Constant after vapic_avic_vcpu_init().
@@ -73,18 +73,18 @@ struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vcpu {
 	vapic::lapic::RegisterPage *regs;
 	vapic_vcpu *glue;
 	vapic::hw::GuestApicId id;
-	vapic::hw::PhysicalIdEntry parked;   // the table entry of a vCPU that is on no CPU
-	vapic::hw::PhysicalIdEntry resident; // of one that runs, but for the CPU it is on
+	vapic::hw::PhysicalIdEntry parked;   // its table entry with IsRunning clear and no CPU
+	vapic::hw::PhysicalIdEntry resident; // its table entry while it runs, all but the CPU
 
 	// Index of the logical table entry that names this vCPU, or kNoLogicalIndex.
 	// Written with the vCPU's mutex held.
 	std::uint32_t logical_index;
 	bool retired;
 
-	// The VM's logical_begun when this vCPU last looked for whom its hardware had meant.
+	// The VM's logical_begun when an IPI exit of this vCPU last found no change under way.
 	// Only the vCPU's own task uses it.
 	std::uint32_t logical_seen;
-	// What hot points to before the tables know the vCPU. ORDERING asleep, enter.
+	// What hot points to until the vCPU is in the tables. ORDERING asleep, enter.
 	vapic::hw::Slot<vapic::avic::Attention> own_attention;
 	// As above. ORDERING running-set, enter.
 	vapic::hw::Slot<vapic::hw::PhysicalIdEntry> own_slot;
@@ -98,7 +98,7 @@ struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vcpu {
 
 namespace vapic::avic {
 
-// The words of avic_hot.h are core's slots.
+// The cells of avic_hot.h and core's slots are the same memory.
 static_assert(sizeof(vapic_avic_attention) == sizeof(hw::Slot<Attention>));
 static_assert(sizeof(vapic_avic_entry) == sizeof(hw::Slot<hw::PhysicalIdEntry>));
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What users may know: /sys/kernel/vapic/vcpus, described in
+ * The text of /sys/kernel/vapic/vcpus, described in
  * Documentation/ABI/testing/sysfs-kernel-vapic.
  */
 #include "../kvm/status.h"

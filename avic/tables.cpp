@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The two tables that IPI hardware walks: who has which entry, from when KVM has accepted a
-// vCPU until before its backing page is freed. IsRunning is residency.cpp's.
+// The two tables that IPI hardware reads. A vCPU has its entries from the time when KVM has
+// accepted it until before its backing page is freed. residency.cpp writes IsRunning.
 #include "state.hpp"
 
 using namespace vapic;
@@ -26,11 +26,12 @@ LogicalIdEntry logical_entry(const vapic_avic_vcpu &vcpu)
 
 // ORDERING logical-change
 //   writers:  every vCPU of the VM, around each change of the logical table
-//   order:    begun is counted before the table changes, done after it, all locked
+//   order:    begun is counted before the table changes, done after it, both by locked
+//             operations
 //   pairs:    Round::visit_logical(), which reads the table, then done, then begun
 //   barrier:  here
-//   if lost:  an IPI that hardware delivered by the table as it was wakes the vCPUs that
-//             are in the table now, and the one with the interrupt sleeps on
+//   if lost:  hardware delivers an IPI by the old table, the exit wakes the vCPUs that are in
+//             the new one, and the vCPU with the interrupt sleeps on
 //   checked:  ipi_test (VcpuThatLeftTheLogicalTableMeanwhileIsNotMissed)
 class LogicalChange {
 public:
@@ -45,10 +46,10 @@ private:
 };
 
 // ORDERING logical-entry
-//   writers:  every vCPU of the VM, for the entry its LDR names: two of them when a
-//             guest gives two vCPUs one logical ID
-//   order:    a locked compare-exchange; a plain store could erase the other's entry
-//             that came in between
+//   writers:  every vCPU of the VM writes the entry that its LDR names; two vCPUs write the
+//             same one when a guest gives both one logical ID
+//   order:    a locked compare-exchange; a plain store could erase the entry that another
+//             vCPU wrote in between
 //   pairs:    IPI hardware, which reads one entry per destination bit
 //   barrier:  here
 //   if lost:  logical IPIs to the other vCPU exit or go astray until its LDR changes
@@ -60,7 +61,7 @@ void withdraw(vapic_avic_vcpu &vcpu)
 
 	const LogicalChange change(*vcpu.vm);
 
-	// Failure: another vCPU has taken the index over, and the entry is its own now.
+	// On failure another vCPU has taken over the index, and the entry belongs to it.
 	static_cast<void>(vcpu.vm->logical->entries[vcpu.logical_index].try_replace(
 		logical_entry(vcpu), LogicalIdEntry{}));
 	vcpu.logical_index = lapic::kNoLogicalIndex;
@@ -120,32 +121,32 @@ bool vapic_avic_vcpu_init(vapic_avic_vcpu *vcpu, vapic_avic_vm *vm, vapic_vcpu *
 
 // ORDERING enter
 //   writers:  the vCPU's own task, once
-//   order:    the table's attention byte, then the pointer to it, released; the entry last,
-//             since from there on hardware sends to the vCPU and names it in exits
+//   order:    the table's attention byte, then the pointer to it by a release store; the entry
+//             last, because from then on hardware sends to the vCPU and names it in exits
 //   pairs:    a software sender: sets IRR, full barrier, then reads the pointer and the byte.
-//             If it gets the vCPU's own byte, which no longer tells of sleep, then the
-//             pointer was read before it changed, and the vCPU sees the IRR bit before it
-//             sleeps. IPI hardware reads the entry, and its exit then the byte
-//   barrier:  block()'s, between this and the vCPU's look at the IRR
-//   if lost:  a sender leaves the vCPU asleep on an interrupt
+//             If it gets own_attention, which no longer says whether the vCPU sleeps, it read
+//             the pointer before the change, so the vCPU sees the IRR bit before it sleeps.
+//             IPI hardware reads the entry, and the handler of its exit then reads the byte
+//   barrier:  in vapic_avic_vcpu_block(), between this and the vCPU's look at the IRR
+//   if lost:  a sender does not wake the vCPU, which sleeps with an interrupt in its IRR
 //   checked:  residency_history_test (CreationShowsTheEntryLast); threads_test
 //
 // ORDERING vcpus
-//   writers:  this, once, and vapic_avic_vcpu_retire()
-//   order:    a locked compare-exchange: all of the vCPU is filled in before a sender finds it,
-//             and none that is there already is replaced
-//   pairs:    Round::visit(), which reads it with acquire order and looks into the vCPU. What
-//             keeps the vCPU alive is its caller's (vapic_avic_vcpu_ipi())
+//   writers:  enter_tables(), once, and vapic_avic_vcpu_retire()
+//   order:    a locked compare-exchange: the vCPU is complete before a sender finds it, and
+//             does not replace a vCPU that is already there
+//   pairs:    Round::visit(), which reads the pointer with acquire order and then the vCPU. The
+//             caller of vapic_avic_vcpu_ipi() keeps the vCPU alive
 //   barrier:  here
-//   if lost:  a sender wakes by a pointer that is not there yet
+//   if lost:  a sender wakes the vCPU by its glue pointer before that is set
 //   checked:  residency_history_test (CreationShowsTheEntryLast); threads_test
 //
 // ORDERING id-end
-//   writers:  every vCPU of the VM, when it enters: it grows only
-//   order:    a locked compare-exchange, so that none of two takes back the other's
-//   pairs:    Round::visit_everybody(), relaxed: a stale value misses a vCPU that was not in
-//             the tables when the IPI was sent
-//   barrier:  here, ahead of the entry in the physical table
+//   writers:  every vCPU of the VM, when it enters the tables; the value only grows
+//   order:    a locked compare-exchange, so that no vCPU undoes what another has written
+//   pairs:    Round::visit_everybody(), relaxed: a stale value misses only a vCPU that was not
+//             in the tables when the IPI was sent
+//   barrier:  here, before the entry in the physical table
 //   if lost:  a broadcast does not wake the vCPU with the largest ID
 //   checked:  ipi_test; threads_test
 void vapic::avic::enter_tables(vapic_avic_vcpu &vcpu)
@@ -153,9 +154,9 @@ void vapic::avic::enter_tables(vapic_avic_vcpu &vcpu)
 	vapic_avic_vm &vm = *vcpu.vm;
 	const std::uint32_t id = vcpu.id.raw();
 
-	// From here a sender may find the vCPU, so all of it is filled in.
+	// From here on a sender may find the vCPU, so it must be complete.
 	if (!vm.vcpus[id].try_replace(nullptr, &vcpu)) {
-		// No two vCPUs of one ID stay.
+		// KVM never accepts two vCPUs with the same ID.
 		broken(Broken::kEntryForeign);
 		return;
 	}
@@ -166,7 +167,7 @@ void vapic::avic::enter_tables(vapic_avic_vcpu &vcpu)
 	for (;;) {
 		const std::uint32_t end = vm.id_end.load();
 
-		// Failure: another vCPU has raised it meanwhile; look again.
+		// On failure another vCPU has raised it meanwhile: look again.
 		if (end > id || vm.id_end.try_replace(end, id + 1))
 			break;
 	}
@@ -198,14 +199,14 @@ bool vapic_avic_vcpu_retire(vapic_avic_vcpu *vcpu)
 
 void vapic_avic_vcpu_sync_logical(vapic_avic_vcpu *vcpu, bool x2apic)
 {
-	// LDR is as RESET left it, and names nobody: whatever changes it comes after a load.
+	// LDR is as RESET left it and names nobody: whatever changes LDR loads the vCPU first.
 	if (attention(*vcpu).load().get(Attention::kOutside))
 		return;
 
 	const Ldr ldr{vcpu->regs->read(ApicRegister::kLdr)};
 	const Dfr dfr{vcpu->regs->read(ApicRegister::kDfr)};
-	// A guest that moves an inactive vCPU's logical ID has KVM do it, unseen here: the entry
-	// would name the wrong vCPU to a sender that becomes active before this one does.
+	// KVM emulates LDR writes of an inactive vCPU, unseen by vapic. An old entry would name
+	// the wrong vCPU to a sender that becomes active before this vCPU does.
 	const bool inactive = attention(*vcpu).load().get(Attention::kInactive);
 	const std::uint32_t index = x2apic || inactive ? lapic::kNoLogicalIndex :
 							 lapic::logical_index(ldr, dfr);
@@ -218,8 +219,8 @@ void vapic_avic_vcpu_sync_logical(vapic_avic_vcpu *vcpu, bool x2apic)
 	Slot<LogicalIdEntry> &entry = vcpu->vm->logical->entries[index];
 
 	vcpu->logical_index = index;
-	// With the same index too: another vCPU may have had it meanwhile and moved on, which
-	// left the entry empty.
+	// Check the entry even if the index is the same: another vCPU may have had the index
+	// meanwhile and left the entry empty when it moved on.
 	if (entry.load() == logical_entry(*vcpu))
 		return;
 

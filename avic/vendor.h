@@ -9,7 +9,7 @@
 
 #include "../kvm/status.h"
 
-/* What the kernel knows of the machine; that nested paging is in use is taken for granted. */
+/* Fill in what the kernel knows about the machine, and assume that nested paging is in use. */
 void vapic_avic_host_facts(struct vapic_avic_host *host);
 
 /*

@@ -9,7 +9,7 @@ using namespace vapic::hw;
 
 namespace {
 
-// Where the guest's APIC page is; KVM inhibits AVIC for a guest that moves it.
+// Address of the guest's APIC page; KVM inhibits AVIC for a guest that moves it.
 constexpr std::uint64_t kDefaultApicBase = 0xfee00000;
 
 } // namespace

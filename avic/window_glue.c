@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The interrupt window: KVM has an interrupt for a vCPU that does not take interrupts now, and
- * wants an exit when it does.
+ * wants an exit as soon as it does.
  *
- * The exit comes of a dummy interrupt in the VMCB, V_IRQ, which hardware ignores while AVIC is
- * on in that VMCB.  What follows from that:
+ * KVM gets the exit by a dummy interrupt in the VMCB, V_IRQ, which hardware ignores while AVIC is
+ * on in that VMCB.  Therefore:
  *
- * - AVIC is off for the vCPU, by whatever reason: V_IRQ is all there is to do.  No lock is
- *   taken, nobody else is asked.  Should the reason end before the window opens, AVIC comes back
- *   in the vCPU's own task (refresh_apicv_exec_ctrl), which takes V_IRQ back and has KVM look
- *   for interrupts anew, as vapic_irq_window_ask_again() says.
+ * - If AVIC is off for the vCPU, for whatever reason, it is enough to set V_IRQ.  That takes no
+ *   lock and involves no other vCPU.  If the reason ends before the window opens, the vCPU's own
+ *   task turns AVIC on (refresh_apicv_exec_ctrl), withdraws V_IRQ and makes KVM look for
+ *   interrupts anew (vapic_irq_window_ask_again()).
  *
- * - AVIC is on: only an interrupt of the PIC, an ExtINT, needs a window, since hardware delivers
- *   the others.  AVIC has to go for a while, for the whole VM: the vCPUs share the page tables,
- *   and a vCPU without AVIC must not find the APIC page mapped there.  The VM counts the vCPUs
- *   that asked for this, and the last of them ends it, when its interrupt goes in.
+ * - If AVIC is on, only an interrupt of the PIC, an ExtINT, needs a window, because hardware
+ *   delivers all others.  AVIC must be off for a while, for the whole VM: its vCPUs share the page
+ *   tables, and a vCPU without AVIC must not find the APIC page mapped there.  The VM counts the
+ *   vCPUs that asked for this, and the last one ends the inhibit when KVM injects its interrupt.
  *
- * So what decides is the vCPU's own state, not the inhibits of the VM, which may change at any
- * time: the vCPU is on until its own task turns it off.
+ * So the vCPU's own state decides, not the inhibits of the VM, which may change at any time: AVIC
+ * stays on for the vCPU until its own task turns it off.
  */
 #include <linux/rwsem.h>
 
@@ -31,7 +31,7 @@ static void change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool 
 	up_write(&kvm->arch.apicv_update_lock);
 }
 
-/* AVIC is on and has to go.  Once per vCPU, however often KVM asks until the window opens. */
+/* Inhibit AVIC.  Counts a vCPU once, however often KVM asks before the window opens. */
 static void inhibit_vm(struct vapic_vcpu *vcpu)
 {
 	struct vapic_vm *vm = vcpu->vm;
@@ -67,14 +67,14 @@ static void close_if_over(struct kvm_vcpu *kvm_vcpu)
 		vapic_irq_window_close(vcpu);
 }
 
-/* Of the lowest vector and the highest priority: it exits and is never delivered. */
+/* Set V_IRQ, with lowest vector and highest priority: it exits and is never delivered. */
 static void request_exit(struct vcpu_svm *svm)
 {
 	struct vmcb *vmcb = svm->vmcb;
 
 	__set_bit(INTERCEPT_VINTR, (unsigned long *)svm->vmcb01.ptr->control.intercepts);
 	vapic_call(recalc_intercepts)(svm);
-	/* KVM leaves it out for a nested guest that runs with its hypervisor's interrupts off. */
+	/* KVM leaves it out while a nested guest runs whose hypervisor has interrupts off. */
 	if (!test_bit(INTERCEPT_VINTR, (unsigned long *)vmcb->control.intercepts))
 		return;
 
@@ -88,7 +88,7 @@ void vapic_svm_enable_irq_window(struct kvm_vcpu *kvm_vcpu)
 	struct vcpu_svm *svm = to_svm(kvm_vcpu);
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 
-	/* Without virtual GIF, the STGI that sets it exits, and KVM asks again. */
+	/* Without virtual GIF, the STGI that sets GIF exits, and KVM then asks again. */
 	if (unlikely(!vapic_data(vgif)) && !svm->guest_gif)
 		return;
 	/* AVIC is never on in the VMCB of a nested guest. */
@@ -108,12 +108,12 @@ void vapic_irq_window_ask_again(struct kvm_vcpu *kvm_vcpu)
 }
 
 /*
- * Stock lifts its inhibit at every exit for a window, in code that the compiler puts into
- * svm_invoke_exit_handler(): its handler's own ftrace site is not passed then, and this is the
- * first one that is.  The exit ends nothing here, the injection does, unless what the window was
- * for has been withdrawn meanwhile.
+ * Stock ends its inhibit at every exit for a window.  The compiler inlines that handler into
+ * svm_invoke_exit_handler(), so the handler's own ftrace site is not passed, and the site of this
+ * function is the first one that is.  Here the exit does not end the inhibit, the injection does;
+ * only if the interrupt has been withdrawn meanwhile, the exit ends it.
  *
- * Intel has no such reason.  There this only does what stock does.
+ * Intel does not use this reason; there this function only does what stock does.
  */
 void vapic_hook_kvm_set_or_clear_apicv_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason,
 					       bool set)
@@ -128,9 +128,9 @@ void vapic_hook_kvm_set_or_clear_apicv_inhibit(struct kvm *kvm, enum kvm_apicv_i
 }
 
 /*
- * An interrupt goes in, after an exit for the window or by itself.  As long as the vCPU is
- * inhibited, every interrupt comes this way, so a window that nobody waits for any more
- * inhibits no longer than until the vCPU's next one.
+ * KVM injects an interrupt, after an exit for the window or without one.  While the vCPU is
+ * inhibited, every interrupt comes this way, so an inhibit for a window that is not needed any
+ * more ends with the vCPU's next interrupt at the latest.
  */
 void vapic_svm_inject_irq(struct kvm_vcpu *kvm_vcpu, bool reinjected)
 {
@@ -138,7 +138,7 @@ void vapic_svm_inject_irq(struct kvm_vcpu *kvm_vcpu, bool reinjected)
 	vapic_svm_stock(inject_irq)(kvm_vcpu, reinjected);
 }
 
-/* The APIC is about to be reset or overwritten, and KVM to look for interrupts anew. */
+/* The APIC is about to be reset or overwritten; KVM looks for interrupts anew afterwards. */
 void vapic_svm_apicv_pre_state_restore(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));

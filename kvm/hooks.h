@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the glue stands in for: for every entry of takeovers.h it implements, with the stock
- * prototype, vapic_hook_<function> or vapic_<vendor>_<op>. They run only for VMs that were
- * created while vapic is loaded. And what takeover/ does for the glue.
+ * For every entry of takeovers.h the glue implements vapic_hook_<function> or
+ * vapic_<vendor>_<op>, with the stock prototype. They run only for VMs that were created while
+ * vapic is loaded. This file also declares what takeover/ does for the glue.
  */
 #ifndef VAPIC_KVM_HOOKS_H
 #define VAPIC_KVM_HOOKS_H
@@ -32,17 +32,17 @@ VAPIC_VMX_TAKEOVERS(VAPIC_DECLARE_HOOK, VAPIC_DECLARE_OP, VAPIC_DECLARE_OP, VAPI
 VAPIC_OP_CALLS(VAPIC_DECLARE_CALL)
 
 /*
- * What the op was before ours took its place.  One that stock leaves out does nothing
- * and returns 0.
+ * The stock op, from before vapic's took its place.  An op that stock leaves out does
+ * nothing and returns 0.
  */
 #define vapic_kvm_stock(op) static_call(vapic_kvm_stock_##op)
 #define vapic_svm_stock(op) static_call(vapic_svm_stock_##op)
 #define vapic_vmx_stock(op) static_call(vapic_vmx_stock_##op)
 
-/* What the op is, ours or stock's; one that the vendor leaves out does nothing and returns 0. */
+/* The op, vapic's or stock's. An op that the vendor leaves out does nothing and returns 0. */
 #define vapic_op(op) static_call(vapic_op_##op)
 
-/* The vendor has an op sync_pir_to_irr: interrupts may be posted beside the IRR. */
+/* True if the vendor has an op sync_pir_to_irr: interrupts may be posted outside of the IRR. */
 extern bool vapic_lapic_posted;
 
 /*

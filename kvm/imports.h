@@ -11,12 +11,12 @@
  *   TRACE(module, name, TP_PROTO(...), TP_ARGS(...))
  *       use: vapic_trace_<name>(arguments)
  *   CALL(op)
- *       a member of kvm_x86_ops, whosever it is while vapic is loaded
+ *       a member of kvm_x86_ops, vapic's or stock's, as it is while vapic is loaded
  *       use: vapic_op(op)(arguments)
  *
- * The module is the one that holds the symbol: vmlinux, kvm, kvm_amd or kvm_intel. Nothing here
- * is linked against, so vapic.ko loads far enough to say in its own words what is missing. What
- * not every kernel has is a list of its own, empty for those without it.
+ * The module is the one that holds the symbol: vmlinux, kvm, kvm_amd or kvm_intel. vapic.ko does
+ * not link against any of them, so init runs far enough to say in its own words what is missing.
+ * Symbols that not every kernel has are a list of their own, which is empty for kernels without.
  */
 #ifndef VAPIC_KVM_IMPORTS_H
 #define VAPIC_KVM_IMPORTS_H
@@ -123,7 +123,7 @@
 		loff_t size, const struct kernfs_ops *ops, void *priv, const void *ns, \
 		struct lock_class_key *key)) \
 	FUNC(vmlinux, struct module *, find_module, (const char *name)) \
-	/* Where apic_call_send_IPI jumps to the APIC driver; for modules only its kin for masks is. */ \
+	/* The static call apic_call_send_IPI; modules get only the one for masks of CPUs. */ \
 	FUNC(vmlinux, void, __SCT__apic_call_send_IPI, (int cpu, int vector)) \
 	FUNC(vmlinux, void, kvm_set_posted_intr_wakeup_handler, (void (*handler)(void))) \
 	DATA(vmlinux, unsigned long, kvm_posted_intr_wakeup_handler)
@@ -141,7 +141,7 @@
 	VAPIC_ALWAYS_IMPORTS(FUNC, DATA, TRACE) \
 	VAPIC_XEN_IMPORTS(FUNC, DATA, TRACE)
 
-/* What the glue of the local APIC needs of either vendor. */
+/* The ops of either vendor that the glue of the local APIC calls. */
 #define VAPIC_OP_CALLS(CALL) \
 	CALL(sync_pir_to_irr) \
 	CALL(apicv_pre_state_restore) \

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * KVM's private structures, with the fields that layout.list names in their places. There is
- * no more to see of one than that: a field that is not listed, or that the kernel does not
- * have, does not compile.
+ * KVM's private structures, with the fields that layout.list names at KVM's offsets. They have
+ * no other fields: code that uses a field that is not listed, or that the kernel does not have,
+ * does not compile.
  */
 #ifndef VAPIC_KVM_LAYOUT_H
 #define VAPIC_KVM_LAYOUT_H

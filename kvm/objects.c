@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The list of VMs and vCPUs, and who keeps a VM's object alive: kernels differ in
- * whether a VM or its vCPUs are destroyed first, so the object lives until all are gone.
+ * The list of VMs and vCPUs, and the lifetime of a VM's object: kernels differ in whether
+ * they destroy a VM or its vCPUs first, so the object lives until all of them are gone.
  */
 #include <linux/cred.h>
 #include <linux/pid.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the objects of either vendor's VMs and vCPUs have in common: they are counted and
- * listed. A vendor's object holds the struct here as its field common. Then what both ask of
- * KVM's structures.
+ * listed. A vendor's object has the struct of this file as its member common. Also what both
+ * vendors read from KVM's structures.
  */
 #ifndef VAPIC_KVM_OBJECTS_H
 #define VAPIC_KVM_OBJECTS_H
@@ -32,34 +32,34 @@ struct vapic_vcpu_common {
 };
 
 /*
- * For status. Taken last. Creation waits for it, so it is held only for a look at one VM, and
- * with preemption off, lest a reader that is not let run holds up others.
+ * Protects the list for status. Taken after all other locks. VM creation waits for it, so it is
+ * held only for a look at one VM, and with preemption off, so that no preempted reader holds it.
  */
 extern spinlock_t vapic_vms_lock;
 extern struct list_head vapic_vms;
 
-/* KVM makes the VM: list the object, with its first reference. */
+/* KVM is making the VM: list the object, with its first reference. */
 void vapic_vm_enter(struct vapic_vm_common *vm, struct kvm *kvm);
 
-/* KVM destroys the VM, maybe before its vCPUs; the caller then drops the reference. */
+/* KVM destroys the VM, maybe before its vCPUs: unlist it. The caller then drops the reference. */
 void vapic_vm_leave(struct vapic_vm_common *vm);
 
-/* Likewise for a vCPU, which has a reference on the VM's object. */
+/* The same for a vCPU, which holds a reference on the VM's object. */
 void vapic_vcpu_enter(struct vapic_vcpu_common *vcpu, struct kvm_vcpu *kvm_vcpu,
 		      struct vapic_vm_common *vm);
 void vapic_vcpu_leave(struct vapic_vcpu_common *vcpu, struct vapic_vm_common *vm);
 
 /*
- * Hardware's tables no longer name a vCPU of the VM: wait until no other vCPU is amid an
- * IPI, in hardware or in an exit handler, that found the entry before. Sleeps only if
- * others may run, which is so when the creation of a vCPU failed.
+ * Hardware's tables no longer name a vCPU of the VM: wait until no other vCPU is in the middle
+ * of an IPI, in hardware or in an exit handler, that found the vCPU's entry before. Sleeps only
+ * if other vCPUs may run, which they may when the creation of a vCPU has failed.
  */
 void vapic_vm_wait_for_ipis(struct kvm *kvm);
 
 /*
- * An interrupt of an assigned device stays remapped: tell who traces kvm_pi_irte_update, for
- * each route that could have been posted. The caller holds off changes of the routes, or
- * has them told again.
+ * An interrupt of an assigned device stays remapped: trace kvm_pi_irte_update for each route
+ * that could have been posted. The caller prevents changes of the routes, or calls this again
+ * after a change.
  */
 void vapic_trace_remapped(struct kvm *kvm, unsigned int host_irq, u32 guest_irq);
 

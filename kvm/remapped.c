@@ -3,9 +3,9 @@
  * Interrupts of assigned devices, which the IOMMU remaps and does not post.
  *
  * Stock's tracepoint says "enabled" when it asked for posting, even if the IOMMU then
- * remaps because the vCPU is inhibited. A reader of the trace wants to know what
- * happens to the interrupt, so ours says "disabled", as stock does when it ends posting: with no
- * descriptor, as nothing is posted to one.
+ * remaps because the vCPU is inhibited. A reader of the trace wants to know what happens to the
+ * interrupt, so vapic says "disabled", as stock does when it ends posting, and gives no
+ * descriptor, because nothing is posted to one.
  */
 #include <linux/srcu.h>
 

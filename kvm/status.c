@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What users may know of VMs and vCPUs: accelerated or not, and why not.
+ * Tells users which VMs and vCPUs are accelerated, and why others are not.
  *
- * The creation of a VM waits for the lock of the list. So the lock is held to note the
- * facts of one VM, and what they look like is written without it. One VM's lines are of
- * one moment; VMs that come or go meanwhile are in the text or not.
+ * The creation of a VM waits for the lock of the list. So the lock is held only to note the
+ * facts of one VM, and the text is written without it. The lines of one VM are of one
+ * moment; a VM that comes or goes meanwhile may be in the text or not.
  */
 #include "status.h"
 
@@ -31,7 +31,7 @@ struct vm_facts {
 	pid_t pid;
 	unsigned long inhibits;
 	unsigned int vcpu_count;
-	unsigned int room; /* for so many vCPUs */
+	unsigned int room; /* how many vCPUs fit */
 	struct vcpu_facts vcpus[] __counted_by(room);
 };
 
@@ -76,15 +76,15 @@ static void print_vm(struct seq_buf *s, const struct vm_facts *vm,
 }
 
 /*
- * A VM of one's own was made by the same user, and by a process that one can see: a
- * container may share its users with the host, or with another container.
+ * Without privilege, a viewer sees a VM that the same user made, in a process that the viewer
+ * can see: a container may share its users with the host, or with another container.
  */
 static bool may_see(const struct vapic_viewer *viewer, const struct vapic_vm_common *vm)
 {
 	return viewer->all || (uid_eq(viewer->uid, vm->owner) && pid_nr_ns(vm->pid, viewer->pids));
 }
 
-/* The first one made after @number, which they are listed by. */
+/* The first VM that the viewer may see after @number; the list is in the order of numbers. */
 static struct vapic_vm_common *next_vm(u64 number, const struct vapic_viewer *viewer)
 {
 	struct vapic_vm_common *vm;
@@ -95,7 +95,7 @@ static struct vapic_vm_common *next_vm(u64 number, const struct vapic_viewer *vi
 	return NULL;
 }
 
-/* The number of a process that has ended may be another's by now. */
+/* 0 for a process that has ended, because another process may have its number by now. */
 static pid_t pid_in(const struct vapic_viewer *viewer, struct pid *pid)
 {
 	return pid_has_task(pid, PIDTYPE_TGID) ? pid_nr_ns(pid, viewer->pids) : 0;
@@ -121,7 +121,7 @@ static void note_facts(struct vm_facts *facts, struct vapic_vm_common *vm,
 	}
 }
 
-/* Room for the facts of a VM; the last one's number stays. */
+/* Make room for the facts of a VM with @room vCPUs; keep the number of the last VM. */
 static struct vm_facts *make_room(struct vm_facts *old, unsigned int room)
 {
 	struct vm_facts *facts =

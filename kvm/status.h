@@ -13,7 +13,7 @@
 
 struct pid_namespace;
 
-/* Who opened a file, which decides what it says to whoever reads it. */
+/* Who opened a file. That decides what the file says, whoever reads it. */
 struct vapic_viewer {
 	bool all;   /* may see every VM: CAP_SYS_ADMIN in the initial user namespace */
 	kuid_t uid; /* else those made by this user */
@@ -22,13 +22,13 @@ struct vapic_viewer {
 
 #define VAPIC_STATUS_MAX_COUNTS 8
 
-/* What a vendor has to say of its vCPU. The functions run under vapic_vms_lock. */
+/* What a vendor reports about its vCPU. The functions run under vapic_vms_lock. */
 struct vapic_status_ops {
 	/* inhibits besides those of the VM */
 	unsigned long (*inhibits)(struct vapic_vcpu_common *vcpu);
 	/* why it is never accelerated, by name, or NULL */
 	const char *(*never)(struct vapic_vcpu_common *vcpu);
-	/* numbers, and how they are called, in the order that they are printed in */
+	/* the counts and their names, in the order in which they are printed */
 	void (*counts)(struct vapic_vcpu_common *vcpu, u64 *counts);
 	const char *count_names[VAPIC_STATUS_MAX_COUNTS + 1];
 };

@@ -2,10 +2,10 @@
 /*
  * Symbols found by name.
  *
- * kallsyms_lookup_name() is not exported.  A kprobe is the supported way to have
- * the kernel turn a name into an address, so one names it, and everything else
- * follows from there.  The kprobe may sit behind the function's ENDBR; calling it
- * directly at that place is as good as at its entry.
+ * kallsyms_lookup_name() is not exported.  A kprobe is the supported way to make the
+ * kernel turn a name into an address, so a kprobe finds this function, and the function
+ * finds everything else.  The kprobe may sit behind the function's ENDBR; a direct call to
+ * that place is as good as one to the entry.
  */
 #include "symbols.h"
 
@@ -27,7 +27,7 @@ DEFINE_STATIC_CALL_RET0(vapic_fn_lookup, vapic_proto_lookup);
 
 VAPIC_IMPORTS(STORE_FUNC, STORE_DATA, STORE_TRACE)
 
-/* One symbol: the name goes to @data, or to the static call of @key and @tramp. */
+/* One symbol: its address goes to @data, or to the static call of @key and @tramp. */
 struct import {
 	const char *module;
 	const char *name;
@@ -64,7 +64,7 @@ int vapic_symbols_init(void)
 	int ret;
 
 	ret = register_kprobe(&probe);
-	/* The function is one that kprobes leave to ftrace. */
+	/* Kprobes on this function go through ftrace. */
 	if (ret == -ENODEV) {
 		vapic_err("ftrace has shut itself off, and redirects nothing until the next "
 			  "boot\n");

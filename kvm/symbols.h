@@ -3,9 +3,9 @@
  * Symbols found by name: how the lists of imports.h are used from C.
  *
  * A function found by name is reached through a static call of vapic, patched
- * at load: on a CPU with IBT an indirect call to a function whose ENDBR was
- * sealed at boot or left out by the compiler is a fault, a direct call never.
- * Valid between a successful vapic_symbols_resolve() and unload.
+ * at init: on a CPU with IBT an indirect call to a function whose ENDBR was
+ * sealed at boot or left out by the compiler faults; a direct call never does.
+ * Valid between a successful vapic_symbols_resolve() and exit.
  */
 #ifndef VAPIC_KVM_SYMBOLS_H
 #define VAPIC_KVM_SYMBOLS_H
@@ -33,8 +33,8 @@ struct vcpu_svm;
 
 /*
  * A tracepoint that is off costs two loads and a branch; static_key_enabled() would
- * be a call.  One that is just being switched may count as on: its list of probes is
- * what decides.
+ * be a call.  A tracepoint that is just being switched may count as on: its list of
+ * probes decides.
  */
 #define VAPIC_DECLARE_TRACE(module, name, proto, args)                                             \
 	typedef int vapic_proto_##name(void *data, proto);                                         \
@@ -59,8 +59,8 @@ VAPIC_IMPORTS(VAPIC_DECLARE_FUNC, VAPIC_DECLARE_DATA, VAPIC_DECLARE_TRACE)
 #define VAPIC_KERNEL "vmlinux"
 
 /*
- * Find kallsyms_lookup_name(); everything below needs it.  -ENOSYS, with the reason
- * logged, when the kernel does not let a module do so.
+ * Find kallsyms_lookup_name(); everything below needs it.  Returns, with the reason logged,
+ * -ENODEV if ftrace has shut itself off, -ENOSYS if the kernel does not let a module do so.
  */
 int vapic_symbols_init(void);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What vapic takes over from KVM: all of it, in the order of init.
+ * All that vapic takes over from KVM, in the order of init.
  *
  * A list for kvm itself and one for each vendor's module. Each is a macro that is given a macro
  * for every kind of takeover, VAPIC_SKIP for those that its caller has no use for:
@@ -21,15 +21,15 @@
  * The prototypes are stock's. C, the assembler and tools read this, hence one entry a line and
  * nothing but entries in a list.
  *
- * Why each is taken over, how often it runs and what it would cost otherwise is said in
- * takeover/reasons, and so is what is left to stock because a redirection costs more than ours
- * saves; tools/takeovers compares the two.
+ * takeover/reasons says why each is taken over, how often it runs and what it would cost
+ * otherwise, and what is left to stock because a redirection would cost more than it saves;
+ * tools/takeovers compares the two files.
  *
- * Some functions of kvm sleep, and Tasks RCU takes a task that sleeps for having left. Nobody is
- * in one of them while vapic unloads all the same: each is called for a VM that exists or for a
- * vCPU of it, a VM pins vapic from vm_init to vm_destroy (takeover/gate.c), and KVM frees its
- * vCPUs before the latter. Who is on the last instructions of one is waited for with all others
- * (vapic_redirect_wait()).
+ * Some functions of kvm sleep, and Tasks RCU takes a task that sleeps for one that has left.
+ * Nevertheless no task is in one of them while vapic is removed: each is called for a VM that
+ * exists or for one of its vCPUs, a VM pins vapic from vm_init (takeover/gate.c) until the last of its
+ * objects is gone. vapic_redirect_wait() waits for tasks on the last
+ * instructions of one, as it does for all others.
  */
 #ifndef VAPIC_KVM_TAKEOVERS_H
 #define VAPIC_KVM_TAKEOVERS_H
@@ -50,8 +50,8 @@
 	SWITCH(kvm, enable_apicv)
 
 /*
- * kvm_amd. kvm_set_or_clear_apicv_inhibit above is in avic/window_glue.c: what it does
- * differently is AVIC's.
+ * kvm_amd. The hook for kvm_set_or_clear_apicv_inhibit above is in avic/window_glue.c, because
+ * only for AVIC it differs from stock.
  */
 #define VAPIC_SVM_TAKEOVERS(REDIRECT, OP, WRAP, SWITCH) \
 	REDIRECT(kvm_amd, avic_vcpu_load, void, (struct kvm_vcpu *vcpu, int cpu)) \
@@ -79,8 +79,8 @@
 	SWITCH(kvm, allow_apicv_in_x2apic_without_x2apic_virtualization)
 
 /*
- * kvm_intel. Two of its functions are redirected and ops: KVM calls the ops, and kvm_intel the
- * functions, when a nested guest exits.
+ * kvm_intel. Two of its functions are redirected and are ops, too: KVM calls the ops, and
+ * kvm_intel calls the functions directly when a nested guest exits.
  */
 #define VAPIC_VMX_TAKEOVERS(REDIRECT, OP, WRAP, SWITCH) \
 	REDIRECT(kvm_intel, vmx_vcpu_pi_load, void, (struct kvm_vcpu *vcpu, int cpu)) \

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Who an xAPIC-mode interrupt is for: the ICR's destination taken apart into one of
-// a few shapes, and the place of a logical ID in a table of logical IDs.
+// Finds out whom an xAPIC-mode interrupt is for: takes the ICR's destination apart into one of
+// a few shapes, and computes the place of a logical ID in a table of logical IDs.
 //
-// Pure: knows registers, not tables or vCPUs.
+// Pure functions, which know registers but no tables or vCPUs.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,7 @@ constexpr std::uint32_t logical_index(hw::Ldr ldr, hw::Dfr dfr)
 	if (!dfr.flat()) {
 		const std::uint32_t cluster = id >> 4;
 
-		// Cluster 15 addresses every cluster; nobody can be in it.
+		// Cluster 15 addresses every cluster; no vCPU can be in it.
 		if (cluster == 15)
 			return kNoLogicalIndex;
 		first = cluster * 4;
@@ -49,7 +49,7 @@ constexpr std::uint32_t logical_index(hw::Ldr ldr, hw::Dfr dfr)
 	return first + static_cast<std::uint32_t>(__builtin_ctz(id));
 }
 
-// `dfr` is the sender's: hardware takes the sender's model for the destination's.
+// `dfr` is the sender's: hardware assumes that the destination uses the sender's model.
 constexpr Destination destination(hw::Icr icr, hw::Dfr dfr)
 {
 	using Shape = Destination::Shape;
@@ -69,9 +69,9 @@ constexpr Destination destination(hw::Icr icr, hw::Dfr dfr)
 
 	const bool logical = icr.get(hw::Icr::kDestinationMode) == hw::DestinationMode::kLogical;
 
-	// FFh is everybody in every mode. Cluster 15 is some members of every cluster,
-	// no single run of the table; taking everybody is right for a caller that only
-	// wakes who sleeps.
+	// FFh is everybody in every mode. Cluster 15 is some members of every cluster, which
+	// are not one range of the table; everybody is right for a caller that only wakes
+	// vCPUs that sleep.
 	if (dest == hw::kXapicBroadcast || (logical && !dfr.flat() && dest >> 4 == 15))
 		return {Shape::kAll};
 	if (!logical)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Decides who may be accelerated. No other place decides any of it.
+// Decides which vCPUs may be accelerated. No other file decides any part of that.
 #include <vapic/eligibility.h>
 
 #include <vapic/hw/avic.hpp>
@@ -51,8 +51,8 @@ vapic_decision vapic_avic_host_decision(const vapic_avic_host *host)
 {
 	if (!host->avic)
 		return VAPIC_NO_AVIC;
-	// VMRUN marks the register page as in use, and a write by KVM to a page in use is a
-	// fault of the host.
+	// VMRUN marks the register page as in use, and a write by KVM to a page in use faults
+	// in the host.
 	if (host->snp && !host->in_use_writes)
 		return VAPIC_SNP_HOST;
 	if (!host->nested_paging)
@@ -85,7 +85,7 @@ vapic_decision vapic_avic_vcpu_decision(const vapic_avic_candidate *vcpu)
 	if (!vcpu->apic_in_kernel)
 		return VAPIC_NO_APIC;
 
-	// Before the inhibit, which KVM sets for an encrypted guest: this says why.
+	// Ask before the inhibit, which KVM sets for an encrypted guest: this gives the reason.
 	const vapic_decision vm = vapic_avic_vm_decision(vcpu->encryption);
 
 	if (vm != VAPIC_ACCELERATED)

@@ -2,8 +2,8 @@
 /*
  * How the glue of the local APIC's state gets from KVM's structures to what it needs.
  *
- * On 6.12 KVM owns struct kvm_lapic whole; functions that stay stock read and write its
- * fields too, so ours keep what they mean.
+ * On 6.12 all of struct kvm_lapic belongs to KVM. Stock functions that still run read and write
+ * its fields too, so vapic's functions keep the meaning of the fields.
  */
 #ifndef VAPIC_LAPIC_GLUE_H
 #define VAPIC_LAPIC_GLUE_H
@@ -19,14 +19,14 @@
 #include "../kvm/objects.h"
 
 /*
- * A kernel with such APICs (TDX) has more to tell apart than this code does: its registers
- * are not to be touched.
+ * A kernel with protected APICs (TDX) has cases that this code does not distinguish: the
+ * registers of such an APIC must not be touched.
  */
 #ifdef VAPIC_HAS_kvm_lapic__guest_apic_protected
 #error struct kvm_lapic has guest_apic_protected: vapic does not know protected APICs
 #endif
 
-/* A register that no other task or hardware writes while the vCPU does not run. */
+/* Registers that no other task or hardware writes while the vCPU does not run. */
 static inline u32 vapic_apic_read(struct kvm_lapic *apic, unsigned int offset)
 {
 	return vapic_lapic_read(apic->regs, offset);
@@ -34,15 +34,15 @@ static inline u32 vapic_apic_read(struct kvm_lapic *apic, unsigned int offset)
 
 static inline void vapic_apic_write(struct kvm_lapic *apic, unsigned int offset, u32 value)
 {
-	WRITE_ONCE(*(u32 *)(apic->regs + offset), value);
+	vapic_lapic_write(apic->regs, offset, value);
 }
 
-/* An interrupt in service, of the highest class, or 0. */
+/* An interrupt of the highest class in service, or 0 if there is none. */
 static __always_inline u32 vapic_apic_in_service(struct kvm_lapic *apic)
 {
 	u32 vector;
 
-	/* Both copies mean nothing with acceleration, and say so: count 1, cache empty. */
+	/* With acceleration both copies mean nothing: the count is 1 and the cache is empty. */
 	if (!apic->isr_count)
 		return 0;
 	vector = apic->highest_isr_cache;
@@ -51,7 +51,7 @@ static __always_inline u32 vapic_apic_in_service(struct kvm_lapic *apic)
 	return vector == VAPIC_NO_VECTOR ? 0 : vector;
 }
 
-/* Core says that there is none by all ones, which KVM takes for -1. */
+/* Core's VAPIC_NO_VECTOR is all ones, which as an int is KVM's -1. */
 static inline int vapic_kvm_vector(u32 vector)
 {
 	return vector;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a guest does to its APIC in its own memory: an EOI by a flag (KVM's paravirtual EOI), or
- * a new task priority (KVM_SET_VAPIC_ADDR). KVM reads it after each exit for which
- * KVM_APIC_PV_EOI_PENDING or KVM_APIC_CHECK_VAPIC is set, in the vCPU's task; what it writes
- * there before an entry is stock's.
+ * What a guest tells its APIC in guest memory: an EOI by a flag (KVM's paravirtual EOI), or a
+ * new task priority (KVM_SET_VAPIC_ADDR). KVM reads that memory after each exit for which
+ * KVM_APIC_PV_EOI_PENDING or KVM_APIC_CHECK_VAPIC is set, in the vCPU's task. Stock code still
+ * writes there before an entry.
  */
 #include <linux/uaccess.h>
 
@@ -13,8 +13,8 @@
 #include "glue.h"
 
 /*
- * Where the cached place is in user space, which may still fault; NULL if KVM has to look
- * for it, as after a change of the memory slots.
+ * The address of the cached place in user space; an access may still fault. NULL if KVM has
+ * to look the place up, as after a change of the memory slots.
  */
 static __always_inline void __user *place_of(struct kvm *kvm, const struct gfn_to_hva_cache *cache)
 {
@@ -35,9 +35,9 @@ static __always_inline void __user *place_of(struct kvm *kvm, const struct gfn_t
 	})
 
 /*
- * KVM has set the flag for the one interrupt in service; a guest that finds it set clears
- * it, instead of writing to EOI. What cannot be read or taken back stays as it is until the
- * next exit: stock ends the interrupt then, and another one at each further exit.
+ * KVM has set the flag for the one interrupt in service; a guest that finds it set clears it
+ * instead of writing to EOI. If the flag cannot be read or taken back, all stays as it is until
+ * the next exit; stock would end the interrupt, and another one at each further exit.
  */
 static void take_pv_eoi(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic)
 {
@@ -49,7 +49,7 @@ static void take_pv_eoi(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic)
 	if (kvm_vcpu->arch.pv_eoi.msr_val & KVM_MSR_ENABLED) {
 		if (!read_guest(kvm_vcpu->kvm, cache, flag))
 			return;
-		/* Not ended yet. From here the guest has to write to EOI, until the next entry. */
+		/* Not ended: clear the flag, so the guest writes to EOI until the next entry. */
 		if ((flag & 1) &&
 		    vapic_call(kvm_write_guest_cached)(kvm_vcpu->kvm, cache, &none, 1))
 			return;

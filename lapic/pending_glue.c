@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Is an interrupt pending? Asked before each sleep and at each turn of a poll for one, in
- * the vCPU's task.
+ * Says whether an interrupt is pending. KVM asks before each sleep and in each round of polling
+ * for an interrupt, in the vCPU's task.
  *
  * Stock computes the processor's priority first, from a scan of the ISR, then scans the IRR,
- * though that is nearly always empty. Here the IRR comes first, and the priority is computed
- * only if it holds something.
+ * though the IRR is nearly always empty. Here the IRR comes first, and the priority is computed
+ * only if the IRR holds something.
  */
 #include <asm/apicdef.h>
 
@@ -18,7 +18,7 @@ static __always_inline bool enabled(struct kvm_vcpu *kvm_vcpu)
 	return kvm_vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE;
 }
 
-/* An interrupt that comes past the APIC, which must be enabled: from a PIC, or for Xen. */
+/* An interrupt that bypasses the APIC: from a PIC, or for Xen. The APIC must be enabled. */
 static __always_inline bool has_extint(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic)
 {
 	u32 lint0 = vapic_apic_read(apic, APIC_LVT0);
@@ -29,7 +29,7 @@ static __always_inline bool has_extint(struct kvm_vcpu *kvm_vcpu, struct kvm_lap
 #endif
 	if ((lint0 & (APIC_LVT_MASKED | APIC_MODE_MASK)) != APIC_DM_EXTINT)
 		return false;
-	/* As RESET leaves it, so that of a guest which does not use the APIC for its devices. */
+	/* LINT0 is as RESET leaves it: the guest does not use the APIC for its devices. */
 	if (likely(READ_ONCE(kvm_vcpu->kvm->arch.irqchip_mode) == KVM_IRQCHIP_KERNEL))
 		return READ_ONCE(kvm_vcpu->kvm->arch.vpic->output);
 	return vapic_call(kvm_cpu_has_extint)(kvm_vcpu);
@@ -37,9 +37,9 @@ static __always_inline bool has_extint(struct kvm_vcpu *kvm_vcpu, struct kvm_lap
 
 /*
  * A pending interrupt waits for the priority to fall. KVM notices that by comparing with the
- * PPR in the page, which therefore says now what is in the way: without acceleration hardware
- * may still have written TPR, and PPR does not follow from that by itself. While nothing
- * waits the page may be behind: who makes something pending has KVM ask again.
+ * PPR in the page, so bring PPR up to date: even without acceleration hardware may have written
+ * TPR, and PPR does not follow TPR by itself. While no interrupt waits, PPR may be stale:
+ * whoever makes an interrupt pending makes KVM ask again.
  */
 static noinline int hold(struct kvm_lapic *apic)
 {
@@ -68,7 +68,7 @@ static __always_inline int deliverable(struct kvm_vcpu *kvm_vcpu, struct kvm_lap
 	return vector;
 }
 
-/* The APIC is not KVM's, or is disabled: all that is left is what comes past it. */
+/* The APIC is not KVM's, or is disabled: only an interrupt that bypasses it can be pending. */
 static noinline bool has_only_extint(struct kvm_vcpu *kvm_vcpu)
 {
 	return vapic_call(kvm_cpu_has_extint)(kvm_vcpu);

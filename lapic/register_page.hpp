@@ -2,9 +2,9 @@
 //
 // The 4 KiB page of local APIC registers that the guest, the hardware and KVM
 // share. While acceleration is on, hardware writes it concurrently (IRR of any vCPU,
-// everything else of a running one); with or without, other tasks set bits of IRR and
-// TMR. So there is no plain access: words are read and written whole, and interrupt bits
-// are set atomically.
+// everything else of a running vCPU); on or off, other tasks set bits of IRR and TMR. So
+// there is no plain access: words are read and written whole, and interrupt bits are set
+// atomically.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ enum class Bank : std::uint32_t { kIsr = 0x100, kTmr = 0x180, kIrr = 0x200 };
 
 class RegisterPage {
 public:
-	// Words that hold registers; the rest of the page is nobody's.
+	// Number of words that hold registers; nobody uses the rest of the page.
 	static constexpr unsigned kWords = 256;
 
 	static constexpr unsigned index(hw::ApicRegister reg)
@@ -31,7 +31,7 @@ public:
 	// caller that acts on it says who else may write.
 	[[nodiscard]] std::uint32_t read(hw::ApicRegister reg) const { return word(index(reg)); }
 
-	// As read(), for the owner of the page, who alone writes registers like this.
+	// Write one register, untorn. Only the owner of the page may write like this.
 	void write(hw::ApicRegister reg, std::uint32_t value) { set_word(index(reg), value); }
 
 	// The n-th word of the page, register or not.
@@ -44,16 +44,16 @@ public:
 		vapic_lapic_word_store(&words_[n], value);
 	}
 
-	// All words, from an image of kWords. A bit that another sets in a word of IRR
-	// or TMR meanwhile is lost, or not: the state as a whole is replaced, and that has no
-	// order with such a write.
+	// Copy all words from an image of kWords. A bit that another task sets in IRR or TMR
+	// meanwhile may be lost or not: the state as a whole is replaced, without order against
+	// such a write.
 	void copy_from(const std::uint32_t *image) { vapic_lapic_copy(words_, image); }
 
 	// ORDERING irr-set
 	//   writers:  IPI hardware and the IOMMU set bits, VMRUN and the doorbell clear
 	//             them, KVM does both for an inactive vCPU; all atomically
-	//   order:    sequentially consistent, a locked OR. Weaker: the sender's next read
-	//             (is the target in guest mode, asleep?) could pass this write
+	//   order:    sequentially consistent, a locked OR. With a weaker order, the sender's next
+	//             read (is the target in guest mode, asleep?) could pass this write
 	//   pairs:    vapic_avic_vcpu_block() and vcpu_enter_guest(), which write the state
 	//             first and look at IRR second
 	//   barrier:  here
@@ -62,7 +62,7 @@ public:
 	void set_irr(hw::Vector vector) { vapic_lapic_set_irr(words_, vector.raw()); }
 
 	// Add the bits of 64 vectors, from 64 * `quarter` on; returns those that are new.
-	// Ordering as set_irr(): IRR hardware is the writer besides the vCPU's own task.
+	// Ordering as set_irr(): hardware writes the IRR besides the vCPU's own task.
 	std::uint64_t merge_irr(unsigned quarter, std::uint64_t bits)
 	{
 		const std::uint32_t low = merge(2 * quarter, static_cast<std::uint32_t>(bits));
@@ -92,7 +92,7 @@ public:
 			set_word(index(bank, n), 0);
 	}
 
-	// PPR, as it follows from TPR and ISR.
+	// PPR, computed from TPR and ISR.
 	[[nodiscard]] hw::Priority priority() const
 	{
 		return hw::Priority{vapic_lapic_priority(words_)};

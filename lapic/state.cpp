@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The state of a local APIC as a whole: restored and reset.
+// Restores and resets the state of a local APIC as a whole.
 //
 // Source: Intel SDM volume 3, "Advanced Programmable Interrupt Controller (APIC)", there
 // "Task and Processor Priorities", "Local APIC State", "Extended XAPIC (x2APIC)", and in
@@ -30,8 +30,8 @@ constexpr unsigned kIcrLow = RegisterPage::index(ApicRegister::kIcrLow);
 constexpr unsigned kIcrHigh = RegisterPage::index(ApicRegister::kIcrHigh);
 constexpr unsigned kTimerCurrent = RegisterPage::index(ApicRegister::kTimerCurrent);
 
-// Upper half of the ICR of x2APIC mode where that is a word of 64 bits, as Intel's
-// hardware has it. AMD's keeps it where xAPIC mode does.
+// Upper half of x2APIC mode's ICR where that is one 64-bit word, as on Intel hardware.
+// AMD hardware keeps the upper half where xAPIC mode has it.
 constexpr unsigned kIcrUpper = kIcrLow + 1;
 
 } // namespace
@@ -48,7 +48,7 @@ void vapic_lapic_restore(void *regs, const vapic_lapic_form *form, void *image)
 	auto *from = static_cast<std::uint32_t *>(image);
 	RegisterPage &to = page(regs);
 
-	// In the image, since others look at ID and LDR of the page.
+	// Change the image, not the page, because others look at ID and LDR of the page.
 	if (form->x2apic) {
 		from[kId] = form->id;
 		from[kLdr] = x2apic_ldr(form->id);
@@ -56,7 +56,7 @@ void vapic_lapic_restore(void *regs, const vapic_lapic_form *form, void *image)
 			from[kIcrUpper] = from[kIcrHigh];
 	}
 	to.copy_from(from);
-	// What an image says follows from its TPR and ISR, or is wrong.
+	// The image's PPR follows from its TPR and ISR, or is wrong.
 	to.set_word(kPpr, to.priority().raw());
 }
 
@@ -69,7 +69,7 @@ void vapic_lapic_reset(void *regs, const vapic_lapic_initial *how)
 	RegisterPage &to = page(regs);
 
 	for (u32 n = 0; n < how->lvts; ++n) {
-		// The seventh came later, elsewhere.
+		// The seventh was added later, at another place.
 		const auto lvt = n == 6 ? kLvtCmci :
 					  ApicRegister{static_cast<u32>(kLvtTimer) + n * kDistance};
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The state of a local APIC changes hands: user space writes it as a whole, INIT and RESET set
- * it, and acceleration goes on or off.
+ * Changes of a local APIC's state as a whole: user space writes it, INIT and RESET set it, and
+ * it changes hands when acceleration is turned on or off.
  *
- * Hardware's owner-side copies are RVI and SVI (Intel) and the table entries (AMD), KVM's
- * are irr_pending, isr_count, highest_isr_cache and sw_enabled. Code that
- * writes the page updates those of the present owner; code that changes the owner updates
- * those of the new one.
+ * The owner has copies of parts of the page: RVI and SVI (Intel) and the table entries (AMD) if
+ * hardware is the owner; irr_pending, isr_count, highest_isr_cache and sw_enabled if KVM is.
+ * Code that writes the page updates the copies of the present owner; code that changes the owner
+ * updates those of the new one.
  */
 #include <linux/jump_label_ratelimit.h>
 #include <linux/preempt.h>
@@ -18,7 +18,7 @@
 
 #include "glue.h"
 
-/* Of kvm.arch.apic_map_dirty. */
+/* A value of kvm.arch.apic_map_dirty. */
 #define APIC_MAP_DIRTY 2
 
 static bool x2apic_mode_of(struct kvm_vcpu *kvm_vcpu)
@@ -36,10 +36,10 @@ static struct vapic_lapic_form form_of(struct kvm_vcpu *kvm_vcpu)
 	};
 }
 
-/* Others find the vCPU by its registers through a map, which is to be made anew. */
+/* KVM finds vCPUs by their registers through a map: mark it, so that KVM makes it anew. */
 static void map_changed(struct kvm *kvm)
 {
-	/* After the registers; pairs with kvm_recalculate_apic_map(). */
+	/* Must be visible after the registers; pairs with kvm_recalculate_apic_map(). */
 	atomic_set_release(&kvm->arch.apic_map_dirty, APIC_MAP_DIRTY);
 }
 
@@ -68,9 +68,9 @@ static noinline void set_sw_enabled(struct kvm_vcpu *kvm_vcpu, bool enable)
 }
 
 /*
- * The spurious-interrupt vector register, whose bit 8 enables the APIC by software. Inline,
- * as what else each image goes through once: where returns are guarded, a call costs more
- * than what these do.
+ * Set the spurious-interrupt vector register, whose bit 8 enables the APIC by software. Inline,
+ * like the other functions that run once per image: where the kernel protects returns, a call
+ * costs more than what they do.
  */
 static __always_inline void set_spiv(struct kvm_vcpu *kvm_vcpu, u32 value)
 {
@@ -89,12 +89,12 @@ static __always_inline void set_spiv(struct kvm_vcpu *kvm_vcpu, u32 value)
 }
 
 /*
- * KVM's copies of what the page says. With acceleration the page is all that counts: then
- * irr_pending is true, isr_count 1 and the cache empty for good.
+ * Refresh KVM's copies of what the page says. With acceleration only the page counts: then
+ * irr_pending stays true, isr_count 1 and the cache empty.
  *
- * Without, irr_pending may be too high but never too low, and it stays so from here: IPI
- * hardware and the IOMMU may not know yet that acceleration is off, and set a bit of the IRR
- * without setting the flag.
+ * Without acceleration irr_pending may be true although the IRR is empty, but never the other
+ * way round. It is set here because IPI hardware and the IOMMU may not know yet that acceleration
+ * is off, and may set a bit of the IRR without setting the flag.
  */
 static __always_inline void refresh_copies(struct kvm_lapic *apic)
 {
@@ -103,7 +103,7 @@ static __always_inline void refresh_copies(struct kvm_lapic *apic)
 	apic->highest_isr_cache = -1;
 }
 
-/* Hardware's, while acceleration is on. */
+/* Refresh hardware's copies. Called only while acceleration is on. */
 static __always_inline void refresh_hardware(struct kvm_vcpu *kvm_vcpu)
 {
 	void *regs = kvm_vcpu->arch.apic->regs;
@@ -127,7 +127,7 @@ static __always_inline void stop_timer(struct kvm_lapic *apic)
 	atomic_set(&apic->lapic_timer.pending, 0);
 }
 
-/* From the registers, the current count among them. */
+/* Restart the timer from the registers, including the current count. */
 static void restart_timer(struct kvm_lapic *apic)
 {
 	u32 mode;
@@ -143,7 +143,7 @@ static void restart_timer(struct kvm_lapic *apic)
 	    vapic_call(set_target_expiration)(apic, APIC_TMCCT))
 		vapic_call(restart_apic_timer)(apic);
 
-	/* From here it follows from the expiration. */
+	/* From here on the count follows from the expiration. */
 	vapic_apic_write(apic, APIC_TMCCT, 0);
 }
 
@@ -153,7 +153,7 @@ int vapic_hook_kvm_apic_set_state(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic_st
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 	struct kvm *kvm = kvm_vcpu->kvm;
 
-	/* Stock finds out when it has discarded posted interrupts and changed SPIV. */
+	/* Stock checks this only after it has discarded posted interrupts and changed SPIV. */
 	if (!vapic_lapic_image_fits(s->regs, &form))
 		return -EINVAL;
 
@@ -164,7 +164,7 @@ int vapic_hook_kvm_apic_set_state(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic_st
 	vapic_lapic_restore(apic->regs, &form, s->regs);
 	vapic_call(kvm_apic_set_version)(kvm_vcpu);
 	refresh_copies(apic);
-	/* PPR is right; what else KVM derives from it. */
+	/* PPR is right already; update what else KVM derives from it. */
 	vapic_call(apic_update_ppr)(apic);
 
 	map_changed(kvm);
@@ -182,8 +182,9 @@ int vapic_hook_kvm_apic_set_state(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic_st
 }
 
 /*
- * RESET: enabled, in xAPIC mode, where all APICs are. It comes once, when the vCPU is made: its
- * APIC is enabled by then and nobody has seen it, so what a change of mode takes is not due.
+ * RESET: the APIC is enabled, in xAPIC mode, at the address that all APICs have. RESET comes once,
+ * when the vCPU is made: the APIC is enabled already and nobody has seen the vCPU, so nothing
+ * needs to be done for a change of mode.
  */
 static void reset_base(struct kvm_vcpu *kvm_vcpu, bool bsp)
 {
@@ -195,7 +196,7 @@ static void reset_base(struct kvm_vcpu *kvm_vcpu, bool bsp)
 		apic->base_address = APIC_DEFAULT_PHYS_BASE;
 }
 
-/* Stock leaves the preemption timer running, and the period of a timer that has stopped. */
+/* Stock leaves the preemption timer running and keeps the period of a stopped timer. */
 static void reset_timer(struct kvm_lapic *apic)
 {
 	apic->lapic_timer.period = 0;
@@ -206,7 +207,7 @@ static void reset_timer(struct kvm_lapic *apic)
 	vapic_call(apic_update_lvtt)(apic);
 }
 
-/* INIT, or else RESET, which comes when the vCPU is made. KVM requests an event after it. */
+/* INIT (@init_event), or RESET when the vCPU is made. KVM requests an event afterwards. */
 void vapic_hook_kvm_lapic_reset(struct kvm_vcpu *kvm_vcpu, bool init_event)
 {
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
@@ -215,14 +216,14 @@ void vapic_hook_kvm_lapic_reset(struct kvm_vcpu *kvm_vcpu, bool init_event)
 	struct vapic_lapic_initial how;
 
 	vapic_op(apicv_pre_state_restore)(kvm_vcpu);
-	/* A kick from before is not to end a halt of what runs from now on. */
+	/* An earlier paravirtual kick must not end a halt of what runs from now on. */
 	kvm_vcpu->arch.pv.pv_unhalted = false;
 	if (!init_event)
 		reset_base(kvm_vcpu, bsp);
 	if (!apic)
 		return;
 
-	/* While it runs, an interrupt of it may still get into the registers. */
+	/* While the timer runs, its interrupt may still get into the registers. */
 	stop_timer(apic);
 	how = (struct vapic_lapic_initial){
 		.x2apic = x2apic_mode_of(kvm_vcpu),
@@ -249,7 +250,7 @@ void vapic_hook_kvm_lapic_reset(struct kvm_vcpu *kvm_vcpu, bool init_event)
 	vapic_call(kvm_recalculate_apic_map)(kvm);
 }
 
-/* Whether the vCPU is to be accelerated, by the VM, the vendor and the APIC's mode. */
+/* True if the VM, the vendor and the APIC's mode allow that the vCPU is accelerated. */
 static bool may_be_active(struct kvm_vcpu *kvm_vcpu)
 {
 	return !READ_ONCE(kvm_vcpu->kvm->arch.apicv_inhibit_reasons) &&
@@ -257,7 +258,7 @@ static bool may_be_active(struct kvm_vcpu *kvm_vcpu)
 	       (kvm_vcpu->arch.apic_base & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE));
 }
 
-/* The page changes hands; in the vCPU's task, between two of its entries to the guest. */
+/* Hand the page over. Runs in the vCPU's task, between two entries to the guest. */
 static void set_active(struct kvm_vcpu *kvm_vcpu, bool active)
 {
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
@@ -268,10 +269,10 @@ static void set_active(struct kvm_vcpu *kvm_vcpu, bool active)
 	vapic_op(refresh_apicv_exec_ctrl)(kvm_vcpu);
 
 	/*
-	 * An EOI ends what SVI says, which did not follow the ISR while acceleration was
-	 * off; nor did PPR follow a TPR that the guest has set without an exit. Interrupts
-	 * that hardware had accepted are KVM's to inject from now on, and nobody has told it
-	 * of them.
+	 * On: an EOI ends the vector in SVI, which did not follow the ISR while acceleration
+	 * was off; nor did PPR follow a TPR that the guest has set without an exit. Off: from
+	 * now on KVM must inject the interrupts that hardware had accepted, and nobody has told
+	 * KVM of them.
 	 */
 	if (active) {
 		vector = vapic_lapic_highest(apic->regs, APIC_ISR);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Self-IPIs and priorities: TPR by CR8 and by MMIO, IRR and ISR as the guest
- * sees them, nesting, and NMIs, which no hardware completes by itself.
+ * sees them, nesting, and NMIs, which hardware does not accelerate.
  */
 #include "lib/test.h"
 
@@ -22,7 +22,7 @@ static void note_order(struct guest_frame *frame)
 	guest_count_irq(frame);
 }
 
-/* Interrupts on until this one was taken, and a little longer for any other. */
+/* Enable interrupts until this vector was taken, and a little longer for any other vector. */
 static void open_window_for(uint8_t vector, uint32_t count)
 {
 	irq_enable();
@@ -44,7 +44,7 @@ static void self_ipi_guest(uint64_t count)
 		irq_enable();
 		send_self(LOW);
 		guest_wait(self->irqs[LOW] == i);
-		/* By its own physical ID. */
+		/* Send to the vCPU's own physical ID. */
 		apic_send_fixed(self->apic_id, MIDDLE);
 		guest_wait(self->irqs[MIDDLE] == i);
 		irq_disable();
@@ -63,7 +63,7 @@ static void tpr_guest(uint64_t count)
 	struct guest_cpu *self = guest_self();
 
 	for (uint32_t i = 1; i <= count; i++) {
-		/* CR8 and the register are one. */
+		/* CR8 and the TPR register show the same value. */
 		write_cr8(7);
 		GUEST_ASSERT_EQ(apic_read(APIC_TPR), 0x70);
 		apic_write(APIC_TPR, 0x35);
@@ -81,7 +81,7 @@ static void tpr_guest(uint64_t count)
 		GUEST_ASSERT(apic_vector_is_set(APIC_IRR, MIDDLE));
 		GUEST_ASSERT_EQ(apic_read(APIC_PPR) & 0xf0, 0x50);
 
-		/* One class at a time, by either way. */
+		/* Open one class at a time, by either register. */
 		apic_write(APIC_TPR, 0x40);
 		open_window_for(MIDDLE, i);
 		GUEST_ASSERT_EQ(self->irqs[MIDDLE], i);
@@ -93,8 +93,8 @@ static void tpr_guest(uint64_t count)
 }
 
 /*
- * TPR by CR8 alone, which hardware may take without an exit, KVM finding out later: what was
- * held back must come as soon as the priority falls.
+ * TPR by CR8 alone.  Hardware may accept the write without an exit, so that KVM learns of it
+ * later.  A held interrupt must arrive as soon as the priority is lowered.
  */
 static void cr8_guest(uint64_t count)
 {
@@ -111,7 +111,7 @@ static void cr8_guest(uint64_t count)
 	}
 }
 
-/* Asks for a higher and a lower one from within, with interrupts on. */
+/* Sends itself a higher and a lower vector from inside the handler, with interrupts on. */
 static void nesting_handler(struct guest_frame *frame)
 {
 	struct guest_cpu *self = guest_self();
@@ -146,7 +146,7 @@ static void nesting_guest(uint64_t arg)
 	GUEST_ASSERT(!apic_vector_is_set(APIC_ISR, MIDDLE));
 }
 
-/* Three pending at once come by priority, whatever the order they were sent in. */
+/* Three interrupts pending at once arrive by priority, in whatever order they were sent. */
 static void order_guest(uint64_t count)
 {
 	struct guest_cpu *self = guest_self();
@@ -242,7 +242,7 @@ TEST(tpr_masks_lower_classes_until_lowered)
 	EXPECT_EQ(rounds, guest_cpus[0].irqs[HIGH]);
 }
 
-/* With the hardware's help and, while that is inhibited, without. */
+/* With acceleration and, while it is inhibited, without. */
 TEST(interrupt_held_by_cr8_comes_when_it_falls)
 {
 	struct vm *vm;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * APIC state through the host's hands, as in save, restore and migration: what
- * is pending must be seen, kept, added and removed; x2APIC guests; and vCPU IDs
- * beyond what the hardware's table can hold.
+ * APIC state that the host reads and writes, as for save, restore and migration:
+ * KVM must show, keep, add and remove pending interrupts; x2APIC guests; and vCPU
+ * IDs beyond the hardware's table.
  */
 #include <sys/ioctl.h>
 
@@ -98,7 +98,7 @@ TEST(restored_state_forgets_what_it_does_not_hold)
 	vcpu_ioctl(&vm->vcpus[0], KVM_SET_LAPIC, &lapic);
 	may_enable = true;
 	vcpu_resume(&vm->vcpus[0]);
-	/* Its window is open by the time another one came through. */
+	/* When another interrupt has arrived, the removed one had its chance, too. */
 	vm_send_msi(vm, 0, ADDED);
 	vm_wait(vm, guest_cpus[0].irqs[ADDED] == 1, "interrupts are on");
 	EXPECT_EQ(0, guest_cpus[0].irqs[PENDING]);
@@ -141,7 +141,7 @@ static void sender(uint64_t count)
 	role_wait_finished();
 }
 
-/* vCPU 0 sends to one that runs and one that sleeps; the host saves and restores. */
+/* vCPU 0 sends to a vCPU that runs and to one that sleeps; the host saves and restores. */
 TEST(no_ipi_is_lost_across_save_and_restore)
 {
 	uint32_t saves = 0;
@@ -159,7 +159,7 @@ TEST(no_ipi_is_lost_across_save_and_restore)
 	while (!all_sent) {
 		struct kvm_lapic_state lapic;
 
-		/* All stand still between the two, as in a migration. */
+		/* All vCPUs are paused between save and restore, as in a migration. */
 		for (unsigned int i = 0; i < 3; i++)
 			vcpu_pause(&vm->vcpus[i]);
 		for (unsigned int i = 0; i < 3; i++) {
@@ -193,13 +193,13 @@ static void broadcaster(uint64_t count)
 }
 
 /*
- * Of several vCPUs made with one ID at a time one stays, and must be as good as one that was
- * made alone: accelerated, and in reach of its peers.
+ * When several vCPUs with one ID are created at the same time, one of them stays.  It must be as
+ * good as a vCPU that was created alone: accelerated, and able to receive IPIs of the others.
  */
 TEST(vcpu_made_by_several_threads_at_once_is_like_any_other)
 {
 	const struct accel *accel = accel_check();
-	/* One after the other: see "Where stock differs" in README.md. */
+	/* Create them one after the other: see "Where stock differs" in README.md. */
 	bool alone = accel->active && !accel->vapic;
 
 	REQUIRE_EXPECTED_ACCELERATION();
@@ -215,7 +215,7 @@ TEST(vcpu_made_by_several_threads_at_once_is_like_any_other)
 		vm_start_held(vm, 1U << 0);
 		roles_wait_ready(vm, 1);
 		for (unsigned int i = 1; i < RACED && accel->active; i++) {
-			/* The first touch of the APIC page is a fault in any case. */
+			/* The first access to the APIC page faults in any case. */
 			vcpu_is_accelerated(&vm->vcpus[i]);
 			EXPECT_TRUE(vcpu_is_accelerated(&vm->vcpus[i]));
 		}
@@ -262,7 +262,7 @@ TEST(x2apic_guest_gets_every_ipi)
 	run_x2apic(_metadata, 1);
 }
 
-/* Writes where the xAPIC's registers would be, which is a device of the host's, or memory. */
+/* Writes to the address of the xAPIC registers, where there is a device of the host, or memory. */
 static void xapic_writer(uint64_t arg)
 {
 	(void)arg;
@@ -299,7 +299,7 @@ static void switching_sender(uint64_t count)
 		apic_send_fixed(guest_cpus[1].apic_id, VECTOR);
 		guest_wait(guest_cpus[1].irqs[VECTOR] == i);
 	}
-	/* From here on by MSR. */
+	/* From here on, access the APIC by MSR. */
 	irq_disable();
 	apic_set_mode_x2apic();
 	irq_enable();

@@ -3,8 +3,9 @@
  * Processors of the host go offline and come back, and the host is suspended, while guests
  * send IPIs: none may be lost. -n says how many times.
  *
- * Suspension goes as far as the kernel's own test of it: all is frozen, devices sleep, only
- * the first processor is left, and then all comes back. Needs root, and says so.
+ * The host is suspended as far as the kernel's own test of suspend goes: tasks are frozen,
+ * devices are suspended, only the first processor stays online, and then everything resumes.
+ * The program needs root, and says so.
  */
 #include "lib/test.h"
 
@@ -19,17 +20,17 @@
 #define POWER		"/sys/power/"
 #define TEST_DELAY	"/sys/module/suspend/parameters/pm_test_delay"
 
-/* The one that is offline, or 0, which is never. */
+/* The processor that is offline, or 0 for none, because processor 0 never goes offline. */
 static int offline;
 
-/* Who may go: all but the first. */
+/* The processors that may go offline: all but the first. */
 static int victims[CPU_SETSIZE];
 static int victim_count;
 
-/* What each processor's fair server may run, in nanoseconds; empty if it has none to stop. */
+/* The runtime of each processor's fair server, in nanoseconds; empty if none can be stopped. */
 static char fair_runtimes[CPU_SETSIZE][24];
 
-/* Of the kernel's test of suspension, in seconds. */
+/* The delay of the kernel's suspend test, in seconds. */
 static char test_delay[24];
 
 static bool write_file(const char *path, const char *text)
@@ -83,14 +84,15 @@ static const char *fair_server_file(int cpu)
 }
 
 /*
- * Linux 6.12 counts a processor's fair server, which is no task, among those that run there.
- * Its timer may fire while the processor waits for the others to let it die, and the kernel
- * then warns "Dying CPU not properly vacated!", as if a task had been left. Without
- * the server that warning means a task again. Where it cannot be stopped, nothing is lost but that.
+ * Linux 6.12 counts a processor's fair server, which is not a task, among the tasks that run
+ * there. Its timer may fire while the processor waits for the others to let it die. Then the
+ * kernel warns "Dying CPU not properly vacated!", as if a task were left. With the fair servers
+ * stopped, that warning means a task again. If a server cannot be stopped, the tests still work,
+ * but the warning may appear without a task.
  *
- * Once for all tests, before the first processor goes: to stop a server that has been started
- * again after processors went can make the same kernel warn that its bandwidth is below zero
- * ("dl_rq->running_bw > old").
+ * Stop them once for all tests, before the first processor goes offline: if a server was started
+ * again after processors went offline, stopping it can make the same kernel warn that its
+ * bandwidth is below zero ("dl_rq->running_bw > old").
  */
 static void stop_fair_servers(void)
 {
@@ -108,7 +110,7 @@ static void start_fair_servers(void)
 			write_file(fair_server_file(cpu), fair_runtimes[cpu]);
 }
 
-/* Leave the host as it was; at the end of a test, failed or not. */
+/* Restores the host at the end of a test, whether it failed or not. */
 static void restore(struct vm *vm)
 {
 	(void)vm;
@@ -170,7 +172,7 @@ static void sleeper(uint64_t arg)
 	}
 }
 
-/* True if the sleeper handled one more IPI in time. */
+/* Sends an IPI; returns true if the sleeper handled it in time. */
 static bool one_ipi(struct vm *vm)
 {
 	uint64_t begun = patience_us();
@@ -184,7 +186,7 @@ static bool one_ipi(struct vm *vm)
 	return true;
 }
 
-/* Where hardware wakes sleepers, stock leaves those of a processor that goes. */
+/* Where hardware wakes sleeping vCPUs, stock never wakes those of a processor that went offline. */
 static bool stock_strands_sleepers(void)
 {
 	return accel_check()->active && !accel_check()->vapic && !accel_is_avic() &&
@@ -215,7 +217,7 @@ TEST(a_vcpu_that_sleeps_where_a_processor_went_is_woken)
 		if (!one_ipi(vm))
 			vm_fail(vm, "with all processors there, IPI %u is lost", go);
 		vm_wait(vm, vcpu_is_blocked(target), "the target sleeps on the processor");
-		/* It stays there as long as nobody wakes it. */
+		/* The vCPU stays on that processor as long as nobody wakes it. */
 		vcpu_pin(target, -1);
 		set_online(vm, cpu, false);
 		if (!one_ipi(vm)) {
@@ -250,7 +252,7 @@ static struct vm *busy_vm(void)
 	return vm;
 }
 
-/* Interrupts go on, with all of them accounted for. */
+/* Checks that traffic continues and that every IPI is accounted for. */
 static void see_traffic(struct vm *vm)
 {
 	uint64_t before = traffic_handled();
@@ -282,8 +284,8 @@ TEST(no_ipi_is_lost_while_processors_come_and_go)
 }
 
 /*
- * The state to ask for: with S3 down to the last processor, else no further than the devices.
- * NULL if this user or this kernel cannot.
+ * Selects the suspend state: with S3, the test goes down to the last processor, otherwise only to
+ * the devices. Returns NULL if this user or this kernel cannot suspend.
  */
 static const char *choose_suspension(void)
 {
@@ -324,7 +326,7 @@ TEST(no_ipi_is_lost_when_the_host_is_suspended)
 	vm_destroy(vm);
 }
 
-/* Each test is a process of its own, and this is the one that they are children of. */
+/* Each test is a process of its own; this is their parent. */
 int main(int argc, char **argv)
 {
 	int status;

@@ -96,7 +96,7 @@ TEST(msi_wakes_a_blocked_vcpu_once)
 	roles_finish(vm);
 }
 
-/* Not waiting for the target to sleep: the MSI meets it on its way. */
+/* Does not wait until the target sleeps, so the MSI may arrive while the target blocks. */
 TEST(no_msi_is_lost_while_the_target_goes_to_sleep)
 {
 	struct vm *vm;
@@ -176,7 +176,7 @@ static void by_irqfd(struct __test_metadata *_metadata, const char *target)
 	uint64_t one = 1;
 	struct vm *vm = begin(target);
 
-	vm_ioctl(vm, KVM_SET_GSI_ROUTING, &routing);
+	vm_ioctl(vm, KVM_SET_GSI_ROUTING, &routing.header);
 	vm_ioctl(vm, KVM_IRQFD, &irqfd);
 	for (uint32_t i = 1; i <= rounds; i++) {
 		if (*target == 'S')

@@ -2,10 +2,10 @@
 /*
  * What inhibits acceleration for a while: an ExtINT that waits for its window,
  * a debugger that blocks interrupts, a changed APIC ID, Hyper-V's AutoEOI and a
- * reinjecting PIT.  Each goes on and off while IPIs flow; none may be lost,
+ * reinjecting PIT.  Each is set and cleared while IPIs flow; no IPI may be lost,
  * and acceleration must come back.
  *
- * Which of them inhibit is AVIC's nature, so that part is asserted on AMD only.
+ * Whether each of them inhibits is specific to AVIC, so the tests check that on AMD only.
  */
 #include "lib/test.h"
 
@@ -31,7 +31,7 @@
 	}								\
 } while (0)
 
-/* The state may take a moment to change; the answer is the last one seen. */
+/* Waits for the state, which may take a moment to change; returns the last state seen. */
 static bool becomes(struct vcpu *vcpu, bool wanted)
 {
 	bool active = vcpu_is_accelerated(vcpu);
@@ -43,7 +43,7 @@ static bool becomes(struct vcpu *vcpu, bool wanted)
 	return active;
 }
 
-/* Waits until `more` IPIs went through, so that each state saw some. */
+/* Waits until `more` IPIs were handled, so that some are sent in each state. */
 static void let_traffic_flow(struct vm *vm, uint64_t more)
 {
 	uint64_t before = traffic_handled();
@@ -62,7 +62,7 @@ static struct vm *begin_traffic(void)
 	return vm;
 }
 
-/* vCPU 0 never halts, so it is the one to ask. */
+/* Probes vCPU 0, because it never halts. */
 static void toggle(struct __test_metadata *_metadata, struct vm *vm,
 		   void (*set)(struct vm *vm, bool on))
 {
@@ -85,7 +85,7 @@ static void toggle(struct __test_metadata *_metadata, struct vm *vm,
 	vm_destroy(vm);
 }
 
-/* On the idle vCPU 3: a blocked vCPU of the traffic would stop its channels. */
+/* Blocks interrupts of the idle vCPU 3: a vCPU with traffic would stop its channels. */
 static void set_block_irq(struct vm *vm, bool on)
 {
 	struct kvm_guest_debug debug = {
@@ -175,9 +175,9 @@ static volatile uint32_t ipis_sent, ipis_seen;
 static volatile bool sender_stop;
 
 /*
- * Takes IPIs, and says so only when interrupts are on again: it never opens a
- * window of its own.  Stock KVM mixes up the windows of two vCPUs; lts_fixes.c
- * has the test for that.
+ * Takes IPIs, and reports each only when interrupts are on again, so that this
+ * vCPU never needs a window of its own.  Stock KVM mixes up the windows of two
+ * vCPUs; lts_fixes.c tests that.
  */
 static void windowless_target(uint64_t arg)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * IOAPIC interrupts: the EOI of a level-triggered one must reach the IOAPIC
- * (remote IRR, resample), the EOI of an edge-triggered one need not.
+ * IOAPIC interrupts: the EOI of a level-triggered interrupt must reach the IOAPIC
+ * (remote IRR, resample), the EOI of an edge-triggered interrupt need not.
  */
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -94,7 +94,7 @@ TEST(level_interrupt_repeats_after_eoi_while_the_line_is_high)
 	vm_wait(vm, guest->irqs[VECTOR] >= 3, "the level interrupt repeats");
 	set_line(vm, false);
 	sleep_us(20000);
-	/* One may still have been on its way; then there is silence. */
+	/* One interrupt may still have been on its way; no other may follow. */
 	count = guest->irqs[VECTOR];
 	sleep_us(5000);
 	EXPECT_EQ(count, guest->irqs[VECTOR]);
@@ -106,9 +106,9 @@ TEST(level_interrupt_repeats_after_eoi_while_the_line_is_high)
 }
 
 /*
- * Which EOIs exit is told to Intel's processors in a bitmap of their own, and only while
- * acceleration is on. AutoEOI of vCPU 0 inhibits vCPU 1 as well, and leaves the latter's
- * bitmap alone.
+ * Intel's processors learn from a bitmap which EOIs exit, and KVM loads it only while
+ * acceleration is on. AutoEOI of vCPU 0 also inhibits vCPU 1, but does not change the bitmap of
+ * vCPU 1.
  */
 TEST(eoi_reaches_the_ioapic_by_a_route_written_while_inhibited)
 {
@@ -130,7 +130,7 @@ TEST(eoi_reaches_the_ioapic_by_a_route_written_while_inhibited)
 	vcpu_pause(&vm->vcpus[0]);
 	hyperv_set_auto_eoi(&vm->vcpus[0], false);
 	vcpu_resume(&vm->vcpus[0]);
-	/* Not only asked for: vCPU 1 has gone on with it. */
+	/* Acceleration is not only requested: vCPU 1 runs with it. */
 	EXPECT_EQ(accel_check()->active, vcpu_is_accelerated(&vm->vcpus[1]));
 
 	set_line(vm, true);

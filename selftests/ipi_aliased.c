@@ -2,9 +2,9 @@
 /*
  * Logical IPIs while logical IDs move and acceleration comes and goes with them.
  *
- * Two vCPUs that exchange their logical IDs have the same one for a moment, and KVM inhibits
- * AVIC meanwhile.  Each vCPU notices by itself when the inhibit is over, so a sender may be
- * accelerated before its targets are: whatever table its hardware reads must not hold the
+ * Two vCPUs that exchange their logical IDs have the same ID for a moment, and KVM inhibits AVIC
+ * meanwhile.  Each vCPU notices by itself when the inhibit is over, so a sender may be
+ * accelerated before its targets are.  So the table that its hardware reads must not contain the
  * IDs that the targets had before.
  */
 #include "lib/test.h"
@@ -15,10 +15,10 @@
 #define VECTOR		0x74
 #define TARGETS		2
 
-/* A step that takes longer is called late, if it comes to its end at all. */
+/* A step that takes longer is reported as late, if it ends at all. */
 #define LATE_US		400000
 
-/* Logical IDs of the two targets, by turns; the sender has bit 0. */
+/* The logical IDs that the two targets have alternately; the sender has bit 0. */
 #define ID_A		0x02
 #define ID_B		0x04
 
@@ -74,7 +74,10 @@ static void set_reinjection(struct vm *vm, bool on)
 	vm_ioctl(vm, KVM_REINJECT_CONTROL, &control);
 }
 
-/* The targets exchange IDs while something else inhibits, and look for work after the IPI. */
+/*
+ * The targets exchange their IDs under another inhibit, and notice its end only after the IPI was
+ * sent.
+ */
 static struct vm *send_before_targets_are_back(void)
 {
 	struct vm *vm = vm_create(0);
@@ -91,7 +94,7 @@ static struct vm *send_before_targets_are_back(void)
 	set_reinjection(vm, false);
 	vm_start(vm);
 	move_targets(vm, ID_A, ID_B);
-	/* Each is accelerated with these. */
+	/* Each vCPU is accelerated with these IDs. */
 	for (unsigned int i = 0; i <= TARGETS; i++)
 		vcpu_is_accelerated(&vm->vcpus[i]);
 
@@ -136,7 +139,10 @@ TEST(ipi_to_an_id_that_moved_under_an_inhibit_reaches_its_new_owner)
 
 /* ---- IDs that change places between a few IPIs and the next ---- */
 
-/* To both targets: the first while they become accelerated again, the last when they are. */
+/*
+ * IPIs to both targets in each round: the first ones while the targets become accelerated again,
+ * the last ones when they are.
+ */
 #define IPIS_A_ROUND	8
 
 static volatile uint32_t round_begun, ipis_sent;
@@ -169,7 +175,7 @@ static void running_target(uint64_t arg)
 	}
 }
 
-/* Changes its ID when the last IPI of a round is handled, and sleeps until each next comes. */
+/* Changes its ID after the last IPI of a round, and sleeps until each next IPI arrives. */
 static void sleeping_target(uint64_t arg)
 {
 	struct guest_cpu *self = guest_self();
@@ -219,7 +225,7 @@ static void print_progress(const char *what)
 			guest_cpus[i].irqs[VECTOR], i < TARGETS ? "," : "\n");
 }
 
-/* Without touching a vCPU, which may be what it waits for. */
+/* Does not touch a vCPU, because that may be what a late IPI waits for. */
 static void print_status(void)
 {
 	char line[512];
@@ -232,7 +238,7 @@ static void print_status(void)
 	fclose(file);
 }
 
-/* Which of the ways of an IPI it has come to, by each target's registers. */
+/* Prints how far the IPI has come, according to each target's registers. */
 static void print_where_it_is(struct vm *vm)
 {
 	for (unsigned int i = 1; i <= TARGETS; i++) {

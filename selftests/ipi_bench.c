@@ -93,7 +93,7 @@ static void sleeping_target(uint64_t arg)
 		halt_with_irqs();
 }
 
-/* Send one and wait for all; the time until the last target's handler began. */
+/* Send one IPI and wait for all targets; return the time until the last target's handler began. */
 static uint64_t send_one(uint32_t i)
 {
 	unsigned int first = target_count ? 1 : 0;
@@ -138,7 +138,7 @@ static void sender(uint64_t arg)
 
 /* ---- host ---- */
 
-/* Give the sender leave for its next IPI each time all targets are asleep. */
+/* Let the sender send its next IPI each time all targets are asleep. */
 static void release_when_blocked(struct vm *vm, uint32_t until)
 {
 	while (go < until) {
@@ -160,7 +160,7 @@ static void measure(const struct bench *bench, uint32_t count)
 	warm = window_open = window_closed = finished = false;
 	go = waiting_for = 0;
 	ipis = count;
-	/* A processor for each vCPU and one for the host's side, down to two targets. */
+	/* One processor for each vCPU and one for the host's side; at least two targets. */
 	target_count = scenario->targets;
 	if (target_count > 2 && host_cpu_count() < target_count + 2)
 		target_count = 2;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Unicast IPIs to a vCPU that halted: none may be lost, whether the target is
- * known to be blocked in the host or on its way there when the IPI is sent.
+ * Unicast IPIs to a vCPU that has halted: none may be lost, whether the target is
+ * known to be blocked in the host or is about to block when the IPI is sent.
  */
 #include "lib/test.h"
 
@@ -14,7 +14,7 @@ static volatile bool window_open, window_closed, finished;
 static volatile uint32_t go, sent, about_to_halt;
 static uint64_t latency[MAX_ROUNDS];
 
-/* Halts once for each IPI; says so right before. */
+/* Halts once for each IPI, and announces each halt right before. */
 static void sleeper(uint64_t arg)
 {
 	struct guest_cpu *self = guest_self();
@@ -53,8 +53,8 @@ static void told_sender(uint64_t count)
 }
 
 /*
- * Sends a random while after the target said that it is about to halt, so that
- * over many rounds the IPI meets each step of the way into the host's sleep.
+ * Sends at a random time after the target has announced its halt, so that over many
+ * rounds the IPI arrives during each step of blocking in the host.
  */
 static void racing_sender(uint64_t count)
 {
@@ -67,7 +67,7 @@ static void racing_sender(uint64_t count)
 		apic_send_fixed(target->apic_id, VECTOR);
 		sent = i + 1;
 		guest_wait(target->irqs[VECTOR] > i);
-		/* From 64 to 64 Ki iterations, and around again. */
+		/* From 64 to 64 Ki iterations, then from the start again. */
 		longest = longest >= 65536 ? 64 : longest * 2;
 	}
 	window_closed = true;

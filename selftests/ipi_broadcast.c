@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Broadcast IPIs, by shorthand and by physical ID FFh, to vCPUs of which some
- * run and some halt: every one takes each exactly once.
+ * run and some halt: every vCPU takes each IPI exactly once.
  */
 #include "lib/test.h"
 

@@ -3,8 +3,8 @@
  * IPIs to logical destinations: flat and cluster model, running and halted
  * targets, lowest priority, and logical IDs that change while the guest runs.
  *
- * vCPU 0 sends.  It waits until every expected target handled its interrupt;
- * the host compares the totals at the end, so that one too many shows as well.
+ * vCPU 0 sends.  It waits until every expected target has handled its interrupt.
+ * The host compares the totals at the end, so it also detects an extra interrupt.
  */
 #include "lib/test.h"
 
@@ -16,7 +16,7 @@
 static volatile bool sent_all;
 static uint32_t expected[VCPUS];
 
-/* What a target shall write next; it obeys between two looks at the flag. */
+/* The registers that a target shall write next; it polls the flag and then writes them. */
 static volatile struct {
 	uint32_t dfr, ldr;
 	uint32_t asked, done;
@@ -85,7 +85,7 @@ static void sender_ends(void)
 	role_wait_finished();
 }
 
-/* Every set of the four, the sender included, `count` times over. */
+/* Sends to every subset of the four vCPUs, including the sender, `count` times. */
 static void flat_sender(uint64_t count)
 {
 	sender_begins(1);
@@ -108,7 +108,7 @@ static void cluster_sender(uint64_t count)
 			send_and_wait(0xe0 | set, set << 2);
 		}
 	}
-	/* And back to flat. */
+	/* Back to the flat model. */
 	for (unsigned int i = 0; i < VCPUS; i++)
 		give_order(i, APIC_DFR_FLAT, 1U << i);
 	for (unsigned int set = 1; set < 1U << VCPUS; set++)
@@ -139,7 +139,7 @@ static void moving_sender(uint64_t count)
 {
 	sender_begins(1);
 	while (count--) {
-		/* One moves away: its old bit is nobody's. */
+		/* One target moves away: nobody has its old bit. */
 		give_order(1, APIC_DFR_FLAT, 0x20);
 		send_and_wait(0x20, 1U << 1);
 		send_and_wait(0x02, 0);
@@ -154,7 +154,7 @@ static void moving_sender(uint64_t count)
 	sender_ends();
 }
 
-/* vCPUs 1 and 2 swap IDs; in between both have the same one. */
+/* vCPUs 1 and 2 exchange their IDs; in between both have the same ID. */
 static void swapping_sender(uint64_t count)
 {
 	sender_begins(1);
@@ -174,7 +174,7 @@ static void swapping_sender(uint64_t count)
 	sender_ends();
 }
 
-/* One letter a target: S halts between interrupts, R runs and obeys orders. */
+/* One letter for each target: S halts between interrupts, R runs and obeys orders. */
 static struct vm *run(void (*sender)(uint64_t), uint64_t count, const char *targets)
 {
 	struct vm *vm = vm_create(0);

@@ -8,7 +8,7 @@
 
 #include "lib/traffic.h"
 
-/* What the host does to the vCPUs meanwhile. */
+/* How the host disturbs the vCPUs meanwhile. */
 enum { MOVE = 1, KICK = 2 };
 
 static void disturb(struct vm *vm, unsigned int how)
@@ -30,7 +30,7 @@ static void run(struct __test_metadata *_metadata, unsigned int vcpus, unsigned 
 
 	traffic_begin(vm, vcpus);
 	vm_start(vm);
-	/* traffic_check() bounds this: traffic either goes on or is stuck. */
+	/* traffic_check() ends this loop if traffic is stuck. */
 	while (traffic_handled() < rounds) {
 		traffic_check(vm);
 		if (how) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Unicast IPIs to a vCPU that runs: each arrives, exactly once, and where
- * acceleration is on the sender does not exit for it.
+ * Unicast IPIs to a vCPU that runs: each arrives exactly once, and with
+ * acceleration the sender does not exit for it.
  */
 #include "lib/test.h"
 
@@ -25,7 +25,7 @@ static void receiver(uint64_t arg)
 	guest_wait(finished);
 }
 
-/* One IPI at a time; the next is sent when the last was handled. */
+/* One IPI at a time; sends the next when the last was handled. */
 static void paced_sender(uint64_t count)
 {
 	struct guest_cpu *target = &guest_cpus[1];
@@ -44,7 +44,7 @@ static void paced_sender(uint64_t count)
 	guest_wait(finished);
 }
 
-/* Many vectors at once, none waited for. */
+/* Sends many vectors at once, without waiting in between. */
 static void burst_sender(uint64_t count)
 {
 	struct guest_cpu *target = &guest_cpus[1];
@@ -131,7 +131,7 @@ TEST(ipi_to_a_running_vcpu_exits_only_if_not_virtualized)
 		EXPECT_LE(count, exits);
 		return;
 	}
-	/* With a processor for each, few IPIs meet a target that the host preempted. */
+	/* With a processor for each vCPU, few IPIs hit a target that the host has preempted. */
 	if (host_cpu_count() > 2)
 		EXPECT_GT(count / 2, exits - interrupted);
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The interrupt window: an interrupt that KVM has to inject itself waits until the guest takes
- * interrupts.  With AVIC that is an ExtINT, for which acceleration goes and comes back; while
- * something else inhibits acceleration, any interrupt.
+ * interrupts.  With AVIC active that is an ExtINT, for which acceleration is inhibited and comes
+ * back; while another inhibit is set, it is any interrupt.
  *
- * On Intel a window has nothing to do with acceleration; the same must hold there all the more.
+ * On Intel a window is independent of acceleration; the same must hold there, too.
  */
 #include "lib/test.h"
 
@@ -15,7 +15,7 @@
 
 #define VECTOR		0x74
 
-/* Long for an interrupt, short for a person who waits for a known defect. */
+/* Long for an interrupt to arrive, but short for a person who waits for a known defect. */
 #define STUCK_AFTER_US	4000000
 
 static bool defect_is_known(void)
@@ -23,7 +23,7 @@ static bool defect_is_known(void)
 	return accel_is_avic() && !accel_check()->vapic;
 }
 
-/* The state may take a moment to change; the answer is the last one seen. */
+/* Waits for the state, which may take a moment to change; returns the last state seen. */
 static bool becomes(struct vcpu *vcpu, bool wanted)
 {
 	bool active = vcpu_is_accelerated(vcpu);
@@ -45,7 +45,7 @@ static void begin(void)
 	rounds_begun = window_may_open = 0;
 }
 
-/* Interrupts off, wait for leave, on again until the ExtINT came. */
+/* Keeps interrupts off until the host allows the window, then on until the ExtINT has arrived. */
 static void pic_guest(uint64_t count)
 {
 	pic_begin();
@@ -61,11 +61,11 @@ static void pic_guest(uint64_t count)
 	role_wait_finished();
 }
 
-/* ---- another inhibit stands ---- */
+/* ---- another inhibit is set ---- */
 
 /*
- * Stock KVM sets its inhibit for the window and lifts it again, with apicv_update_lock held for
- * writing each time, though the VM is not accelerated anyway.
+ * Stock KVM sets its inhibit for the window and clears it again, with apicv_update_lock held for
+ * writing each time, although the VM is not accelerated anyway.
  */
 TEST(windows_of_an_inhibited_vm_change_no_inhibit)
 {
@@ -78,7 +78,7 @@ TEST(windows_of_an_inhibited_vm_change_no_inhibit)
 	vm = vm_create(0);
 	begin();
 	vcpu = vm_add_vcpu(vm, 0, pic_guest, rounds);
-	/* Reinjects, which is QEMU's default. */
+	/* This PIT reinjects, which is also QEMU's default. */
 	vm_add_pit(vm);
 	counter = tracepoint_count(vm, "kvm/kvm_apicv_inhibit_changed");
 	vm_start(vm);
@@ -215,7 +215,10 @@ TEST(no_interrupt_is_lost_when_another_inhibit_changes_in_a_window)
 
 /* ---- windows that never open ---- */
 
-/* Without an exit for the window: the vCPU is ready for the interrupt in another way. */
+/*
+ * The vCPU becomes ready for the ExtINT in another way than by a window, so there is no exit for
+ * the window.
+ */
 static void nested_guest(void)
 {
 	while (pic_extints == 0)
@@ -239,7 +242,7 @@ static void pic_hypervisor(uint64_t nested)
 	role_wait_finished();
 }
 
-/* KVM injects it into the nested guest, which is where interrupts are on. */
+/* KVM injects the ExtINT into the nested guest, because only there interrupts are on. */
 TEST(acceleration_returns_though_a_nested_guest_took_the_extint)
 {
 	bool nested = nested_available(), accelerated;
@@ -273,7 +276,7 @@ static volatile bool may_send_init, init_sent;
 static void init_sender(uint64_t arg)
 {
 	(void)arg;
-	/* The ExtINT is the other's: a boot processor takes them as well, unless told not to. */
+	/* The other vCPU must take the ExtINT; a boot processor takes it, too, if LINT0 is open. */
 	apic_write(APIC_LVT_LINT0, APIC_LVT_MASKED);
 	role_set_ready();
 	guest_wait(may_send_init);

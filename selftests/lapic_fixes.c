@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Where stock KVM does not leave a local APIC as the manuals or its own interface say, with
- * acceleration or without: reported there as an expected failure. And what guests do to their
- * APIC in memory of their own, by the flag for EOI and by KVM_SET_VAPIC_ADDR.
+ * Cases in which stock KVM leaves a local APIC in another state than the manuals or KVM's own
+ * interface say, with or without acceleration: an expected failure on stock. Also tests how guests
+ * control their APIC through guest memory, by the EOI flag and by KVM_SET_VAPIC_ADDR.
  */
 #include "lib/test.h"
 
@@ -24,7 +24,7 @@ static void set_msr(struct vcpu *vcpu, uint32_t index, uint64_t value)
 		.entry = { .index = index, .data = value },
 	};
 
-	if (vcpu_ioctl(vcpu, KVM_SET_MSRS, &msrs) != 1)
+	if (vcpu_ioctl(vcpu, KVM_SET_MSRS, &msrs.header) != 1)
 		vm_fail(vcpu->vm, "KVM refuses MSR %x", index);
 }
 
@@ -38,7 +38,7 @@ static void set_apic_msr(struct vcpu *vcpu, uint32_t reg, uint32_t value)
 static volatile bool init_wanted, init_sent, later_wanted;
 static volatile uint32_t timer_count;
 
-/* Divided by 2, of a clock of 1 GHz. */
+/* A clock of 1 GHz, divided by 2. */
 static void arm_oneshot(uint32_t count)
 {
 	apic_write(APIC_TDCR, 0);
@@ -112,8 +112,8 @@ TEST(init_clears_all_of_the_icr)
 }
 
 /*
- * The vector is opened again before the time of the old count is over, with no new count:
- * nothing may come of it. All of it is over when a later timer of another vCPU has fired.
+ * The guest unmasks the vector again before the old count has expired, without a new count: no
+ * interrupt may follow. The test ends when a later timer of another vCPU has fired.
  */
 TEST(timer_that_an_init_stopped_stays_silent)
 {
@@ -146,8 +146,8 @@ TEST(timer_that_an_init_stopped_stays_silent)
 static volatile bool accelerated, apic_disabled, inhibited, went_on, entry_failed;
 
 /*
- * While inhibited it has an interrupt wait for its task priority; Intel's processors then have
- * a threshold to compare that with. It goes down while they do not.
+ * While inhibited, the guest has an interrupt pending that its task priority holds; on Intel, KVM
+ * sets a TPR threshold for that. The guest lowers its task priority while no threshold is in use.
  */
 static void disabling_guest(uint64_t arg)
 {
@@ -171,7 +171,7 @@ static bool note_failed_entry(struct vcpu *vcpu)
 	if (vcpu->run->exit_reason != KVM_EXIT_FAIL_ENTRY)
 		return false;
 	entry_failed = true;
-	/* It will fail again. */
+	/* The next entry will fail again, so wait a little. */
 	sleep_us(1000);
 	return true;
 }
@@ -217,7 +217,10 @@ TEST(guest_with_a_disabled_apic_goes_on_when_inhibited)
 
 /* ---- the guest's own memory ---- */
 
-/* Where KVM finds the page; the guest has it in the program's image as well, for good. */
+/*
+ * The address where KVM finds the page, and where a vCPU starts in real mode; the guest also
+ * always has the page in the program's image.
+ */
 #define PAGE_ADDRESS	0x20000
 
 static volatile uint8_t page[4096] __attribute__((aligned(4096)));
@@ -234,11 +237,9 @@ static void map_page(struct vm *vm, bool on)
 	vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION, &memory);
 }
 
-/* What is here is about what KVM does, so it does all: hardware's acceleration is inhibited. */
-static struct vm *begin_inhibited(void (*guest)(uint64_t), uint64_t arg)
+/* These tests are about KVM's own code, so acceleration by hardware is inhibited. */
+static void begin_inhibited_in(struct vm *vm, void (*guest)(uint64_t), uint64_t arg)
 {
-	struct vm *vm = vm_create(0);
-
 	roles_begin();
 	memset((void *)page, 0, sizeof(page));
 	in_service = may_leave = left = 0;
@@ -246,12 +247,80 @@ static struct vm *begin_inhibited(void (*guest)(uint64_t), uint64_t arg)
 	if (hyperv_add(&vm->vcpus[0]))
 		hyperv_set_auto_eoi(&vm->vcpus[0], true);
 	map_page(vm, true);
+}
+
+static struct vm *begin_inhibited(void (*guest)(uint64_t), uint64_t arg)
+{
+	struct vm *vm = vm_create(0);
+
+	begin_inhibited_in(vm, guest, arg);
 	return vm;
+}
+
+/* In real mode: writes to a port, again and again. */
+#define RESTART_PORT	0x99
+static const uint8_t restart_code[] = { 0xe6, RESTART_PORT, 0xeb, 0xfc };
+static volatile bool restarted;
+
+/* An interrupt is pending that the vCPU's task priority holds. */
+static void role_with_held_interrupt(uint64_t arg)
+{
+	(void)arg;
+	irq_enable();
+	apic_write(APIC_TPR, 0x60);
+	apic_send(1, ICR_FIXED | ICR_ASSERT | ICR_TO_SELF | VECTOR);
+	role_set_ready();
+	guest_wait(false);
+}
+
+/* Restarts vCPU 1. */
+static void starter(uint64_t arg)
+{
+	(void)arg;
+	guest_wait(init_wanted);
+	apic_send(1, ICR_INIT | ICR_ASSERT);
+	apic_send(1, ICR_STARTUP | ICR_ASSERT | PAGE_ADDRESS >> 12);
+	role_wait_finished();
+}
+
+static bool note_restart(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	if (run->exit_reason != KVM_EXIT_IO || run->io.port != RESTART_PORT)
+		return note_failed_entry(vcpu);
+	restarted = true;
+	/* The port is written again at once, so wait a little. */
+	sleep_us(1000);
+	return true;
+}
+
+/*
+ * While the VM is inhibited, KVM sets a TPR threshold on Intel for the interrupt that is held.
+ * INIT clears the task priority and disables the APIC: the threshold must not stay.
+ */
+TEST(vcpu_that_an_init_restarts_goes_on_when_inhibited)
+{
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	init_wanted = restarted = entry_failed = false;
+	vm = vm_create(VM_X2APIC);
+	vm->on_exit = note_restart;
+	begin_inhibited_in(vm, starter, 0);
+	vm_add_vcpu(vm, 1, role_with_held_interrupt, 0);
+	memcpy((void *)page, restart_code, sizeof(restart_code));
+	vm_start(vm);
+	roles_wait_ready(vm, 1);
+	init_wanted = true;
+	vm_wait(vm, restarted || entry_failed, "vCPU 1 restarts");
+	vm_destroy(vm);
+	EXPECT_FALSE(entry_failed);
 }
 
 static volatile uint32_t flags_taken;
 
-/* As Linux does it: EOI by clearing the flag, if KVM has set it. */
+/* Signals EOI as Linux does: by clearing the flag if KVM has set it. */
 static void flag_handler(struct guest_frame *frame)
 {
 	(void)frame;
@@ -262,7 +331,7 @@ static void flag_handler(struct guest_frame *frame)
 		apic_eoi();
 }
 
-/* The class is free for the next one only if the EOI was taken. */
+/* The next interrupt of the same class arrives only if the EOI has taken effect. */
 static void flag_guest(uint64_t count)
 {
 	irq_enable();
@@ -295,7 +364,7 @@ TEST(eoi_by_a_flag_in_memory_ends_the_interrupt)
 	NOTE("%u of %u by the flag\n", flags_taken, rounds);
 }
 
-/* Without a pause: that may exit, and each exit settles the flag. */
+/* Does not use PAUSE, because that may exit, and KVM handles the flag at each exit. */
 static void staying_handler(struct guest_frame *frame)
 {
 	(void)frame;
@@ -307,8 +376,8 @@ static void staying_handler(struct guest_frame *frame)
 }
 
 /*
- * The guest is in its handler, the flag is set, and its page goes away: nobody can tell
- * whether the flag was cleared, and the guest did not.
+ * The guest is in its handler, the flag is set, and the page with the flag is removed. Then KVM
+ * cannot tell whether the guest has cleared the flag; the guest has not.
  */
 TEST(interrupt_goes_on_when_the_memory_of_its_flag_is_gone)
 {
@@ -327,14 +396,14 @@ TEST(interrupt_goes_on_when_the_memory_of_its_flag_is_gone)
 		struct kvm_lapic_state lapic;
 		bool set;
 
-		/* Once through, or the handler exits for memory that KVM has not mapped yet. */
+		/* Run the handler once, because it may exit for memory that is not mapped yet. */
 		may_leave = i - 1;
 		vm_send_msi(vm, 0, VECTOR);
 		vm_wait(vm, left == i - 1, "the guest has been in its handler");
 		vm_send_msi(vm, 0, VECTOR);
 		vm_wait(vm, in_service == i, "the guest is in its handler");
 		map_page(vm, false);
-		/* If not, the guest has exited before, and KVM took the flag back. */
+		/* If it is clear, the guest has exited before, and KVM has cleared the flag. */
 		set = page[0] & 1;
 		vcpu_pause(vcpu);
 		vcpu_ioctl(vcpu, KVM_GET_LAPIC, &lapic);
@@ -354,7 +423,7 @@ TEST(interrupt_goes_on_when_the_memory_of_its_flag_is_gone)
 
 #define WORD_OFFSET	0x100
 
-/* The task priority as a byte in memory, which KVM makes the APIC's at the next exit. */
+/* Sets the task priority as a byte in memory, which KVM copies to the APIC at the next exit. */
 static void word_guest(uint64_t arg)
 {
 	(void)arg;
@@ -379,7 +448,7 @@ TEST(task_priority_in_memory_becomes_that_of_the_apic)
 	vcpu_ioctl(&vm->vcpus[0], KVM_GET_LAPIC, &lapic);
 	EXPECT_EQ(0x50, lapic_read(&lapic, APIC_TPR));
 	EXPECT_EQ(0x50, lapic_read(&lapic, APIC_PPR));
-	/* And out again, with what is in service and what waits. */
+	/* The other direction: KVM writes TPR and the vectors in service and pending to memory. */
 	lapic_write(&lapic, APIC_TPR, 0x61);
 	lapic_set(&lapic, APIC_ISR, 0x35, true);
 	lapic_set(&lapic, APIC_IRR, 0x46, true);

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Malformed APIC images from the host's hands: whatever KVM_SET_LAPIC is given, it either
- * refuses it or has a defined result, and the vCPU that then runs with it can be brought back by
- * a good image.
+ * Malformed APIC images from the host: KVM_SET_LAPIC either refuses an image or has a defined
+ * result, and a vCPU that has run with the image recovers with a good image.
  *
- * What is demanded, of every image:
+ * The requirements for every image:
  *  - It is refused, with EINVAL, if and only if the vCPU is in x2APIC mode and the image's ID is
- *    not the vCPU's.  lib/lapic_image.c says what the APIC must hold then, and what else.
- *  - A vCPU that runs with it causes no exit to the host that it does not cause otherwise.
- *  - After a good state is restored, it is as new (lib/victim.h).
- *  - The host's kernel says nothing that sounds like a warning, which is the testbed's to see.
+ *    not the vCPU's.  lib/lapic_image.c says what the APIC must hold then, and in other cases.
+ *  - A vCPU that runs with it causes no exits to the host that it does not cause otherwise.
+ *  - After a good state is restored, the vCPU is as new (lib/victim.h).
+ *  - The host's kernel logs no warning, which the testbed checks.
  *
- * Most images are put on top of each other; the vCPU runs with one of a few.
+ * Most images follow each other without a run in between; the vCPU runs with one in
+ * IMAGES_PER_RUN.
  */
 #include "lib/test.h"
 
@@ -49,7 +49,7 @@ static void set_inhibit(struct vm *vm, bool on)
 	hyperv_set_auto_eoi(&vm->vcpus[VICTIM], on);
 }
 
-/* Images make KVM inhibit acceleration, too, and good ones let it come back. */
+/* Some images make KVM inhibit acceleration; with a good image it must come back. */
 static void expect_acceleration(struct __test_metadata *_metadata, struct vm *vm)
 {
 	if (!(vm->options & VM_X2APIC))
@@ -71,15 +71,16 @@ static void attack(struct __test_metadata *_metadata, unsigned int options)
 		victim_maybe_bombard(vm);
 		sleep_us(host_random() % 200);
 		victim_pause_quietly(vm);
-		/* It only waits, at the expense of an emulated machine. */
+		/* vCPU 0 would only wait, which takes time on an emulated machine. */
 		vcpu_pause(&vm->vcpus[0]);
 		for (unsigned int i = 0; i < IMAGES_PER_RUN && number < rounds; i++)
 			refused += try_image(vm, number++);
 		vcpu_resume(&vm->vcpus[0]);
 		runs += victim_run(vm);
 		/*
-		 * Not right before an image: on Intel KVM sets the TPR threshold only of an APIC
-		 * that is enabled and not accelerated, and an old one can forbid the next entry.
+		 * Not right before an image: on Intel, KVM sets the TPR threshold only for an APIC
+		 * that is enabled and not accelerated, and an old threshold can make the next VM
+		 * entry fail.
 		 */
 		if (host_random() % 4 == 0)
 			set_inhibit(vm, host_random() % 2);
@@ -99,7 +100,7 @@ static void attack(struct __test_metadata *_metadata, unsigned int options)
 	if (rounds < 1000)
 		return;
 	EXPECT_LT(0, runs);
-	/* Each recovery takes one, with nothing hostile about it. */
+	/* Each recovery causes one interrupt; there must be more, caused by images and traffic. */
 	EXPECT_LT(rounds / IMAGES_PER_RUN + 3, victim_interrupts());
 	EXPECT_EQ(!!(options & VM_X2APIC), refused > 0);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What KVM refuses or limits of what the host gives an APIC: an image with a wrong ID, the
+ * What KVM must refuse or limit when the host sets APIC state: an image with a wrong ID, the
  * period of the timer, the address of the page for the task priority (KVM_SET_VAPIC_ADDR).
  */
 #include <sys/ioctl.h>
@@ -13,7 +13,7 @@
 
 /* ---- images ---- */
 
-/* The victim is paused, and holds @held. */
+/* Begins with a paused victim, whose APIC state is @held. */
 static struct vm *begin_paused(unsigned int options, struct kvm_lapic_state *held)
 {
 	struct vm *vm = victim_begin(options);
@@ -23,7 +23,7 @@ static struct vm *begin_paused(unsigned int options, struct kvm_lapic_state *hel
 	return vm;
 }
 
-/* Tries an image with a wrong ID; before and after are what the APIC held. */
+/* Tries an image with a wrong ID; @before and @after are the APIC state before and after. */
 static void refuse_one(struct vm *vm, const struct kvm_lapic_state *before,
 		       struct kvm_lapic_state *image, struct kvm_lapic_state *after)
 {
@@ -58,7 +58,7 @@ TEST(refused_image_keeps_what_is_pending)
 
 	REQUIRE_EXPECTED_ACCELERATION();
 	vm = begin_paused(VM_X2APIC, &before);
-	/* Posted, on Intel: nothing has seen it when the image comes. */
+	/* On Intel this posts an interrupt, which nothing has processed when the image comes. */
 	vm_send_msi(vm, VICTIM, HOSTILE_VECTOR);
 	refuse_one(vm, &before, &image, &after);
 	victim_end(vm);
@@ -68,7 +68,7 @@ TEST(refused_image_keeps_what_is_pending)
 	EXPECT_FALSE(lapic_bit(&after, APIC_IRR, HOSTILE_VECTOR + 1));
 }
 
-/* Even the shortest timer leaves the host some time. */
+/* Even the shortest timer period must leave the host some time. */
 TEST(period_of_a_restored_timer_is_limited)
 {
 	struct kvm_lapic_state image;
@@ -148,7 +148,7 @@ TEST(vapic_page_outside_memory_is_refused_and_one_that_goes_is_forgotten)
 
 		switch (host_random() % 6) {
 		case 0:
-			/* Off: always. */
+			/* Address 0 disables it, which is always allowed. */
 			address = 0, wanted = 0;
 			break;
 		case 1:
@@ -156,18 +156,18 @@ TEST(vapic_page_outside_memory_is_refused_and_one_that_goes_is_forgotten)
 			address = address_in(FAR_PAGE, sizeof(far_page) - 3), wanted = 0;
 			break;
 		case 2:
-			/* It ends beyond. */
+			/* The word ends beyond the page. */
 			address = address_in(beyond - 3, 3), wanted = -EINVAL;
 			break;
 		case 3:
 			address = address_in(beyond, 1ULL << 40), wanted = -EINVAL;
 			break;
 		case 4:
-			/* It ends beyond all addresses. */
+			/* The word ends beyond all addresses. */
 			address = address_in(-3ULL, 3), wanted = -EINVAL;
 			break;
 		default:
-			/* Beyond what any processor has. */
+			/* An address beyond the physical addresses of any processor. */
 			address = 1ULL << 52 | host_random(), wanted = -EINVAL;
 		}
 		vcpu_pause(vcpu);
@@ -175,7 +175,7 @@ TEST(vapic_page_outside_memory_is_refused_and_one_that_goes_is_forgotten)
 		if (result != wanted)
 			vm_fail(vm, "address %u, %llx: KVM_SET_VAPIC_ADDR returned %d, not %d", i,
 				(unsigned long long)address, result, wanted);
-		/* What the guest could write there. */
+		/* Any content, because the guest could write anything there. */
 		for (unsigned int b = 0; b < sizeof(far_page); b++)
 			((uint8_t *)far_page)[b] = host_random();
 		if (host_random() % 4 == 0)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A VM whose guests use all of their local APICs is saved at random points and set back to what
- * was saved, after something else has happened to it: it must go on as saved, accelerated or
- * not.  lib/actors.h says how each interrupt is accounted for.
+ * Saves a VM whose guests use all of their local APICs at random points, disturbs the VM, and
+ * restores the saved state: the VM must continue as saved, accelerated or not.  lib/actors.h says
+ * how each interrupt is accounted for.
  */
 #include "lib/test.h"
 

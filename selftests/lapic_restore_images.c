@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What follows from the image of an APIC alone: PPR, the table of logical IDs, the RTC's ticks,
- * and the delivery of what is pending in it, accelerated or inhibited.
+ * What KVM must derive from the image of an APIC alone: PPR, the table of logical IDs, the RTC's
+ * outstanding ticks, and the delivery of pending interrupts, accelerated or inhibited.
  */
 #include "lib/test.h"
 
@@ -11,16 +11,16 @@
 
 static volatile bool stop;
 
-/* ---- who gets what, and when ---- */
+/* ---- which vCPU gets an interrupt, and when ---- */
 
-/* Two vectors, of which the first is taken first. */
+/* Two vectors; the first has the higher priority. */
 #define NOBODYS_VECTOR	0x91
 #define OURS_VECTOR	0x81
 
 static volatile uint32_t logical_id, logical_vector;
 static volatile bool may_enable, ready;
 
-/* vCPU 0 sends to the logical ID that the host says. */
+/* vCPU 0 sends to the logical ID that the host sets. */
 static void logical_sender(uint64_t arg)
 {
 	(void)arg;
@@ -52,7 +52,7 @@ static void receiver(uint64_t arg)
 	guest_wait(stop);
 }
 
-/* The vCPU that is looked at is the last one. */
+/* Creates the VM; its last vCPU is the receiver. */
 static struct vm *begin_receiver(bool with_sender)
 {
 	struct vm *vm = vm_create(0);
@@ -102,7 +102,7 @@ TEST(restored_ldr_decides_who_gets_logical_ipis)
 
 #define RTC_GSI		8
 
-/* The RTC's line goes up and down; false if KVM says that the tick before is not over. */
+/* Pulses the RTC's line; returns false if KVM says that the last tick is still outstanding. */
 static bool tick_rtc(struct vm *vm)
 {
 	struct kvm_irq_level up = { .irq = RTC_GSI, .level = 1 };
@@ -113,7 +113,7 @@ static bool tick_rtc(struct vm *vm)
 	return up.status > 0;
 }
 
-/* To the IOAPIC alone: the PIC would have a say in what becomes of a tick. */
+/* Routes the RTC to the IOAPIC only, because the PIC would influence the status of a tick. */
 static void route_rtc(struct vm *vm, uint8_t vector)
 {
 	struct {
@@ -128,7 +128,7 @@ static void route_rtc(struct vm *vm, uint8_t vector)
 	};
 	struct kvm_irqchip chip = { .chip_id = KVM_IRQCHIP_IOAPIC };
 
-	vm_ioctl(vm, KVM_SET_GSI_ROUTING, &routing);
+	vm_ioctl(vm, KVM_SET_GSI_ROUTING, &routing.header);
 	vm_ioctl(vm, KVM_GET_IRQCHIP, &chip);
 	chip.chip.ioapic.redirtbl[RTC_GSI].bits = vector;
 	vm_ioctl(vm, KVM_SET_IRQCHIP, &chip);
@@ -146,7 +146,7 @@ TEST(image_decides_whether_a_tick_of_the_rtc_is_outstanding)
 	route_rtc(vm, OURS_VECTOR);
 	vcpu_pause(vcpu);
 	EXPECT_TRUE(tick_rtc(vm));
-	/* Gets it into the IRR; KVM takes one that is only posted for one that is over. */
+	/* Move the tick to the IRR: KVM takes a tick that is only posted for an ended one. */
 	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &with);
 	EXPECT_TRUE(lapic_bit(&with, APIC_IRR, OURS_VECTOR));
 	EXPECT_FALSE(tick_rtc(vm));
@@ -154,7 +154,7 @@ TEST(image_decides_whether_a_tick_of_the_rtc_is_outstanding)
 	lapic_set(&without, APIC_IRR, OURS_VECTOR, false);
 	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &without);
 	EXPECT_TRUE(tick_rtc(vm));
-	/* An IOAPIC that is restored before the APICs finds nothing outstanding. */
+	/* If the IOAPIC is restored before the APICs, it finds no tick outstanding. */
 	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &without);
 	route_rtc(vm, OURS_VECTOR);
 	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &with);
@@ -164,7 +164,7 @@ TEST(image_decides_whether_a_tick_of_the_rtc_is_outstanding)
 	end_receiver(vm);
 }
 
-/* Its own handling starts with the image: nothing else makes KVM look at the IRR. */
+/* KVM_SET_LAPIC itself must make KVM look at the IRR, because nothing else does. */
 TEST(image_alone_delivers_what_it_holds_while_inhibited)
 {
 	struct kvm_lapic_state lapic;
@@ -189,7 +189,7 @@ TEST(image_alone_delivers_what_it_holds_while_inhibited)
 	end_receiver(vm);
 }
 
-/* Hardware holds it when KVM takes the APIC back, and nobody else tells KVM of it. */
+/* Hardware holds the interrupt when KVM takes the APIC back, and nobody else tells KVM of it. */
 TEST(pending_interrupt_is_delivered_after_an_inhibit)
 {
 	struct vcpu *vcpu;

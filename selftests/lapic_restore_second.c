@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A VM whose guests use all of their local APICs is saved at random points, and each time a
- * second one goes on from there, which may be inhibited before it is restored or from then on.
- * lib/actors.h says how each interrupt is accounted for.
+ * Saves a VM whose guests use all of their local APICs at random points, and each time restores
+ * the state into a second VM, which continues from there.  The second VM may be inhibited before
+ * the restore or after it.  lib/actors.h says how each interrupt is accounted for.
  */
 #include "lib/test.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * INIT and SIPI that are on their way while a VM is saved: a second VM must carry them out as
- * the first would have, in xAPIC and in x2APIC mode.
+ * the first VM would have, in xAPIC and in x2APIC mode.
  */
 #include "lib/test.h"
 
@@ -10,7 +10,7 @@
 static struct vm_state saved;
 static volatile bool stop;
 
-/* Real mode code, at two places to tell apart who was started where. */
+/* Real mode code at two places, so that the test can tell where a vCPU was started. */
 #define FIRST_PAGE	8
 #define PAGES		2
 #define STARTED_PORT	0xa2
@@ -19,7 +19,7 @@ static uint8_t real_mode_pages[PAGES][4096] __attribute__((aligned(4096)));
 static volatile uint32_t icr_wanted;
 static volatile unsigned int started_at;
 
-/* vCPU 0 sends what the host asks for to vCPU 1. */
+/* vCPU 0 sends the IPIs that the host requests to vCPU 1. */
 static void commander(uint64_t arg)
 {
 	(void)arg;
@@ -87,7 +87,10 @@ static struct vm *begin_startup(unsigned int options)
 	return vm;
 }
 
-/* Into a second VM of all that was saved, which must read back; its vCPUs are still paused. */
+/*
+ * Restores the saved state into a second VM and checks that it reads back.  The vCPUs of the second
+ * VM are still paused.
+ */
 static struct vm *move_on(struct vm *vm)
 {
 	static struct vm_state now;
@@ -119,7 +122,7 @@ static uint32_t mp_state(struct vcpu *vcpu)
 	return mp.mp_state;
 }
 
-/* vCPU 1 gets an INIT and is saved as it waits for its SIPI. */
+/* vCPU 1 gets an INIT and is saved while it waits for its SIPI. */
 static struct vm *save_waiting_for_sipi(unsigned int options)
 {
 	struct vm *vm = begin_startup(options);
@@ -157,7 +160,7 @@ static void pending_sipi(unsigned int options)
 {
 	struct vm *vm = save_waiting_for_sipi(options);
 
-	/* It comes while vCPU 1 stands still, and nothing but the save can see it. */
+	/* The SIPI arrives while vCPU 1 is paused, so only the save can process it. */
 	vcpu_resume(&vm->vcpus[0]);
 	command(vm, ICR_STARTUP | FIRST_PAGE);
 	vm_pause(vm);
@@ -200,8 +203,8 @@ TEST(restored_pending_sipi_starts_the_vcpu)
 #define ICR_REMOTE_READ	(3U << 8)
 
 /*
- * KVM takes a remote read for its paravirtual kick, which lets the next HLT end at once. One
- * that a vCPU got before its INIT is no business of what it runs after its SIPI.
+ * KVM interprets a remote read as its paravirtual kick, which makes the next HLT end at once. A
+ * kick from before the INIT must not affect the code that the vCPU runs after its SIPI.
  */
 TEST(kick_from_before_an_init_does_not_end_a_later_halt)
 {
@@ -234,7 +237,7 @@ static void set_smm(struct vcpu *vcpu, bool on)
 	vcpu_ioctl(vcpu, KVM_SET_VCPU_EVENTS, &events);
 }
 
-/* In SMM an INIT has to wait, and a SIPI without an INIT before it is ignored. */
+/* In SMM an INIT must wait, and a SIPI without a preceding INIT is ignored. */
 static void latched_init(unsigned int options)
 {
 	struct vm *vm = begin_startup(options);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What stock LTS kernels with AVIC get wrong and vapic should not.  These fail
- * on stock 6.12 with avic=1, where that is reported as an expected failure;
- * they pass without acceleration.
+ * Defects of stock LTS kernels with AVIC that vapic must not have.  These tests fail
+ * on stock 6.12 with avic=1, where that is reported as an expected failure; they pass
+ * without acceleration.
  */
 #include "lib/test.h"
 
@@ -11,7 +11,7 @@
 
 #define VECTOR		0x73
 
-/* Long for an ExtINT, short for a person who waits for a known defect. */
+/* Long for an ExtINT to arrive, but short for a person who waits for a known defect. */
 #define STUCK_AFTER_US	4000000
 
 static bool defect_is_known(void)
@@ -22,7 +22,7 @@ static bool defect_is_known(void)
 static volatile bool pic_ready, sender_stop;
 static volatile uint32_t rounds_begun, window_may_open;
 
-/* Interrupts off, wait for leave, on again until the ExtINT came. */
+/* Keeps interrupts off until the host allows the window, then on until the ExtINT has arrived. */
 static void pic_guest(uint64_t count)
 {
 	pic_begin();
@@ -37,7 +37,7 @@ static void pic_guest(uint64_t count)
 	role_wait_finished();
 }
 
-/* Stays for a while after its EOI, so that the next IPI needs a window too. */
+/* Stays in the handler for a while after its EOI, so that the next IPI needs a window, too. */
 static void lingering_handler(struct guest_frame *frame)
 {
 	guest_count_irq(frame);
@@ -105,8 +105,8 @@ TEST(extint_arrives_although_another_vcpu_opens_a_window)
 
 /*
  * Stock 6.12 maps the APIC page when a vCPU is created, but only if nothing
- * inhibits AVIC at that moment.  A PIT that was made first does, and when it
- * stops to reinject every APIC access faults and is emulated.
+ * inhibits AVIC at that moment.  A PIT that was created earlier inhibits AVIC; when
+ * it stops reinjecting, every APIC access faults and is emulated.
  */
 TEST(vm_is_accelerated_although_its_pit_was_made_first)
 {

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Measures the host's paths that every vCPU goes through, one by one: loading
- * and putting a vCPU, entering and leaving the guest, delivering an interrupt to
- * a running and to a blocked vCPU.  Made for an emulated host where the TSC
- * counts instructions (testbed/run --icount), so that medians are instruction
- * counts; elsewhere they are TSC ticks.
+ * Measures single paths of the host that every vCPU uses: loading and putting a
+ * vCPU, entering and leaving the guest, delivering an interrupt to a running and
+ * to a blocked vCPU.  It is made for an emulated host where the TSC counts
+ * instructions (testbed/run --icount), so that medians are instruction counts;
+ * elsewhere they are TSC ticks.
  *
- * Each sample is taken within one thread, from TSC to TSC around one operation,
- * so that what other processors do meanwhile counts only if they take over,
- * which the median ignores.  Prints one JSON object per path on a line.
+ * Each sample is taken within one thread, from TSC to TSC around one operation.  So
+ * the work of other processors counts only if the thread is preempted, which the
+ * median ignores.  Prints one line with a JSON object per path.
  *
- * On an emulated host it prints as well what the emulator counted besides instructions
- * (costs: medians), of the processor of that thread, where a thread of the host measures.
+ * On an emulated host, where a host thread measures, it also prints what the emulator counted
+ * besides instructions on the processor of that thread (costs: medians).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -35,7 +35,7 @@
 static uint64_t samples[MAX_SAMPLES], end_to_end[MAX_SAMPLES];
 static volatile bool all_sent;
 
-/* By kind, and only of samples that stayed on one processor. */
+/* Costs by kind, only of samples that stayed on one processor. */
 static uint64_t costs[COUNTERS_MAX_COSTS][MAX_SAMPLES];
 static uint64_t costs_before[COUNTERS_MAX_COSTS];
 static uint32_t costs_count;
@@ -153,7 +153,7 @@ static void run_exit(const struct bench *bench, uint32_t count)
 	vm_destroy(vm);
 }
 
-/* KVM_SIGNAL_MSI from another processor; end_to_end is until the handler began. */
+/* KVM_SIGNAL_MSI from another processor; end_to_end is the time until the handler began. */
 static void deliver(const struct bench *bench, bool blocked, uint32_t count)
 {
 	struct vm *vm = vm_create(0);
@@ -194,7 +194,7 @@ static void deliver_blocked(const struct bench *bench, uint32_t count)
 	deliver(bench, true, count);
 }
 
-/* A handler that answers vCPU 0 at once, from the woken vCPU. */
+/* Handler of the woken vCPU, which answers vCPU 0 at once. */
 static void answering_handler(struct guest_frame *frame)
 {
 	guest_count_irq(frame);
@@ -223,7 +223,7 @@ static void pinging_guest(uint64_t count)
 	role_wait_finished();
 }
 
-/* A guest's IPI to a vCPU that halts; end_to_end is there and back, both blocking. */
+/* A guest's IPI to a vCPU that halts; end_to_end is there and back, with both sides blocking. */
 static void ipi_round_trip(const struct bench *bench, uint32_t count)
 {
 	struct vm *vm = vm_create(0);

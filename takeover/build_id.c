@@ -3,9 +3,9 @@
  * The build-id of a running module.
  *
  * The kernel keeps a module's notes in memory and shows them in
- * /sys/module/<name>/notes.  Take them from that file's attribute, which needs no
- * mounted sysfs: names and version magic can be the same for two builds whose
- * structures are not, the build-id cannot.
+ * /sys/module/<name>/notes.  Take the build-id from that file's attribute, which needs
+ * no mounted sysfs.  Two builds whose structures differ can have the same name and
+ * version magic, but not the same build-id.
  */
 #include "build_id.h"
 

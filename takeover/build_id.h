@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Whether a running module is the very build that vapic was built for. */
+/* Checks that a running module is the very build that vapic was built for. */
 #ifndef VAPIC_TAKEOVER_BUILD_ID_H
 #define VAPIC_TAKEOVER_BUILD_ID_H
 

@@ -20,7 +20,7 @@ unsigned long vapic_code_target(unsigned long address, u8 opcode)
 
 	static_assert(sizeof(insn) == CALL_INSN_SIZE && sizeof(insn) == JMP32_INSN_SIZE);
 
-	/* Code that patches holds it until the instruction is complete. */
+	/* Whoever patches code holds the mutex until the instruction is complete. */
 	mutex_lock(&vapic_data(text_mutex));
 	memcpy(&insn, (void *)address, sizeof(insn));
 	mutex_unlock(&vapic_data(text_mutex));

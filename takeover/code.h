@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the running kernel's code says, whatever anybody's data says of it. */
+/* Looks at the running kernel's code itself, not at data that describes it. */
 #ifndef VAPIC_TAKEOVER_CODE_H
 #define VAPIC_TAKEOVER_CODE_H
 

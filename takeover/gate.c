@@ -2,10 +2,10 @@
 /*
  * The gate that VM creation passes.
  *
- * Creation holds gate_lock for reading around the stock vm_init; load and unload hold
+ * Creation holds gate_lock for reading around the stock vm_init; init and exit hold
  * it for writing.  A creation has a reference on the vendor's module through its open
- * /dev/kvm, so "only vapic refers to it", asked behind the closed gate, means that no
- * VM exists and that none was past the gate when it closed.
+ * /dev/kvm.  So if only vapic has a reference while the gate is closed, no VM exists
+ * and none was past the gate when it closed.
  */
 #include "gate.h"
 
@@ -27,38 +27,39 @@ VAPIC_KVM_TAKEOVERS(VAPIC_SKIP, DEFINE_GATE, VAPIC_SKIP)
 
 static DECLARE_RWSEM(gate_lock);
 
-/* True from the end of load to the gate's removal.  Written under gate_lock. */
+/* True from the end of init to the gate's removal.  Written under gate_lock. */
 static bool in_charge;
 
-/* Creations inside vapic_kvm_vm_init(). */
+/* How many creations are inside vapic_kvm_vm_init(). */
 static atomic_t inside = ATOMIC_INIT(0);
 
 /*
- * VMs that are ours.  Each has a reference on vapic.ko too, by which rmmod knows; but
- * "rmmod -f" unloads in spite of references.
+ * How many VMs run on vapic.  Each has a reference on vapic.ko too, so that rmmod
+ * refuses; but "rmmod -f" removes vapic in spite of references.
  */
 static atomic_t vms = ATOMIC_INIT(0);
 
-/* For all of the above. */
+/* Woken when any of the above changes. */
 static DECLARE_WAIT_QUEUE_HEAD(changed);
 
 void vapic_vm_pin_put(void)
 {
-	/* In this order: without references there are no VMs, unless by force. */
+	/* Keep this order: if no reference is left, no VM is, unless rmmod is forced. */
 	if (atomic_dec_and_test(&vms))
 		wake_up_all(&changed);
 	module_put(THIS_MODULE);
 }
 
 /*
- * Vapic is in charge: may this VM be one of ours?  Not if rmmod has made up its mind,
+ * Vapic is in charge: may it run this VM?  Not if rmmod has decided to remove vapic,
  * which is final.
  *
- * If it did so by force, others of ours are alive, it waits for them, and nobody can
- * call it off.  Then the VM is ours as well: stock code cannot have it, as ops and
- * functions are ours, and to make it wait or fail until the last of the others is gone,
- * in hours or weeks, would punish people who have nothing to do with it.  Unload then
- * waits longer; whoever forces it and wants it soon has to stop VMs.
+ * If rmmod was forced, other VMs of vapic may be alive.  Exit waits for them, and nobody
+ * can call that off.  Then vapic runs the new VM as well: stock code cannot run it, because
+ * ops and functions are vapic's, and to make its creation wait or fail until the last of
+ * the other VMs is gone, in hours or weeks, would punish people who have nothing to do
+ * with the removal.  Exit then waits longer; whoever forces it and wants it to end soon
+ * has to stop VMs.
  */
 static bool pin_get(void)
 {
@@ -72,7 +73,7 @@ static bool pin_get(void)
 	return true;
 }
 
-/* Let one creation through while vapic is in charge: as ours, with a pin. */
+/* Let one creation through while vapic is in charge.  The caller has taken the VM's pin. */
 static int create_pinned(struct kvm *kvm)
 {
 	int ret = vapic_kvm_stock(vm_init)(kvm);
@@ -99,8 +100,8 @@ int vapic_kvm_vm_init(struct kvm *kvm)
 	up_read(&gate_lock);
 
 	/*
-	 * rmmod is about to close the gate, and waits for nobody any more.  So wait for
-	 * stock code instead of failing a creation that has nothing to do with vapic.
+	 * rmmod is about to close the gate, and does not wait for VMs any more.  So wait until
+	 * stock code is back, instead of failing a creation that has nothing to do with vapic.
 	 */
 	if (leaving) {
 		wait_event(changed, !READ_ONCE(in_charge));
@@ -127,9 +128,10 @@ void vapic_gate_remove(void)
 	wake_up_all(&changed);
 
 	/*
-	 * A creation may sleep in the gate for long, which Tasks RCU takes for having
-	 * left: hence the count.  First wait for those on their way in to be counted,
-	 * then for the count, then for everybody on the last instructions of any hook.
+	 * A creation may sleep in the gate for long, and Tasks RCU takes a task that sleeps
+	 * for one that has left, hence the count.  First wait until creations on their way in
+	 * are counted, then until the count is 0, then for all tasks that are on the last
+	 * instructions of any hook.
 	 */
 	synchronize_rcu_tasks();
 	wait_event(changed, !atomic_read(&inside));
@@ -143,7 +145,7 @@ int vapic_gate_open(void)
 	return 0;
 }
 
-/* Not in the way of suspend, nor of those who look for tasks that hang. */
+/* The wait does not block suspend, and does not look like a hung task. */
 static void wait_for_vms(void)
 {
 	___wait_event(changed, !atomic_read(&vms), (TASK_IDLE | TASK_FREEZABLE), 0, 0, schedule());
@@ -165,4 +167,9 @@ void vapic_gate_close(void)
 		wait_for_vms();
 		down_write(&gate_lock);
 	}
+}
+
+void vapic_gate_assert_closed(void)
+{
+	lockdep_assert_held_write(&gate_lock);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The gate: every VM creation passes it, and load and unload close it.
+ * The gate: every VM creation passes it, and init and exit close it.
  *
- * It is the vm_init op, which KVM calls before a VM is visible to anybody.  While the
- * gate is closed creations wait in it, so that load and unload change everything else
- * with no VM about.  While vapic is in charge it counts VMs, and takes a reference on
- * vapic.ko for each; see vapic_vm_pin_put() for its other end.
+ * The gate is the vm_init op, which KVM calls before a VM is visible to anybody.  While
+ * the gate is closed, creations wait in it, so that no VM exists while init and exit
+ * change everything else.  While vapic is in charge, the gate counts VMs and takes a
+ * reference on vapic.ko for each; vapic_vm_pin_put() drops it.
  */
 #ifndef VAPIC_TAKEOVER_GATE_H
 #define VAPIC_TAKEOVER_GATE_H
@@ -14,20 +14,23 @@
 
 extern struct vapic_op vapic_gate_op;
 
-/* Put the gate in place, closed.  Needs vapic_gate_op to be found.  Returns 0. */
+/* Put the gate in place, closed, after vapic_op_find() of vapic_gate_op.  Returns 0. */
 int vapic_gate_install(void);
 
 /*
- * Take the closed gate away: whoever waits in it goes on with stock code.  On return
- * nobody runs code of vapic any more, provided that all else is restored.
+ * Remove the closed gate: creations that wait in it go on with stock code.  On return
+ * no task runs code of vapic any more, provided that everything else is restored.
  */
 void vapic_gate_remove(void);
 
 /*
- * Open it with vapic in charge; close it again, once no VM of ours is left.  That waits
- * in a forced unload only, and is logged.  Opening returns 0.
+ * Open the gate with vapic in charge; close it again once no VM of vapic is left.
+ * Closing waits only in a forced exit, and logs that.  Opening returns 0.
  */
 int vapic_gate_open(void);
 void vapic_gate_close(void);
+
+/* For lockdep: this task has closed the gate. */
+void vapic_gate_assert_closed(void);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvm itself: the local APIC's state, as init sees it.
+ * What init takes over from kvm itself: the state of the local APIC.
  */
 #include "../kvm/hooks.h"
 #include "../kvm/symbols.h"

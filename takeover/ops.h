@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Members of kvm_x86_ops: swap for ours, call the stock one, put it back.
+ * Members of kvm_x86_ops: swap one for vapic's, call the stock one, put it back.
  *
  * KVM reaches an op through a static call, and here and there tests or calls
- * the pointer in kvm_x86_ops; both change together.  What the op was before
- * is reached by a static call of vapic, in the glue by vapic_<vendor>_stock(op).
+ * the pointer in kvm_x86_ops; both change together.  Vapic reaches the stock op
+ * through a static call of its own, in the glue by vapic_<vendor>_stock(op).
  */
 #ifndef VAPIC_TAKEOVER_OPS_H
 #define VAPIC_TAKEOVER_OPS_H
@@ -14,7 +14,7 @@
 
 #include "../kvm/hooks.h"
 
-/* One op and what it was; a row of a vendor's table. */
+/* One op and what it was before; a row of a vendor's table. */
 struct vapic_op {
 	const char *name;
 	size_t offset; /* of the pointer in kvm_x86_ops */
@@ -25,7 +25,7 @@ struct vapic_op {
 	struct static_call_key *stock_key;
 	void *stock_tramp;
 
-	/* Found at load: the static call of KVM, and what both places held. */
+	/* Found at init: the static call of KVM, and what both places held. */
 	struct static_call_key *key;
 	void *tramp;
 	void *stock_func;
@@ -55,17 +55,17 @@ struct vapic_op {
  */
 int vapic_op_find(struct vapic_op *op);
 
-/* Put ours in; cannot fail.  May sleep. */
+/* Put vapic's op in; cannot fail.  May sleep. */
 void vapic_op_swap(struct vapic_op *op);
 
 /*
- * Do KVM's calls of the op end in ours?  Looks at the code itself; may sleep.
- * 0, or -EIO with the reason logged if they do not.
+ * Check in the code itself whether KVM's calls of the op reach vapic's; may sleep.
+ * vapic_op_verify() returns 0, or -EIO with the reason logged if they do not.
  */
 bool vapic_op_is_ours(const struct vapic_op *op);
 int vapic_op_verify(const struct vapic_op *op);
 
-/* Put back exactly what vapic_op_swap() found; nothing if it did not run. */
+/* Put back exactly what vapic_op_swap() found; do nothing if it did not run. */
 void vapic_op_restore(struct vapic_op *op);
 
 #endif

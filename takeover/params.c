@@ -13,8 +13,8 @@
 #include "../kvm/log.h"
 
 /*
- * A bool parameter of the usual kind would have the kernel reject a bad value before
- * vapic could say what is wrong with it, so remember it until load.
+ * With a bool parameter of the usual kind, the kernel would reject a bad value before
+ * vapic could say what is wrong with it, so remember the value until init.
  */
 struct param {
 	const char *name;
@@ -104,9 +104,9 @@ int vapic_param_refuse(enum vapic_param param, const char *instead)
 
 static unsigned int fail_step;
 module_param(fail_step, uint, 0444);
-MODULE_PARM_DESC(fail_step, "for tests: this point of load fails (default: 0, none)");
+MODULE_PARM_DESC(fail_step, "for tests: this point of init fails (default: 0, none)");
 
-bool vapic_load_should_fail(const char *point)
+bool vapic_init_should_fail(const char *point)
 {
 	static unsigned int asked;
 

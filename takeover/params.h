@@ -5,7 +5,7 @@
  *   avic         y/n, any spelling kvm_amd takes for its own: take over AVIC or nothing
  *   enable_apicv y/n, as of kvm_intel: take over APICv or nothing
  *   enable_ipiv  y/n, as of kvm_intel: use IPI virtualization where the processor has it
- *   fail_step    N: point N of load where something can fail does, out of memory (tests)
+ *   fail_step    N: point N of init, of those that can fail, fails, out of memory (tests)
  *   fail_create  N: allocation N of VM and vCPU creation from now on fails, once (tests)
  */
 #ifndef VAPIC_TAKEOVER_PARAMS_H
@@ -15,24 +15,24 @@
 
 enum vapic_param { VAPIC_AVIC, VAPIC_ENABLE_APICV, VAPIC_ENABLE_IPIV };
 
-/* 0; -EINVAL, logged, if one of them was given a value that is neither on nor off. */
+/* 0, or -EINVAL, logged, if the user gave one of them a value that is neither on nor off. */
 int vapic_params_check(void);
 
-/* The value, by default true; true if the user gave it. */
+/* The parameter's value, true by default; whether the user gave the parameter. */
 bool vapic_param_on(enum vapic_param param);
 bool vapic_param_given(enum vapic_param param);
 
 /*
- * For a parameter of the other vendor: 0, or -EINVAL if the user gave it, on or off: whoever
- * says avic=0 on Intel means that nothing be taken over.  Logged with @instead as the
- * parameter to use.
+ * For a parameter of the other vendor: 0, or -EINVAL if the user gave it, on or off, because
+ * a user who says avic=0 on Intel wants nothing to be taken over.  The log names @instead as
+ * the parameter to use.
  */
 int vapic_param_refuse(enum vapic_param param, const char *instead);
 
 /*
- * Ask once at each point of load where something can fail, in order: true, and
- * logged, at the one that fail_step names.
+ * Ask once at each point of init where something can fail, in order.  Returns true, and
+ * logs that, at the point that fail_step names.
  */
-bool vapic_load_should_fail(const char *point);
+bool vapic_init_should_fail(const char *point);
 
 #endif

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Compares our prototypes with stock's, as BTF of the modules vapic is built for has them
- * (generated/prototypes.h, by tools/audit). Nobody else would: what is redirected or found by
- * name is linked against nothing. The build stops here, naming the function. No code.
+ * Compares vapic's prototypes with stock's in the BTF of the modules that vapic is built for
+ * (generated/prototypes.h, made by tools/audit). Nothing else would: functions that are redirected
+ * or found by name are not linked against. If they differ, the build stops here and names the
+ * function. This file has no code.
  */
 #include <linux/build_bug.h>
 

@@ -24,11 +24,11 @@ unsigned int vapic_redirects_stuck(void)
 }
 
 /*
- * An ops with the PERMANENT flag cannot be registered while the sysctl has ftrace off, nor can
- * the sysctl switch it off afterwards. A direct ops can be registered with ftrace off: that
- * redirects nothing, and undone, leaves flags in ftrace's records for which it shuts itself
- * off at the next occasion. So this one comes first and goes last. What it traces is a
- * function of ours that nobody calls.
+ * An ops with the PERMANENT flag cannot be registered while the sysctl has ftrace off, and the
+ * sysctl cannot switch ftrace off afterwards. A direct ops can be registered with ftrace off: that
+ * redirects nothing, and undoing it leaves flags in ftrace's records that make ftrace shut itself
+ * off at the next occasion. So hold is registered first and unregistered last. It traces
+ * held(), a function that nobody calls.
  */
 static noinline void held(void)
 {
@@ -75,7 +75,7 @@ int vapic_redirect_begin(void)
 
 void vapic_redirect_end(void)
 {
-	/* If ftrace has shut itself off, it goes on with hold_call() on its list. */
+	/* If ftrace has shut itself off, it keeps hold_call() on its list. */
 	hold_stays = vapic_call(ftrace_is_dead)() || unregister_ftrace_function(&hold);
 	if (!hold_stays)
 		ftrace_free_filter(&hold);
@@ -109,7 +109,7 @@ int vapic_redirect_find(struct vapic_redirect *redirect)
 	return 0;
 }
 
-/* The stub is called for good: have it go on with the stock function's body. */
+/* The stub is called for good: make it go on with the stock function's body. */
 static void pass(struct vapic_redirect *redirect)
 {
 	__static_call_update(redirect->run_key, redirect->run_tramp, vapic_pass_through);
@@ -117,7 +117,7 @@ static void pass(struct vapic_redirect *redirect)
 	stuck++;
 }
 
-/* For an ops that is no longer on ftrace's list: only the site itself can still call. */
+/* For an ops that is no longer on ftrace's list: only the site can still call the stub. */
 static void pass_if_called(struct vapic_redirect *redirect)
 {
 	if (vapic_code_target(redirect->site, CALL_INSN_OPCODE) == redirect->stub)
@@ -141,7 +141,7 @@ int vapic_redirect_install(struct vapic_redirect *redirect)
 				  redirect->name);
 		else
 			vapic_err("cannot redirect %s: error %d\n", redirect->name, ret);
-		/* If ftrace shut itself off in the middle, it fails and leaves the call. */
+		/* If ftrace shut itself off in the middle, registering fails but the call stays. */
 		pass_if_called(redirect);
 		return ret;
 	}
@@ -149,8 +149,8 @@ int vapic_redirect_install(struct vapic_redirect *redirect)
 	/*
 	 * Stock code must not come back under a running VM because somebody switches
 	 * ftrace off: with this flag that sysctl fails with EBUSY.  Registering
-	 * overwrites flags, so set it now; nothing else changes flags of this ops.
-	 * Whether the sysctl came before is for vapic_redirect_verify() to see.
+	 * overwrites flags, so set the flag now; nothing else changes flags of this ops.
+	 * If the sysctl came before, vapic_redirect_verify() notices it.
 	 */
 	ops->flags |= FTRACE_OPS_FL_PERMANENT;
 	redirect->installed = true;
@@ -158,10 +158,10 @@ int vapic_redirect_install(struct vapic_redirect *redirect)
 }
 
 /*
- * Alone on the function, ftrace makes the site call the stub.  While others trace it
- * too, the site calls ftrace_regs_caller() for all of them: that runs the func of each
- * ops on ftrace's list whose filter has the site, and the one of a direct ops has it go
- * on to the stub.  With ftrace off, no site calls anything.
+ * If nobody else traces the function, ftrace makes the site call the stub.  While others
+ * trace it too, the site calls ftrace_regs_caller() for all of them: that runs the func of
+ * each ops on ftrace's list whose filter has the site, and the func of a direct ops makes
+ * it go on to the stub.  While ftrace is off, no site calls anything.
  */
 bool vapic_redirect_is_ours(const struct vapic_redirect *redirect)
 {
@@ -195,7 +195,7 @@ static int unregister(struct vapic_redirect *redirect)
 	ftrace_func_t func = ops->func;
 	int ret;
 
-	/* It would fail, but not before it has taken func away from an ops in use. */
+	/* Unregistering would fail, but only after it has cleared func of an ops in use. */
 	if (vapic_call(ftrace_is_dead)())
 		return -ENODEV;
 
@@ -206,7 +206,7 @@ static int unregister(struct vapic_redirect *redirect)
 	 */
 	ops->flags &= ~FTRACE_OPS_FL_DYNAMIC;
 	ret = unregister_ftrace_direct(ops, redirect->stub, false);
-	/* ftrace died in between. */
+	/* ftrace has shut itself off in between. */
 	if (ret)
 		ops->func = func;
 	return ret;
@@ -217,7 +217,7 @@ void vapic_redirect_remove(struct vapic_redirect *redirect)
 	if (!redirect->installed)
 		return;
 
-	/* If ftrace shuts itself off amid the removal, it succeeds and leaves the call. */
+	/* If ftrace shuts itself off amid the removal, that succeeds but the call stays. */
 	if (unregister(redirect))
 		pass(redirect);
 	else
@@ -227,7 +227,7 @@ void vapic_redirect_remove(struct vapic_redirect *redirect)
 
 void vapic_redirect_wait(void)
 {
-	/* ftrace_shutdown() says why it takes both. */
+	/* ftrace_shutdown() says why both are needed. */
 	synchronize_rcu_tasks_rude();
 	synchronize_rcu_tasks();
 }

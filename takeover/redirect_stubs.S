@@ -3,20 +3,21 @@
  * One stub for each redirected function, called from its ftrace site instead of
  * running its body.
  *
- * On entry the stack holds the way back into the stock function, then the way back
- * to its caller, and the arguments are untouched.  Ours runs with them.  Afterwards
- * the stub must return to the caller with the stock body left out.  Dropping the
- * inner return address would leave the processor's return-stack buffer one entry
- * out for every return up the call chain; instead the stub overwrites it with
- * vapic_bare_return and lets both returns happen: one is mispredicted, none after.
+ * On entry the stack holds the return address into the stock function, then the one
+ * into its caller, and the arguments are untouched.  The hook runs with them.
+ * Afterwards the stub must return to the caller without running the stock body.
+ * Dropping the inner return address would leave the processor's return-stack buffer
+ * off by one entry for every return up the call chain.  Instead the stub overwrites
+ * that address with vapic_bare_return and lets both returns happen: one return is
+ * mispredicted, and none after it.
  *
  * For the unwinder this is an ordinary function called from the stock one, before
  * the overwrite and after it alike.
  *
- * Ours is reached by a static call, which is as direct as any other, so that a stub
- * that ftrace goes on calling after unload can be turned into one that does nothing:
- * vapic_pass_through() instead of ours returns for the stub, too, and the stock body
- * runs with the arguments untouched.
+ * The stub reaches the hook by a static call, which is as direct as any other call, so
+ * that a stub that ftrace goes on calling after exit can be turned into one that does
+ * nothing: vapic_pass_through() then takes the place of the hook.  It also returns for
+ * the stub, and the stock body runs with the arguments untouched.
  */
 #include <linux/linkage.h>
 #include <linux/objtool.h>
@@ -36,14 +37,14 @@ SYM_FUNC_END(vapic_bare_return)
 
 SYM_FUNC_START(vapic_pass_through)
 	addq	$8, %rsp
-	/* From here on as if the stub had been reached by a jump. */
+	/* From here on the stack is as if the stub had been reached by a jump. */
 	UNWIND_HINT_FUNC
 	RET
 SYM_FUNC_END(vapic_pass_through)
 
 .macro vapic_redirect_stub name
 SYM_FUNC_START(vapic_stub_\name)
-	/* The call from the ftrace site is one that nobody has accounted for. */
+	/* Nobody has accounted for the call from the ftrace site. */
 	CALL_DEPTH_ACCOUNT
 	call	__SCT__vapic_run_\name
 	movq	$vapic_bare_return, (%rsp)

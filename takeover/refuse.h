@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Load refuses a machine: what a decision means for it. */
+/* Turns a decision about the machine into the result of init, which may refuse it. */
 #ifndef VAPIC_TAKEOVER_REFUSE_H
 #define VAPIC_TAKEOVER_REFUSE_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What vapic needs of the kernel it is built for; the build stops here, naming it,
- * where something is missing.
+ * What vapic needs of the kernel that it is built for; if something is missing, the build
+ * stops here and names it.
  */
 #ifndef VAPIC_TAKEOVER_REQUIREMENTS_H
 #define VAPIC_TAKEOVER_REQUIREMENTS_H
@@ -37,7 +37,7 @@
 #error CONFIG_MODULE_UNLOAD is missing: users of the KVM modules are counted with it
 #endif
 
-/* kvm allocates the vendor's structure and hands out what it begins with. */
+/* kvm allocates the vendor's structure and hands out pointers to its first member. */
 static_assert(offsetof(struct vcpu_svm, vcpu) == 0);
 static_assert(offsetof(struct kvm_svm, kvm) == 0);
 static_assert(offsetof(struct vcpu_vmx, vcpu) == 0);

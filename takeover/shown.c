@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What a parameter of another module shows: the pointer behind its file is changed.
+ * Changes what a parameter of another module shows, by the pointer behind its file.
  *
- * kernel/params.c keeps it private, right behind the attribute that sysfs knows.  That it
- * is there is checked: it must point into the module's own list of parameters.
+ * kernel/params.c keeps that pointer private, right behind the attribute that sysfs knows.
+ * Vapic checks that it is there: it must point into the module's own list of parameters.
  */
 #include "shown.h"
 
@@ -32,7 +32,7 @@ static const struct kernel_param *find_parameter(struct module *module, const ch
 	return NULL;
 }
 
-/* It lives as long as the module, which vapic holds. */
+/* The file lives as long as the module, on which vapic holds a reference. */
 static struct file_of_parameter *find_file(struct module *module, const char *name)
 {
 	struct kernfs_node *folder, *node = NULL;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvm_amd: AVIC, as load sees it.
+ * What init takes over from kvm_amd: AVIC.
  */
 #include <asm/cpufeature.h>
 
@@ -43,16 +43,16 @@ static int check_module(void)
 
 /*
  * vapic does not use x2AVIC: a guest in x2APIC mode gets its interrupts by doorbell and KVM
- * emulates its accesses.  That needs telling, whatever kvm_amd was loaded with: KVM then
+ * emulates its accesses.  KVM must be told that, whatever the parameters of kvm_amd: KVM then
  * takes the xAPIC page out of such a guest's memory, where hardware would redirect accesses
- * to the registers.  Stock says so only if it was loaded with avic=1 and the processor has no
- * x2AVIC.  Its x2avic_enabled may stay set meanwhile: all that read it are replaced, or
- * called only by what is.
+ * to the registers.  Stock says so only with avic=1 on a processor that has no x2AVIC.
+ * kvm_amd's x2avic_enabled may stay set meanwhile: all functions that read it are replaced,
+ * or called only by functions that are.
  */
 VAPIC_BOOL_SWITCH(allow_apicv_in_x2apic_without_x2apic_virtualization,
 		  vapic_data(kvm_x86_ops).allow_apicv_in_x2apic_without_x2apic_virtualization, true)
 
-/* kvm_amd reads its variable when it loads, and vapic is not loaded over it to be off. */
+/* kvm_amd reads its own variable only at its init, and vapic takes over only to have AVIC on. */
 static bool avic_is_on = true;
 
 static const struct kernel_param shown = {

@@ -11,9 +11,9 @@
 
 /* One variable; a row of a table. */
 struct vapic_switch {
-	const char *module; /* that it is a variable of */
+	const char *module; /* which has the variable */
 	const char *name;
-	void (*set)(void); /* may sleep, as restore() */
+	void (*set)(void); /* may sleep, like restore() */
 	void (*restore)(void);
 	bool (*is_set)(void);
 };

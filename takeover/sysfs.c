@@ -3,13 +3,13 @@
  * /sys/kernel/vapic/: version, audit, takeover, vcpus.
  *
  * Each file is text that a function writes into a buffer: to say more, add to that
- * function.  The text belongs to one open file: a read from its start takes it anew, the
- * later ones continue it.  What it says depends on who opened the file.
+ * function.  The text belongs to one open file: a read from its start makes the text anew,
+ * later reads continue it.  What the text says depends on who opened the file.
  *
- * A sysfs attribute is not told of open and close, and so has no place for either, nor for
- * freeing the text.  The files are therefore made where sysfs makes its own, in kernfs,
- * and go with the folder as those do: removal waits for who is inside, and releases for
- * files that are still open.
+ * A sysfs attribute is not told of open and close, so it can neither note who opens it nor
+ * free the text.  The files are therefore made where sysfs makes its own, in kernfs, and go
+ * with the folder as those do: removal waits for tasks that are inside, and calls release
+ * for files that are still open.
  */
 #include "sysfs.h"
 
@@ -46,7 +46,7 @@ static int write_version(struct seq_buf *s, const struct vapic_viewer *viewer)
 	return 0;
 }
 
-/* Which stock functions nobody has audited, known since the build. */
+/* Which stock functions nobody has audited, as known at the build. */
 static int write_audit(struct seq_buf *s, const struct vapic_viewer *viewer)
 {
 	seq_buf_puts(s, VAPIC_AUDIT);
@@ -139,7 +139,7 @@ static int text_open(struct kernfs_open_file *of)
 
 	if (!open)
 		return -ENOMEM;
-	/* Of the opener: whoever gets the file from them sees what they see. */
+	/* Note the opener: whoever gets the file from the opener sees what the opener sees. */
 	open->viewer.all = file_ns_capable(of->file, &init_user_ns, CAP_SYS_ADMIN);
 	open->viewer.uid = of->file->f_cred->euid;
 	open->viewer.pids = get_pid_ns(task_active_pid_ns(current));
@@ -214,7 +214,7 @@ int vapic_sysfs_create(void)
 
 void vapic_sysfs_remove(void)
 {
-	/* Takes the files along. */
+	/* This removes the files as well. */
 	kobject_del(folder);
 	kobject_put(folder);
 	folder = NULL;

@@ -4,8 +4,8 @@
 #define VAPIC_TAKEOVER_SYSFS_H
 
 /*
- * Make the files, 0 or a negative errno; remove them, waiting for their readers.  Needs
- * the symbols of the kernel.
+ * Make the files, which returns 0 or a negative errno and needs the kernel's symbols;
+ * remove the files and wait for their readers.
  */
 int vapic_sysfs_create(void);
 void vapic_sysfs_remove(void);

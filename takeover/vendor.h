@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What init needs to know of a vendor's KVM module; svm.c and vmx.c each hold one.
+ * What init needs to know about a vendor's KVM module; svm.c and vmx.c each define one.
  */
 #ifndef VAPIC_TAKEOVER_VENDOR_H
 #define VAPIC_TAKEOVER_VENDOR_H
@@ -40,12 +40,13 @@ struct vapic_vendor {
 	/* Is this the vendor of the machine's processor? */
 	bool (*present)(void);
 
-	/* Does the user want it taken over at all?  -EINVAL, logged, if that makes no sense. */
+	/* Does the user want a takeover?  -EINVAL, logged, if the parameters make no sense. */
 	int (*wanted)(bool *wanted);
 
 	/*
-	 * 0, or a negative errno with the reason logged: the processor can do it; the KVM
-	 * module, whose symbols are resolved by then, was loaded so that it can.
+	 * Both return 0, or a negative errno with the reason logged.  The first checks that
+	 * the processor is fit, the second that the KVM module, whose symbols are resolved by
+	 * then, has parameters that allow the takeover.
 	 */
 	int (*check_processor)(void);
 	int (*check_module)(void);
@@ -58,21 +59,21 @@ struct vapic_vendor {
 	/* Content of /sys/kernel/vapic/vcpus; 0 or a negative errno. */
 	int (*status)(struct seq_buf *s, const struct vapic_viewer *viewer);
 
-	/* A parameter of the module that is to read as ours says while vapic is loaded. */
+	/* What the module's parameter of this name shows while vapic is loaded. */
 	const struct kernel_param *shown;
 };
 
 extern const struct vapic_vendor vapic_svm, vapic_vmx;
 
-/* The one that is taken over; NULL if nothing is.  Set once, at load. */
+/* The vendor that is taken over; NULL if nothing is.  Set once, at init. */
 extern const struct vapic_vendor *vapic_vendor;
 
-/* What is taken from kvm itself, for whichever vendor, without the gate; kvm.c. */
+/* What is taken over from kvm itself with either vendor, except the gate; in kvm.c. */
 extern const struct vapic_takeovers vapic_kvm_takeovers;
 
 /*
- * Bring the ops that those functions call in line with kvm_x86_ops, once that is as it
- * stays while vapic is loaded.
+ * Make vapic_op() call what kvm_x86_ops has now.  Called once kvm_x86_ops is as it stays
+ * while vapic is loaded.
  */
 void vapic_kvm_follow_ops(void);
 

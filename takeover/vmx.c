@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * kvm_intel: APICv and IPI virtualization, as load sees them.
+ * What init takes over from kvm_intel: APICv and IPI virtualization.
  */
 #include <asm/cpufeature.h>
 #include <asm/msr.h>
@@ -19,7 +19,7 @@ static bool present(void)
 	return boot_cpu_has(X86_FEATURE_VMX);
 }
 
-/* Of a capability MSR that says in its upper half which controls may be set. */
+/* Whether @controls may be set by capability MSR @msr, whose upper half says that. */
 static bool may_set(u32 msr, u32 controls)
 {
 	u64 value;
@@ -53,12 +53,12 @@ static int wanted(bool *wanted)
 	return vapic_param_refuse(VAPIC_AVIC, "enable_apicv");
 }
 
-/* Assumes what depends on kvm_intel, which check_module() then looks at. */
+/* Assumes the facts that depend on kvm_intel; check_module() looks at those later. */
 static void host_facts(struct vapic_apicv_host *host)
 {
 	host->apicv = has_apicv();
 	host->ipiv = has_ipiv();
-	/* Without the parameter, take what there is. */
+	/* Without the parameter, vapic uses what the processor has. */
 	host->ipiv_demanded = vapic_param_given(VAPIC_ENABLE_IPIV) &&
 			      vapic_param_on(VAPIC_ENABLE_IPIV);
 	host->tpr_shadow = true;
@@ -88,7 +88,7 @@ static int init_glue(void)
 	return vapic_vmx_init(vapic_param_on(VAPIC_ENABLE_IPIV));
 }
 
-/* With enable_ipiv off, nothing of stock touches PID tables: they are ours. */
+/* With enable_ipiv off, no stock code touches PID tables: they belong to vapic. */
 VAPIC_BOOL_SWITCH(enable_ipiv, vapic_data(enable_ipiv), false)
 
 static void set_kvm_posted_intr_wakeup_handler(void)
@@ -98,7 +98,7 @@ static void set_kvm_posted_intr_wakeup_handler(void)
 
 static void restore_kvm_posted_intr_wakeup_handler(void)
 {
-	/* None, and wait for those that run; then the stock one, which was there before. */
+	/* Set none, which waits for handlers that run; then set stock's, as it was before. */
 	vapic_call(kvm_set_posted_intr_wakeup_handler)(NULL);
 	vapic_call(kvm_set_posted_intr_wakeup_handler)((void (*)(void))vapic_ptr_pi_wakeup_handler);
 }
@@ -109,7 +109,7 @@ static bool is_set_kvm_posted_intr_wakeup_handler(void)
 	       (unsigned long)vapic_vmx_wakeup_handler;
 }
 
-/* enable_apicv needs none: kvm_intel's parameter shows kvm's variable, which is set. */
+/* enable_apicv needs no entry: kvm_intel's parameter shows kvm's variable, which is set. */
 static const struct kernel_param shown = {
 	.name = "enable_ipiv",
 	.ops = &param_ops_bool,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// The VMCS words of APICv and the qualifications of its exits: pure, from words to words.
+// The VMCS words of APICv and the qualifications of its exits: pure functions of words.
 #include <vapic/hw/apic.hpp>
 #include <vapic/hw/vmx.hpp>
 #include <vapic/vmx.h>
@@ -15,7 +15,7 @@ void vapic_apicv_activate(vapic_apicv_controls *controls, bool active, bool ipi_
 				      .with(SecondaryControls::kApicRegisterVirtualization, active)
 				      .with(SecondaryControls::kVirtualInterruptDelivery, active)
 				      .raw();
-	// IPI virtualization works on the registers that the other two virtualize.
+	// IPI virtualization needs the registers that the two secondary controls virtualize.
 	controls->tertiary =
 		TertiaryControls{controls->tertiary}
 			.with(TertiaryControls::kIpiVirtualization, active && ipi_virtualization)
@@ -53,7 +53,7 @@ vapic_apicv_msrs vapic_apicv_x2apic_msrs(const vapic_apicv_controls *controls, u
 	I write = read;
 
 	if (secondary.get(SecondaryControls::kApicRegisterVirtualization)) {
-		// The timer's count is in no page: KVM computes it.
+		// The timer's current count is not in the page: KVM computes it.
 		read = I{~readable}.with(I::kTpr, false).with(I::kTimerCurrent, true);
 		write = write.with(I::kEoi, false).with(I::kSelfIpi, false);
 	}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The VMCS fields of APICv: set up, switched on and off, and with the mode of the guest's
- * APIC. KVM keeps shadows of the controls; both change together.
+ * Sets up the VMCS fields of APICv, switches them on and off, and changes them with the mode of
+ * the guest's APIC. KVM keeps shadows of the controls; field and shadow change together.
  */
 #include <asm/apicdef.h>
 
@@ -45,7 +45,7 @@ static void controls_set(struct vcpu_vmx *vmx, const struct vapic_apicv_controls
 	}
 }
 
-/* A word of a half of the MSR bitmap: of MSRs 800h to 83Fh. */
+/* The word for MSRs 800h to 83Fh in the half of the MSR bitmap for reads or writes. */
 static u64 *bitmap_word(struct vcpu_vmx *vmx, bool write)
 {
 	struct loaded_vmcs *vmcs01 = &vmx->vmcs01;
@@ -72,11 +72,11 @@ static void update_msr_bitmap(struct kvm_vcpu *kvm_vcpu, struct vcpu_vmx *vmx,
 		controls, vapic_call(kvm_lapic_readable_reg_mask)(kvm_vcpu->arch.apic));
 	*bitmap_word(vmx, false) = exits.read;
 	*bitmap_word(vmx, true) = exits.write;
-	/* The nested guest's bitmap was made from this one. */
+	/* KVM has computed the nested guest's bitmap from this one. */
 	vmx->nested.force_msr_bitmap_recalc = true;
 }
 
-/* An event makes KVM compute the threshold of TPR for no other. */
+/* An event makes KVM compute the TPR threshold only if this is true. */
 static bool apic_enabled(struct kvm_vcpu *kvm_vcpu)
 {
 	return (kvm_vcpu->arch.apic_base & MSR_IA32_APICBASE_ENABLE) &&
@@ -84,8 +84,8 @@ static bool apic_enabled(struct kvm_vcpu *kvm_vcpu)
 }
 
 /*
- * Acceleration goes on or off, in the vCPU's task, preemption off. @event: one is dealt with
- * before the guest is entered, nested or not.
+ * KVM has turned acceleration on or off. In the vCPU's task. @event: KVM handles an event before
+ * it enters the guest, nested or not.
  */
 static __always_inline void refresh(struct kvm_vcpu *kvm_vcpu, bool event)
 {
@@ -95,13 +95,13 @@ static __always_inline void refresh(struct kvm_vcpu *kvm_vcpu, bool event)
 
 	if (!vcpu)
 		return;
-	/* kvm_intel calls again when the nested guest has exited. */
+	/* kvm_intel calls this again when the nested guest has exited. */
 	if (vapic_guest_mode(kvm_vcpu)) {
 		vmx->nested.update_vmcs01_apicv_status = true;
 		return;
 	}
 
-	/* While it was off, RVI did not follow the IRR. */
+	/* While acceleration was off, RVI did not follow the IRR. */
 	vapic_pi_vcpu_unsettle(vapic_core(vcpu));
 	controls = controls_get(vmx);
 	vapic_apicv_activate(&controls, vapic_apicv_active(kvm_vcpu->arch.apic),
@@ -109,29 +109,30 @@ static __always_inline void refresh(struct kvm_vcpu *kvm_vcpu, bool event)
 	controls_set(vmx, &controls);
 	update_msr_bitmap(kvm_vcpu, vmx, &controls);
 
-	/* Routes may have changed while it was off: have KVM load what they need. */
+	/* Routes may have changed while it was off: make KVM load their EOI-exit bitmap. */
 	if (vapic_apicv_active(kvm_vcpu->arch.apic) && vcpu->eoi_exits_stale) {
 		vcpu->eoi_exits_stale = false;
 		kvm_make_request(KVM_REQ_LOAD_EOI_EXITMAP, kvm_vcpu);
 	}
 
 	/*
-	 * From now on the processor compares TPR with a threshold, which KVM did not keep while
-	 * acceleration was on; in x2APIC mode a TPR below it fails the entry. The event makes
-	 * KVM compute it, but not with an APIC that is disabled.
+	 * From now on the processor compares TPR with a threshold, which KVM did not update while
+	 * acceleration was on; in x2APIC mode the entry fails if TPR is below it. The event makes
+	 * KVM compute the threshold, but not if the APIC is disabled.
 	 */
 	if (!vapic_apicv_active(kvm_vcpu->arch.apic) && (!event || !apic_enabled(kvm_vcpu)))
 		vapic_vmcs_write(TPR_THRESHOLD, 0);
 }
 
+/* With preemption off. */
 void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
 {
 	refresh(kvm_vcpu, true);
 }
 
 /*
- * kvm_intel calls this when a nested guest has exited. KVM may put another one in its place
- * before it deals with the event, and does not compute the threshold for that.
+ * kvm_intel calls this when a nested guest has exited. KVM may enter another nested guest before
+ * it handles the event, and does not compute the threshold for that one.
  */
 void vapic_hook_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
 {
@@ -177,8 +178,8 @@ void vapic_hook_vmx_set_virtual_apic_mode(struct kvm_vcpu *kvm_vcpu)
 	update_msr_bitmap(kvm_vcpu, vmx, &controls);
 
 	/*
-	 * While accesses went elsewhere, the page's address may have been left unset, and
-	 * the TLB may have taken up what is behind the APIC's address as memory.
+	 * While accesses were not virtualized, KVM may have left the address of the APIC access
+	 * page unset, and the TLB may have cached what is at the APIC's address as memory.
 	 */
 	if (controls.secondary & SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES) {
 		kvm_make_request(KVM_REQ_APIC_PAGE_RELOAD, kvm_vcpu);
@@ -200,7 +201,7 @@ void vapic_vmx_vcpu_reset(struct kvm_vcpu *kvm_vcpu, bool init_event)
 	struct vapic_vm *vm;
 
 	vapic_vmx_stock(vcpu_reset)(kvm_vcpu, init_event);
-	/* INIT leaves the VMCS. */
+	/* INIT leaves the VMCS as it is. */
 	if (!vcpu || init_event)
 		return;
 

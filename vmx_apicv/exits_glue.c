@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The three exits of APICv. The instruction is over when two of them come.
+ * The three exits of APICv. APIC write and EOI-induced exits come after the instruction.
  */
-#include <vapic/hw/broken.h>
-
 #include "../kvm/hooks.h"
 #include "glue.h"
 #include "vmcs_glue.h"
@@ -13,7 +11,7 @@ void vapic_vmcs_failed(unsigned long field)
 	WARN_ONCE(1, "vapic: VMREAD or VMWRITE of field %lx failed\n", field);
 }
 
-/* KVM reads it once per exit, and so do we, whoever comes first. */
+/* KVM or vapic, whichever needs it first, reads the field once per exit. */
 static u64 exit_qualification(struct kvm_vcpu *kvm_vcpu)
 {
 	unsigned long *cached = &to_vmx(kvm_vcpu)->exit_qualification;
@@ -31,7 +29,7 @@ int vapic_hook_handle_apic_access(struct kvm_vcpu *kvm_vcpu)
 	if (vcpu)
 		WRITE_ONCE(vcpu->apic_accesses, vcpu->apic_accesses + 1);
 
-	/* Parameter of kvm_intel, for guests that write EOI in strange ways. */
+	/* fasteoi is a parameter of kvm_intel, to be off for guests that write EOI oddly. */
 	if (vapic_data(fasteoi) && vapic_apicv_is_eoi_write(exit_qualification(kvm_vcpu))) {
 		vapic_call(kvm_lapic_set_eoi)(kvm_vcpu);
 		return vapic_call(kvm_skip_emulated_instruction)(kvm_vcpu);
@@ -39,7 +37,7 @@ int vapic_hook_handle_apic_access(struct kvm_vcpu *kvm_vcpu)
 	return vapic_call(kvm_emulate_instruction)(kvm_vcpu, 0);
 }
 
-/* The register in the page has its new value. */
+/* The register in the page already has its new value. */
 int vapic_hook_handle_apic_write(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_vmx(kvm_vcpu));
@@ -50,7 +48,7 @@ int vapic_hook_handle_apic_write(struct kvm_vcpu *kvm_vcpu)
 	return 1;
 }
 
-/* The ISR is updated; the I/O APIC, or whoever set the vector's bit, wants to know. */
+/* Hardware has updated the ISR. Tell the I/O APIC, or whoever set the vector's exit bit. */
 int vapic_hook_handle_apic_eoi_induced(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_vmx(kvm_vcpu));

@@ -3,13 +3,13 @@
  * What the glue keeps for a VM and a vCPU on Intel, and how to get from KVM's structures
  * to it.
  *
- * Both objects are found through a field of the stock structure:
- *   kvm_vmx.pid_table              our struct vapic_vm
- *   vcpu_vmx.pi_wakeup_list.next   our struct vapic_vcpu
- * The first is read by vcpu_precreate, which is replaced, by vcpu_create and init_vmcs if
- * stock's enable_ipiv is set, which it is not while vapic is loaded, and by vm_destroy,
- * which is wrapped and finds NULL. The second is read by pi_load, pi_put and the wakeup
- * handler, which are replaced, and written by vcpu_create, before our pointer is put there.
+ * A field of the stock structure points to each object:
+ *   kvm_vmx.pid_table              struct vapic_vm
+ *   vcpu_vmx.pi_wakeup_list.next   struct vapic_vcpu
+ * Stock functions that read the first: vcpu_precreate is replaced; vcpu_create and init_vmcs read
+ * it only if enable_ipiv is set, which it is not while vapic is loaded; vm_destroy is wrapped and
+ * finds NULL. Those that read the second, pi_load, pi_put and the wakeup handler, are replaced;
+ * vcpu_create writes it before vapic stores its pointer there.
  */
 #ifndef VAPIC_VMX_APICV_GLUE_H
 #define VAPIC_VMX_APICV_GLUE_H
@@ -39,26 +39,29 @@ struct vapic_vcpu {
 	struct vapic_vm *vm;
 
 	/*
-	 * The CPU among whose waiters the vCPU is, -1 if none. Set by its own task, reset
-	 * by that and by the CPU's wakeup handler, both under the CPU's lock, and by the
-	 * handler as its last access to the vCPU.
+	 * The CPU among whose waiters the vCPU is, -1 if none. The vCPU's own task sets it;
+	 * that task, the CPU's wakeup handler and a CPU that dies reset it, all under the CPU's
+	 * lock. The last two reset it as their last access to the vCPU.
 	 */
 	int waits_on;
 
-	/* Still to enter the VM's PID-pointer table. The vCPU's own task. */
+	/* The vCPU has yet to enter the VM's PID-pointer table. Its own task only. */
 	bool outside;
 
-	/* What the EOI-exit bitmap of the VMCS holds, and whether KVM has had a newer one. */
+	/* The EOI-exit bitmap that the VMCS holds, and whether KVM has had a newer one. */
 	u64 eoi_exits[4];
 	bool eoi_exits_stale;
 
-	/* Counts. The first three have the vCPU's own task as only writer. */
+	/* Counts. Only the vCPU's own task writes the first three. */
 	u64 apic_accesses;
 	u64 apic_writes;
 	u64 eoi_exits_taken;
-	u64 wakeups;		  /* by the wakeup vector; the lock of waits_on */
+	u64 wakeups;		  /* by the wakeup vector; under the lock of CPU waits_on */
 	atomic64_t notifications; /* sent by software */
 } __aligned(VAPIC_PI_ALIGN);
+
+/* kvm/host.c relies on common being first. */
+static_assert(!offsetof(struct vapic_vcpu, common));
 
 /* Core's part of the object, right behind the glue's. */
 static inline struct vapic_pi_vcpu *vapic_core(struct vapic_vcpu *vcpu)
@@ -71,6 +74,12 @@ static inline struct vapic_pi_on_cpu vapic_on_cpu(struct vapic_vcpu *vcpu)
 {
 	lockdep_assert_preemption_disabled();
 	return (struct vapic_pi_on_cpu){vapic_core(vcpu)};
+}
+
+/* The caller's task has the vCPU loaded: the vCPU's own task, or the one that makes it. */
+static inline void vapic_assert_loaded(struct kvm_vcpu *kvm_vcpu)
+{
+	lockdep_assert(vapic_call(kvm_get_running_vcpu)() == kvm_vcpu);
 }
 
 static inline struct vcpu_vmx *to_vmx(struct kvm_vcpu *kvm_vcpu)
@@ -88,7 +97,7 @@ static inline struct vapic_vm *vapic_vm_of(struct kvm *kvm)
 	return to_kvm_vmx(kvm)->pid_table;
 }
 
-/* NULL for a vCPU whose local APIC is not KVM's. */
+/* NULL for a vCPU whose local APIC KVM does not emulate. */
 static inline struct vapic_vcpu *vapic_vcpu_of(struct vcpu_vmx *vmx)
 {
 	return (struct vapic_vcpu *)vmx->pi_wakeup_list.next;
@@ -106,17 +115,17 @@ static inline void vapic_set_vcpu_of(struct vcpu_vmx *vmx, struct vapic_vcpu *vc
 	vmx->pi_wakeup_list.next = (struct list_head *)vcpu;
 }
 
-/* Enter the table if KVM has accepted the vCPU, which is being loaded. */
+/* When the vCPU is loaded: enter the table if KVM has accepted the vCPU. */
 void vapic_vmx_enter_table(struct vapic_vcpu *vcpu);
 
-/* Take the vCPU from the waiters of the CPU it is on, if any. */
+/* Remove the vCPU from the waiters of the CPU that it waits on, if any. */
 void vapic_vmx_stop_waiting(struct vapic_vcpu *vcpu);
 
-/* Make room for one more vCPU among the waiters of every CPU; give it back. */
+/* Make room for one more vCPU among the waiters of every CPU; release that room. */
 int vapic_vmx_waiters_reserve(void);
 void vapic_vmx_waiters_release(void);
 
-/* For load and unload; 0 or an error of the kernel. */
+/* For init and exit. Creation returns 0 or a negative errno. */
 int vapic_vmx_waiters_create(void);
 void vapic_vmx_waiters_destroy(void);
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Life of the per-VM and per-vCPU objects, and of the PID-pointer table.
+ * Lifetime of the per-VM and per-vCPU objects, and of the PID-pointer table.
  *
- * The VM object is made with the VM's first vCPU, since kvm_intel has no op of its own for
- * the VM. A vCPU leaves the table before KVM frees its descriptor.
+ * The VM object is made just before the VM's first vCPU (vcpu_precreate), as the op vm_init is
+ * the gate. A vCPU leaves the table before KVM frees its descriptor.
  */
 #include <linux/gfp.h>
 #include <linux/percpu.h>
@@ -11,8 +11,10 @@
 
 #include <asm/irq_vectors.h>
 
-#include "../kvm/log.h"
+#include <vapic/host.h>
+
 #include "../kvm/hooks.h"
+#include "../kvm/log.h"
 #include "glue.h"
 #include "vendor.h"
 
@@ -30,8 +32,8 @@ bool vapic_vmx_apicv_usable(void)
 }
 
 /*
- * All that KVM's check of a processor depends on, but for its own parameters: the VMX capability
- * MSRs, and whether the firmware lets them be used.
+ * All that KVM's check of a processor depends on, except KVM's own parameters: the VMX
+ * capability MSRs, and whether the firmware lets VMX be used.
  */
 #define FIRST_CAPABILITY MSR_IA32_VMX_BASIC
 #define LAST_CAPABILITY MSR_IA32_VMX_PROCBASED_CTLS3
@@ -42,10 +44,10 @@ struct capabilities {
 	u64 vmx[CAPABILITIES];
 };
 
-/* Of a processor that KVM has accepted. */
+/* The capabilities of a processor that KVM has accepted. */
 static struct capabilities accepted;
 
-/* Of this processor; 0 where there is no such MSR. */
+/* Read those of this processor; 0 for an MSR that it does not have. */
 static void read_capabilities(struct capabilities *c)
 {
 	u32 i;
@@ -57,9 +59,9 @@ static void read_capabilities(struct capabilities *c)
 }
 
 /*
- * A processor comes online, or the host out of suspension; on that processor, interrupts off.
- * KVM refuses one that is not like those it found at its load, and takes enable_apicv into
- * that comparison, which was 0 then if kvm_intel was loaded so: it would refuse all.
+ * Runs on a processor that comes online, or when the host resumes from suspend, with interrupts
+ * off. KVM refuses a processor that differs from those it found at its init. The comparison
+ * depends on enable_apicv, which was 0 then if the user loaded kvm_intel so: it would refuse all.
  */
 int vapic_vmx_check_processor_compatibility(void)
 {
@@ -127,7 +129,7 @@ static void vm_release(struct kref *refs)
 	vapic_vm_pin_put();
 }
 
-/* Both allocations, each of which a test can make fail. */
+/* A test can make each of the two allocations fail. */
 static struct vapic_vm *vm_allocate(u32 ids)
 {
 	struct vapic_vm *vm = NULL;
@@ -147,7 +149,7 @@ static struct vapic_vm *vm_allocate(u32 ids)
 	return NULL;
 }
 
-/* Before each vCPU, with kvm->lock held, which keeps the first from being made twice. */
+/* Runs before each vCPU, with kvm->lock held, so that the object is made only once. */
 int vapic_vmx_vcpu_precreate(struct kvm *kvm)
 {
 	struct vapic_vm *vm;
@@ -169,11 +171,11 @@ void vapic_vmx_vm_destroy(struct kvm *kvm)
 {
 	struct vapic_vm *vm = vapic_vm_of(kvm);
 
-	/* Stock frees what it finds here. */
+	/* Stock would free what it finds here. */
 	to_kvm_vmx(kvm)->pid_table = NULL;
 	vapic_vmx_stock(vm_destroy)(kvm);
 
-	/* Without vCPUs, or without APICs in the kernel, only the pin was taken. */
+	/* If the VM never had a vCPU, or its APICs are not in the kernel, it has only the pin. */
 	if (!vm) {
 		vapic_vm_pin_put();
 		return;
@@ -244,17 +246,16 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *kvm_vcpu)
 }
 
 /*
- * KVM looks for a vCPU of the same ID when this one is made, and then lets the world have it:
- * all that is done with it from there on is done under its mutex, and nothing before. Not
- * before the first RESET either, in which stock writes the descriptor's control word without
- * regard to others. Until then IPIs to the vCPU exit, and KVM delivers them.
+ * Must not happen before KVM has accepted the vCPU, nor before the first RESET, in which stock
+ * writes the descriptor's control word without regard to other writers. Until then IPIs to the
+ * vCPU exit, and KVM delivers them.
  */
 void vapic_vmx_enter_table(struct vapic_vcpu *vcpu)
 {
 	struct kvm_vcpu *kvm_vcpu = vcpu->common.kvm_vcpu;
 	struct vapic_vm *vm = vcpu->vm;
 
-	if (!mutex_is_locked(&kvm_vcpu->mutex)) {
+	if (!vapic_host_vcpu_stays(vcpu)) {
 		vapic_pi_vcpu_leave_home(vapic_on_cpu(vcpu));
 		return;
 	}

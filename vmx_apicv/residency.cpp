@@ -3,12 +3,12 @@
 // Residency: where hardware that posts an interrupt sends its notification, and whether it
 // sends one. A descriptor is always in one of three states:
 //
-//   loaded      SN=0, NV=notification, NDST=the CPU the vCPU is on, or was last
-//   armed       SN=0, NV=wakeup, NDST=the CPU on whose waiters the vCPU is
-//   suppressed  SN=1: nobody is told; load() looks for what came meanwhile
+//   loaded      SN=0, NV=notification, NDST=the CPU that the vCPU is on or was last on
+//   armed       SN=0, NV=wakeup, NDST=the CPU among whose waiters the vCPU is
+//   suppressed  SN=1: hardware notifies nobody; load() looks for what was posted meanwhile
 //
-// Software's own delivery does not look at the state: it sets ON, and finds out from KVM
-// whether the vCPU is in the guest or sleeps.
+// Delivery by software does not look at the state: it sets ON and finds out from KVM whether
+// the vCPU is in the guest or sleeps.
 #include "state.hpp"
 
 using namespace vapic;
@@ -22,12 +22,12 @@ constexpr PiControl kOn = PiControl{}.with(PiControl::kOn, true);
 // ORDERING pi-control
 //   writers:  the vCPU's own task, all fields; whoever posts sets ON, notification
 //             processing clears it
-//   order:    a locked compare-exchange of the whole word; a plain store would take an ON
-//             back that was set meanwhile
+//   order:    a locked compare-exchange of the whole word; a plain store would clear an ON
+//             that was set meanwhile
 //   pairs:    posting: PIR bit, then ON if neither ON nor SN is set, in one locked
 //             operation on this word
 //   barrier:  here
-//   if lost:  with ON the notification: the vCPU sleeps on a posted interrupt
+//   if lost:  ON and with it the notification: the vCPU sleeps with an interrupt posted
 //   checked:  posted_interleaving_test; selftest ipi_blocked
 template <typename Change>
 PiControl replace(vapic_pi_on_cpu on, Change change)
@@ -38,13 +38,13 @@ PiControl replace(vapic_pi_on_cpu on, Change change)
 		const PiControl seen = slot.load();
 		const PiControl wanted = change(seen);
 
-		// Nothing to write: ON, the only bit that others change, may be anything.
+		// Nothing to write; ON, the only bit that others change, may have either value.
 		if (wanted == seen)
 			return seen;
-		// Success: from here posts go by the new word.
+		// Success: from here on posts see the new word.
 		if (slot.try_replace(seen, wanted))
 			return seen;
-		// Failure: somebody set or cleared ON, which decides nothing; once more.
+		// Failure: ON was set or cleared meanwhile, which does not matter: try again.
 	}
 }
 
@@ -53,8 +53,8 @@ PiControl replace(vapic_pi_on_cpu on, Change change)
 // ORDERING sn-clear
 //   writers:  as pi-control
 //   order:    SN is cleared by a locked operation, then PIR is read
-//   pairs:    posting: PIR bit, then a locked look at SN. It sees SN=0 and sets ON, or
-//             the bit is seen here
+//   pairs:    posting: PIR bit, then a locked look at SN. The poster sees SN=0 and sets ON,
+//             or its PIR bit is seen here
 //   barrier:  here, the compare-exchange; vapic_pi_vcpu_resume(), the AND
 //   if lost:  PIR holds a vector without ON: nobody takes it before the next post
 //   checked:  posted_interleaving_test (load_reads_pir_first, resume_reads_pir_first);
@@ -87,10 +87,10 @@ void vapic_pi_vcpu_leave_home(vapic_pi_on_cpu on)
 //   writers:  as pi-control
 //   order:    the vCPU is among the CPU's waiters, then NV=wakeup, then the look at ON,
 //             which is part of the same locked operation
-//   pairs:    posting: ON, then NV, in one locked operation. It sees the wakeup vector, or
-//             its ON is seen here
+//   pairs:    posting: ON, then NV, in one locked operation. The poster sees the wakeup vector,
+//             or its ON is seen here
 //   barrier:  here
-//   if lost:  the notification went out by the vector that wakes nobody
+//   if lost:  hardware has sent the notification vector, which wakes nobody
 //   checked:  posted_interleaving_test (arm_silently, ArmBeforeTheCpuKnows); selftest ipi_blocked
 bool vapic_pi_vcpu_arm(vapic_pi_on_cpu on)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The paths of every interrupt: delivery, and what a vCPU does before it enters the guest.
+ * What runs for every interrupt: its delivery, and what a vCPU does before it enters the guest.
  */
 #include <asm/apic.h>
 #include <asm/irq_vectors.h>
@@ -9,13 +9,14 @@
 #include <vapic/vmx_hot.h>
 
 #include "../kvm/hooks.h"
+#include "../lapic/glue.h"
 #include "glue.h"
 #include "vmcs_glue.h"
 
 /*
- * On this CPU the vCPU cannot be in the guest any more, and looks before it is again, even if
- * this task has only now come here. If it moves meanwhile, the interrupt does nothing where it
- * arrives.
+ * If the vCPU was last on this CPU, it cannot be in the guest here any more, even if this task
+ * has only just moved here, and it looks at ON before it enters the guest again. If it moves
+ * meanwhile, the interrupt does nothing on the CPU where it arrives.
  */
 static noinline void interrupt(struct kvm_vcpu *kvm_vcpu, int vector)
 {
@@ -28,9 +29,9 @@ static noinline void interrupt(struct kvm_vcpu *kvm_vcpu, int vector)
 }
 
 /*
- * Something was posted, with a full barrier behind it. A vCPU that is neither in the guest
- * nor asleep looks before it becomes either: after it has written its mode, or that it
- * waits.
+ * Something was posted, with a full barrier after it. A vCPU that is neither in the guest nor
+ * asleep looks at ON before it becomes either, but after it has written kvm_vcpu->mode or
+ * kvm_vcpu->wait.
  */
 static __always_inline void notify(struct kvm_vcpu *kvm_vcpu, int vector)
 {
@@ -41,30 +42,31 @@ static __always_inline void notify(struct kvm_vcpu *kvm_vcpu, int vector)
 }
 
 /*
- * The notification vector that a nested guest's own hypervisor has chosen: what is posted
- * is in that one's descriptor. posted_intr_nv is -1 unless it uses posted interrupts.
+ * True if @vector is the notification vector that the nested guest's hypervisor has chosen: the
+ * posted interrupt is in that hypervisor's descriptor. posted_intr_nv is -1 unless it uses
+ * posted interrupts.
  */
 static noinline bool deliver_nested(struct kvm_vcpu *kvm_vcpu, struct vcpu_vmx *vmx, int vector)
 {
 	if (vector != READ_ONCE(vmx->nested.posted_intr_nv))
 		return false;
 
-	/* If hardware does not take it in time, KVM does at the next entry. */
+	/* If hardware does not take it in time, KVM takes it at the next entry. */
 	vmx->nested.pi_pending = true;
 	kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
-	/* The request, then the look at kvm_vcpu->mode. */
+	/* The request must be visible before kvm_vcpu->mode is read. */
 	smp_mb__after_atomic();
 	notify(kvm_vcpu, POSTED_INTR_NESTED_VECTOR);
 	return true;
 }
 
-/* KVM delivers to a vCPU that is not accelerated; make it look. */
+/* KVM delivers to a vCPU that is not accelerated: make it look at the IRR. */
 static noinline void deliver_inactive(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic, int vector)
 {
 	vapic_lapic_set_irr(apic->regs, vector);
-	/* After the bit: KVM clears the flag, looks at the IRR, and sets it again. */
+	/* Set after the bit: KVM clears the flag, looks at the IRR, and sets the flag again. */
 	apic->irr_pending = true;
-	/* It may be accelerated again by now. */
+	/* The vCPU may be accelerated again by now. */
 	vapic_pi_vcpu_unsettle(vapic_core(vapic_vcpu_of(to_vmx(kvm_vcpu))));
 	kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
 	vapic_call(kvm_vcpu_kick)(kvm_vcpu);
@@ -96,14 +98,14 @@ void vapic_vmx_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int 
 {
 	struct kvm_vcpu *kvm_vcpu = apic->vcpu;
 
-	/* Apart, as all that is not a jump at the end: else everybody would save registers. */
+	/* Kept apart, like all that is not a tail call: else each delivery would save registers. */
 	if (unlikely(vapic_traced_kvm_apicv_accept_irq()) || unlikely(vapic_guest_mode(kvm_vcpu)))
 		deliver_rare(kvm_vcpu, apic, delivery_mode, trig_mode, vector);
 	else
 		deliver(kvm_vcpu, apic, vector);
 }
 
-/* The byte of the guest interrupt status that means a vector, or 0 for none. */
+/* Set RVI, a byte of the guest interrupt status, to @vector, or to 0 if @vector is -1. */
 static void set_rvi(int vector)
 {
 	u16 old = vapic_vmcs_read(GUEST_INTR_STATUS);
@@ -113,26 +115,30 @@ static void set_rvi(int vector)
 		vapic_vmcs_write(GUEST_INTR_STATUS, new);
 }
 
-/* Something was posted, or RVI is not known, or RVI is not what counts. */
+/* Something was posted, or RVI is unknown, or RVI does not count (in a nested guest). */
 static noinline int sync(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 	bool active = vapic_apicv_active(apic);
 	bool to_rvi = active && !vapic_guest_mode(kvm_vcpu);
-	struct vapic_pi_irr irr = vapic_pi_vcpu_sync(vapic_core(vcpu), to_rvi);
+	struct vapic_pi_irr irr;
+	int highest;
 
+	vapic_assert_loaded(kvm_vcpu);
+	irr = vapic_pi_vcpu_sync(vapic_core(vcpu), to_rvi);
+	highest = vapic_kvm_vector(irr.highest);
 	if (to_rvi) {
-		set_rvi(irr.highest);
-		return irr.highest;
+		set_rvi(highest);
+		return highest;
 	}
 
-	/* Without virtual-interrupt delivery KVM has to be told, and its flag kept true. */
+	/* Without virtual-interrupt delivery, tell KVM and keep its irr_pending true. */
 	if (irr.fresh) {
 		if (!active)
 			apic->irr_pending = true;
 		kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
 	}
-	return irr.highest;
+	return highest;
 }
 
 int vapic_vmx_sync_pir_to_irr(struct kvm_vcpu *kvm_vcpu)
@@ -143,14 +149,14 @@ int vapic_vmx_sync_pir_to_irr(struct kvm_vcpu *kvm_vcpu)
 	if (unlikely(vapic_guest_mode(kvm_vcpu)) || !vapic_pi_vcpu_settled(vapic_core(vcpu)))
 		return sync(kvm_vcpu, vcpu);
 
-	/* Sync without APICv leaves RVI unknown, so it is on here. */
+	/* Sync without APICv leaves RVI unknown, so APICv is on here. */
 	rvi = vapic_vmcs_read(GUEST_INTR_STATUS) & VAPIC_PI_RVI;
 	return rvi ?: -1;
 }
 
 /*
- * KVM has changed the IRR of the page and says what is highest now. With a nested guest
- * running, the current VMCS is that one's.
+ * KVM has changed the IRR in the page; @max_irr is its highest vector now. While a nested guest
+ * runs, the current VMCS is the nested guest's.
  */
 void vapic_vmx_hwapic_irr_update(struct kvm_vcpu *kvm_vcpu, int max_irr)
 {
@@ -160,11 +166,12 @@ void vapic_vmx_hwapic_irr_update(struct kvm_vcpu *kvm_vcpu, int max_irr)
 		set_rvi(max_irr);
 }
 
-/* The page is about to be written from outside: nothing older may get into it. */
+/* KVM is about to write the page anew: nothing posted before may get into it. */
 void vapic_vmx_apicv_pre_state_restore(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_vmx(kvm_vcpu));
 
+	vapic_assert_loaded(kvm_vcpu);
 	if (vcpu)
 		vapic_pi_vcpu_discard(vapic_core(vcpu));
 }
@@ -174,18 +181,18 @@ void vapic_vmx_load_eoi_exitmap(struct kvm_vcpu *kvm_vcpu, u64 *eoi_exit_bitmap)
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_vmx(kvm_vcpu));
 	int i;
 
-	/* KVM asks only for vCPUs whose local APIC is its own, and only once. */
+	/* KVM calls this only for vCPUs whose local APIC it emulates, and once per bitmap. */
 	if (!vapic_apicv_active(kvm_vcpu->arch.apic)) {
 		vcpu->eoi_exits_stale = true;
 		return;
 	}
-	/* Not into the nested guest's VMCS; KVM asks again when that has exited. */
+	/* Do not write the nested guest's VMCS; KVM calls again when that guest has exited. */
 	if (vapic_guest_mode(kvm_vcpu)) {
 		kvm_vcpu->arch.load_eoi_exitmap_pending = true;
 		return;
 	}
 
-	/* Nearly always four comparisons and no more. */
+	/* Nearly always this is four comparisons and no more. */
 #pragma GCC unroll 4
 	for (i = 0; i < ARRAY_SIZE(vcpu->eoi_exits); i++) {
 		if (vcpu->eoi_exits[i] == eoi_exit_bitmap[i])
@@ -205,10 +212,10 @@ int vapic_vmx_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_i
 	return 0;
 }
 
-/* So no vCPU that sleeps needs to get ready for their posts. */
+/* The IOMMU posts nothing, so no vCPU that sleeps needs to prepare for it. */
 void vapic_vmx_pi_start_assignment(struct kvm *kvm) {}
 
-/* SIPI. Forget a paravirtual kick from before, so that it does not end a later halt. */
+/* On a SIPI, forget an earlier paravirtual kick, so that it does not end a later halt. */
 void vapic_vmx_vcpu_deliver_sipi_vector(struct kvm_vcpu *kvm_vcpu, u8 vector)
 {
 	kvm_vcpu->arch.pv.pv_unhalted = false;

@@ -15,23 +15,23 @@
 struct alignas(VAPIC_PI_ALIGN) vapic_pi_vcpu {
 	// Descriptor, whether RVI may differ from the IRR, and home. ORDERING rvi-unknown, home.
 	vapic_pi_vcpu_hot hot;
-	// Constant after vapic_pi_vcpu_init(), as are those below waiter.
+	// Constant after vapic_pi_vcpu_init(), as are regs and entry.
 	vapic::hw::Vector notification;
 	vapic::hw::Vector wakeup;
-	// Its place is under the lock of the CPU on which the vCPU sleeps; the rest is constant.
+	// The lock of the CPU on which the vCPU sleeps protects place; the rest is constant.
 	vapic_pi_waiter waiter;
 
 	vapic::lapic::RegisterPage *regs;
 	vapic::hw::PidTableEntry entry;
 
 	// The table's slot that names this vCPU, or null. Written in the first load after KVM has
-	// accepted the vCPU, and while that is freed. ORDERING pid-entry.
+	// accepted the vCPU, and when KVM frees it. ORDERING pid-entry.
 	vapic::hw::Slot<vapic::hw::PidTableEntry> *slot;
 };
 
 namespace vapic::vmx {
 
-// The words of vmx.h are core's slots. ORDERING pi-control, post, on-clear.
+// The cells of vmx.h and core's slots are the same memory. ORDERING pi-control, post, on-clear.
 static_assert(sizeof(vapic_pi_descriptor) == sizeof(hw::PiDescriptor));
 static_assert(offsetof(vapic_pi_descriptor, control) == offsetof(hw::PiDescriptor, control));
 

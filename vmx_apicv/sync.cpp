@@ -1,19 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// From what is posted to what hardware delivers: PIR to IRR to RVI.
+// Takes posted interrupts to where hardware delivers them: from PIR to IRR to RVI.
 //
-// When is RVI known? Virtual-interrupt delivery, notification processing and self-IPI
-// virtualization leave it the highest vector of the IRR if it was before. Software changes
-// the IRR in five places: sync (RVI follows), KVM clearing a vector and writing the page
-// anew (hwapic_irr_update follows), delivery to a vCPU without APICv, and sync while a
-// nested guest runs or APICv is off. The last two say unsettle; so does whatever makes KVM
-// write the page. Hence one flag is enough: as long as it is clear, an entry to the guest
-// with ON clear has nothing to do, and RVI read back is the highest vector of the IRR.
+// RVI is known if it is the highest vector of the IRR. Virtual-interrupt delivery, notification
+// processing and self-IPI virtualization keep it so. Software changes the IRR in five places:
+// sync (RVI follows), KVM when it clears a vector and when it writes the page anew
+// (hwapic_irr_update follows), delivery to a vCPU without APICv, and sync while a nested guest
+// runs or APICv is off. The last two set rvi_unknown; so does whatever makes KVM write the page.
+// Therefore one flag is enough: while it and ON are clear, an entry to the guest has nothing to
+// do, and RVI read back is the highest vector of the IRR.
 #include "state.hpp"
 
 using namespace vapic;
 using namespace vapic::vmx;
 using namespace vapic::hw;
+
+namespace {
+
+DescriptorNumber number_of(std::uint64_t pa)
+{
+	if (pa % alignof(PiDescriptor))
+		broken(Broken::kMisalignedDescriptor);
+	return DescriptorNumber{pa / sizeof(PiDescriptor)};
+}
+
+} // namespace
 
 u32 vapic_pi_vcpu_size()
 {
@@ -23,9 +34,6 @@ u32 vapic_pi_vcpu_size()
 void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, vapic_vcpu *glue, vapic_pi_descriptor *descriptor,
 			u64 descriptor_pa, void *regs, vapic_pi_vectors vectors)
 {
-	if (descriptor_pa & 63)
-		broken(Broken::kMisalignedDescriptor);
-
 	vcpu->hot.descriptor = descriptor;
 	vapic_pi_unknown_store(&vcpu->hot.rvi_unknown, true);
 	vapic_pi_home_store(&vcpu->hot.home, VAPIC_PI_NOWHERE);
@@ -33,23 +41,24 @@ void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, vapic_vcpu *glue, vapic_pi_descript
 	vcpu->wakeup = Vector{vectors.wakeup};
 	vcpu->regs = static_cast<lapic::RegisterPage *>(regs);
 	vcpu->waiter.glue = glue;
-	vcpu->entry =
-		PidTableEntry{}
-			.with(PidTableEntry::kValid, true)
-			.with(PidTableEntry::kDescriptor, DescriptorNumber{descriptor_pa >> 6});
+	vcpu->entry = PidTableEntry{}
+			      .with(PidTableEntry::kValid, true)
+			      .with(PidTableEntry::kDescriptor, number_of(descriptor_pa));
 }
 
 // ORDERING on-clear
-//   writers:  whoever posts sets ON; this clears it, as notification processing does in
-//             the guest
+//   writers:  whoever posts sets ON, as does a load that finds PIR not empty; this, discard
+//             and notification processing in the guest clear it. Stock's RESET writes the
+//             whole word before anybody can post
 //   order:    ON is cleared by a locked operation, then PIR is read
-//   pairs:    posting: PIR bit, then ON, both locked. If the look at ON finds it still set,
-//             and so tells nobody, its PIR bit is seen here
+//   pairs:    posting: PIR bit, then ON, both locked. If the poster finds ON still set, and so
+//             tells nobody, its PIR bit is seen here
 //   barrier:  here
 //   if lost:  PIR holds a vector without ON: nobody takes it before the next post
-//   checked:  posted_interleaving_test (sync_clears_on_last); selftest ipi_lost
+//   checked:  posted_interleaving_test (sync_clears_on_last, sync_clears_on_by_store); selftest
+//             ipi_lost
 //
-// The flag is cleared by an exchange before the IRR is read: rvi-unknown, in vmx_hot.h.
+// rvi_unknown is cleared by an exchange before the IRR is read: rvi-unknown, in vmx_hot.h.
 vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_vcpu *vcpu, bool to_rvi)
 {
 	PiDescriptor &from = descriptor(*vcpu);
@@ -65,8 +74,8 @@ vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_vcpu *vcpu, bool to_rvi)
 	if (from.control.load().get(PiControl::kOn)) {
 		from.control.clear_bits(PiControl{}.with(PiControl::kOn, true));
 
-		// All are read before the first is taken: a taken one would have to travel
-		// back to the CPU that posts next, while the others still share the line.
+		// Read all words before taking the first: once one is taken, the next post
+		// pulls the cache line away, while the other words in it are still to be read.
 		for (unsigned i = 0; i < kPirWords; ++i)
 			pir[i] = from.pir[i].load().raw();
 		for (unsigned i = 0; i < kPirWords; ++i) {
@@ -91,7 +100,7 @@ vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_vcpu *vcpu, bool to_rvi)
 //   writers:  as rvi-unknown
 //   order:    release, after the caller's change of the IRR
 //   pairs:    vapic_pi_vcpu_sync(): exchange of the flag, then the IRR
-//   barrier:  the caller's, whose request and kick follow
+//   barrier:  in the caller, whose request and kick follow
 //   if lost:  as rvi-unknown
 //   checked:  posted_interleaving_test (unsettle_not)
 void vapic_pi_vcpu_unsettle(vapic_pi_vcpu *vcpu)
@@ -100,15 +109,17 @@ void vapic_pi_vcpu_unsettle(vapic_pi_vcpu *vcpu)
 }
 
 // ORDERING discard
-//   writers:  as on-clear, with the vCPU's mutex held and the vCPU not running
+//   writers:  as on-clear, with the vCPU loaded and not running: its mutex is held, or it is
+//             being made
 //   order:    ON is cleared, then PIR, both locked: an ON that is set meanwhile stays, at worst
-//             over an empty PIR. Mostly there is nothing to clear, and what comes after the look
-//             comes after all this
-//   pairs:    posting: PIR bit, then ON. What is posted before the caller writes the page is
-//             lost or not, as with stock: nothing orders it
+//             with an empty PIR. Mostly there is nothing to clear; what is posted after the
+//             look at a word counts as posted after the discard
+//   pairs:    posting: PIR bit, then ON. What is posted before the caller writes the page may
+//             be lost or not, as with stock: nothing orders the two
 //   barrier:  here
 //   if lost:  PIR holds a vector without ON: nobody takes it before the next post
-//   checked:  pi_sync_test; selftest lapic_restore
+//   checked:  posted_interleaving_test (discard_clears_on_last); pi_sync_test; selftest
+//             lapic_restore
 void vapic_pi_vcpu_discard(vapic_pi_vcpu *vcpu)
 {
 	PiDescriptor &from = descriptor(*vcpu);

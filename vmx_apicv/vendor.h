@@ -9,8 +9,8 @@
 #include "../kvm/status.h"
 
 /*
- * What of APICv kvm_intel found at its own load; it leaves all of it out if a part is
- * missing, or if it runs on Hyper-V by an enlightened VMCS, whose fields are no VMCS.
+ * True if kvm_intel found APICv at its own init. It leaves all of APICv out if a part is
+ * missing, or if it runs on Hyper-V with an enlightened VMCS, which is not a VMCS.
  */
 bool vapic_vmx_apicv_usable(void);
 
@@ -24,7 +24,7 @@ int vapic_vmx_init(bool want_ipiv);
 /* Called at exit, and by a failed init, when no hook can run any more. */
 void vapic_vmx_exit(void);
 
-/* IPI virtualization is wanted and there.  Set by vapic_vmx_init(). */
+/* IPI virtualization is wanted and available.  Set by vapic_vmx_init(). */
 extern bool vapic_vmx_ipiv;
 
 /* For the log line at init, after vapic_vmx_init(). */
@@ -34,8 +34,8 @@ const char *vapic_vmx_mode(void);
 int vapic_vmx_status(struct seq_buf *s, const struct vapic_viewer *viewer);
 
 /*
- * Handler of the wakeup vector, for kvm_set_posted_intr_wakeup_handler().  In an
- * interrupt of the host, interrupts off.
+ * Handler of the wakeup vector, for kvm_set_posted_intr_wakeup_handler().  Runs in an
+ * interrupt of the host, with interrupts off.
  */
 void vapic_vmx_wakeup_handler(void);
 

@@ -3,8 +3,8 @@
  * Fields of the current VMCS.
  *
  * A field that exists cannot fail while the VMCS is loaded, so a failure is a broken
- * invariant. In an emergency reboot another CPU may have taken the processor out of VMX
- * operation; then the instruction faults, is skipped, and nobody will miss the result.
+ * invariant. In an emergency reboot another CPU may have taken this processor out of VMX
+ * operation; then the instruction faults and is skipped, and nobody needs the result.
  */
 #ifndef VAPIC_VMX_APICV_VMCS_GLUE_H
 #define VAPIC_VMX_APICV_VMCS_GLUE_H

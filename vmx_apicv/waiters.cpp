@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Who sleeps on one CPU. The wakeup vector does not say whom it is for, so every descriptor
-// has to be looked at, each in a cache line of its own; what can be saved is all the rest.
-// That look is vapic_pi_waiters_wake_due():
+// The vCPUs that sleep on one CPU. The wakeup vector does not say which vCPU it is for, so its
+// handler must look at every descriptor, each in a cache line of its own; only the rest can be
+// made cheap. vapic_pi_waiters_wake_due() looks:
 //
 // ORDERING on-scan
 //   writers:  whoever posts sets ON; nobody clears it while the vCPU sleeps
 //   order:    none: an ON that is set after it was looked at brings another interrupt
 //   pairs:    posting: ON, then the wakeup vector, which the CPU takes afterwards
 //   barrier:  the interrupt
-//   if lost:  the vCPU sleeps on a posted interrupt
-//   checked:  waiters_test; selftest ipi_blocked
+//   if lost:  the vCPU sleeps with an interrupt posted
+//   checked:  waiters_test; wakeup_interleaving_test (FirstOfAGroupForAll); selftest
+//             ipi_blocked
 #include "state.hpp"
 
 using namespace vapic;

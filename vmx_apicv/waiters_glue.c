@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Waking vCPUs that sleep while hardware may post to them.
+ * Wakes vCPUs that sleep while hardware may post to them.
  *
- * Each possible CPU has a list of those that went to sleep on it, since that is where the
- * wakeup vector is sent, whether they move or not. A list must take any vCPU at any time
- * and without allocating, so that all vCPUs of the host fit in each of them: 16 bytes per
+ * Each possible CPU has a list of the vCPUs that went to sleep on it, because hardware sends
+ * the wakeup vector there, whether the vCPU's task moves or not. A list must take any vCPU at
+ * any time without allocating, so each list has room for all vCPUs of the host: 16 bytes per
  * vCPU and CPU.
  *
- * A CPU that dies takes the wakeup vectors with it that it has not handled, and gets no
- * more, while hardware goes on to name it: so all who sleep on it are woken once it is dead,
- * and those with nothing to do go to sleep on another.
+ * A CPU that dies loses the wakeup vectors that it has not handled, and gets no more, while
+ * descriptors still name it. So all vCPUs that sleep on it are woken once it is dead, and those
+ * with nothing to do go to sleep on another CPU.
  */
 #include <vapic/vmx_hot.h>
 
@@ -29,13 +29,13 @@
 
 struct cpu_waiters {
 	/*
-	 * Taken with interrupts off: inside the scheduler's own lock when a vCPU goes to
-	 * sleep, and around a wake-up, which takes that of the sleeper, by the handler.
-	 * The two cannot wait for each other: the first is of a task on this CPU, and the
-	 * handler cannot run there meanwhile. lockdep does not see that; hence the subclass.
+	 * Taken with interrupts off: inside the scheduler's lock when a vCPU goes to sleep,
+	 * and by the handler around a wake-up, which takes the scheduler's lock for the sleeper.
+	 * The two cannot wait for each other: the first is in a task on this CPU, and the
+	 * handler cannot run there meanwhile. lockdep does not see that, hence the subclass.
 	 */
 	raw_spinlock_t lock;
-	struct vapic_pi_waiters list; /* without IPI virtualization no room */
+	struct vapic_pi_waiters list; /* has no room without IPI virtualization */
 };
 
 #define GOING_TO_SLEEP 1
@@ -46,12 +46,12 @@ static DEFINE_PER_CPU(struct cpu_waiters, waiters);
 static DEFINE_MUTEX(reserve_lock);
 static u32 reserved, room;
 
-/* Room for @capacity on one CPU, with those who wait there. */
+/* Make room for @capacity vCPUs on one CPU, and keep those that wait there. */
 static int grow(struct cpu_waiters *w, u32 capacity)
 {
 	void *memory = NULL;
 
-	/* An earlier attempt may have failed on another CPU. */
+	/* An earlier attempt may have grown this list and failed on another CPU. */
 	if (w->list.limit - w->list.begin >= capacity)
 		return 0;
 
@@ -94,7 +94,7 @@ int vapic_vmx_waiters_reserve(void)
 	return err;
 }
 
-/* The memory stays until unload. */
+/* The lists keep their memory until exit. */
 void vapic_vmx_waiters_release(void)
 {
 	mutex_lock(&reserve_lock);
@@ -105,8 +105,8 @@ void vapic_vmx_waiters_release(void)
 void vapic_vmx_stop_waiting(struct vapic_vcpu *vcpu)
 {
 	/*
-	 * Acquire: -1 means that the handler, if it was that, is done with the vCPU, which
-	 * may end right now.
+	 * Acquire: if the handler has written -1, it is done with the vCPU, which may be
+	 * freed from here on.
 	 */
 	int cpu = smp_load_acquire(&vcpu->waits_on);
 	struct cpu_waiters *w;
@@ -140,15 +140,15 @@ static void wait_here(struct vapic_vcpu *vcpu)
 	raw_spin_unlock(&w->lock);
 
 	/*
-	 * The first notification went out by the other vector. A wake-up is not allowed
-	 * from inside the scheduler, an interrupt is, and waits until it may be taken.
+	 * If something was posted, its notification went out by the other vector. A wake-up
+	 * is not allowed inside the scheduler; an interrupt is, and waits until it can be taken.
 	 */
 	if (added && vapic_pi_vcpu_arm(vapic_on_cpu(vcpu)))
 		__apic_send_IPI_self(POSTED_INTR_WAKEUP_VECTOR);
 	local_irq_restore(flags);
 }
 
-/* The vCPU is no waiter any more. It may go its way, and away, from here. */
+/* Wake a vCPU that is no waiter any more. Once -1 is stored, it may be freed. */
 static __always_inline void let_go(struct vapic_vcpu *vcpu)
 {
 	vapic_call(kvm_vcpu_wake_up)(vcpu->common.kvm_vcpu);
@@ -157,12 +157,12 @@ static __always_inline void let_go(struct vapic_vcpu *vcpu)
 
 static __always_inline void wake(struct vapic_vcpu *vcpu)
 {
-	/* ON stays set until the vCPU is back, so nobody needs to tell it again. */
+	/* ON stays set until the vCPU runs again, so no sender needs to notify it again. */
 	vcpu->wakeups++;
 	let_go(vcpu);
 }
 
-/* The vector is stock's too, and may come late: then the list is empty. */
+/* Stock uses the vector too. It may also come late: then the list is empty. */
 void vapic_vmx_wakeup_handler(void)
 {
 	struct cpu_waiters *w = this_cpu_ptr(&waiters);
@@ -173,12 +173,11 @@ void vapic_vmx_wakeup_handler(void)
 }
 
 /*
- * @cpu is dead; this runs on another one. Wake all its waiters, whether ON is set or not: a
- * later post would notify the dead CPU too. No vCPU joins the list any more, as they could
- * until the scheduler had emptied the CPU, and each looks at its descriptor once it is awake.
+ * @cpu is dead; this runs on another CPU. Wake all its waiters, whether ON is set or not: a
+ * later post would notify the dead CPU too. vCPUs could join the list until the scheduler had
+ * emptied the CPU, but none joins it any more. Each looks at its descriptor once it is awake.
  *
- * Inside the scheduler only a task on @cpu takes this lock, so the wake-up does not deadlock
- * with it.
+ * Inside the scheduler only a task on @cpu takes this lock, so the wake-up cannot deadlock.
  */
 static int wake_waiters_of_dead(unsigned int cpu)
 {
@@ -191,7 +190,7 @@ static int wake_waiters_of_dead(unsigned int cpu)
 	return 0;
 }
 
-/* The kernel's number for the step of a CPU's life that ends with the above. */
+/* The kernel's number of the hotplug state whose teardown is wake_waiters_of_dead(). */
 static int hotplug_state;
 
 int vapic_vmx_waiters_create(void)
@@ -199,7 +198,7 @@ int vapic_vmx_waiters_create(void)
 	int cpu, state;
 
 	for_each_possible_cpu(cpu) raw_spin_lock_init(&per_cpu_ptr(&waiters, cpu)->lock);
-	/* Of the steps before a CPU lives, which are undone once it is dead. */
+	/* A state that comes before a CPU is alive is torn down once the CPU is dead. */
 	state = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "kvm/vapic:dead", NULL,
 					  wake_waiters_of_dead);
 	if (state < 0) {
@@ -234,8 +233,8 @@ static noinline void load_elsewhere(struct vapic_vcpu *vcpu, u32 destination)
 }
 
 /*
- * load and put come from vcpu_load() and vcpu_put(), and from the preemption notifiers,
- * always in the vCPU's task (or its creator's), and load on the CPU that it names.
+ * load and put run in vcpu_load(), vcpu_put() and the preemption notifiers, always in the
+ * vCPU's task (or its creator's). load runs on @cpu.
  */
 void vapic_hook_vmx_vcpu_pi_load(struct kvm_vcpu *kvm_vcpu, int cpu)
 {

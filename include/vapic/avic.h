@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What C may call in C++: the whole entry surface of core.
+ * What C may call in the C++ core on AMD. The rest is in vmx.h, lapic.h and eligibility.h.
  *
- * Core allocates nothing, sleeps never and takes no lock. Objects live in memory
+ * Core allocates nothing, never sleeps and takes no lock. Objects live in memory
  * that the caller provides, zeroed and aligned as said; only core reads or writes
- * them. Unless a function says otherwise it may be called in any context.
+ * them. Unless a function says otherwise, it may be called in any context.
  */
 #ifndef VAPIC_AVIC_H
 #define VAPIC_AVIC_H
@@ -28,7 +28,7 @@ u32 vapic_avic_vcpu_size(void);
 /*
  * Set up a VM's tables. @physical and @logical are zeroed 4 KiB pages at the
  * host-physical addresses @physical_pa and @logical_pa (encryption bit included);
- * they stay the caller's and must outlive the object.
+ * the caller keeps owning them, and they must outlive the object.
  *
  * @hide_running keeps IsRunning clear in the table that hardware reads, for CPUs on
  * which IPI hardware may miss its change (AMD erratum 1235).
@@ -41,11 +41,11 @@ u32 vapic_avic_max_id(void);
 
 /*
  * Set up the vCPU with guest APIC ID @id. @regs is its register page, which hardware uses as
- * backing page, at host-physical @regs_pa; @glue comes back in calls of host.h. False
+ * backing page, at host-physical @regs_pa; core passes @glue back in calls of host.h. False
  * if @id is beyond the table.
  *
- * The VM's tables do not know the vCPU yet: KVM may be making two with one ID, and refuses
- * one of them only when it is complete. It enters them in the first load for which
+ * The vCPU is not in the VM's tables yet: KVM may be making two vCPUs with one ID, and refuses
+ * one of them only when it is complete. The vCPU enters the tables in the first load for which
  * vapic_host_vcpu_stays() is true. Until then nobody can send it anything.
  */
 bool vapic_avic_vcpu_init(struct vapic_avic_vcpu *vcpu, struct vapic_avic_vm *vm,
@@ -53,16 +53,16 @@ bool vapic_avic_vcpu_init(struct vapic_avic_vcpu *vcpu, struct vapic_avic_vm *vm
 
 /*
  * Take the vCPU out of both tables. True if it was in them: hardware may still be writing to
- * the backing page on behalf of an IPI that began before, so the caller makes every other
- * vCPU leave the guest, and waits for users of the pointer (see vapic_avic_vcpu_ipi()),
- * before it frees anything. A second call does nothing.
+ * the backing page for an IPI that began before, so the caller must make every other vCPU
+ * leave the guest, and wait for users of the pointer (see vapic_avic_vcpu_ipi()), before it
+ * frees anything. A second call does nothing.
  */
 bool vapic_avic_vcpu_retire(struct vapic_avic_vcpu *vcpu);
 
 /*
- * A vCPU whose own task runs this, with preemption off: none of the functions that take it
- * runs twice at a time, and the CPU does not change meanwhile. Only vapic_on_cpu() of
- * avic/glue.h makes one, which has lockdep assert it.
+ * Says that the caller is the vCPU's own task, with preemption off: the functions that take
+ * this never run concurrently for one vCPU, and the CPU does not change meanwhile. Only
+ * vapic_on_cpu() of avic/glue.h makes one, and asserts preemption off by lockdep.
  */
 struct vapic_avic_on_cpu {
 	struct vapic_avic_vcpu *vcpu;
@@ -71,26 +71,26 @@ struct vapic_avic_on_cpu {
 /*
  * Residency.
  *
- * load: the vCPU is on the CPU with APIC ID @host_id; it will run unless it blocks.
- * put: it leaves the CPU, preempted or back to user space. The next VMRUN finds what
- *      arrives meanwhile, so nobody needs to wake it.
- * block: it is about to sleep; from here senders wake it. The caller looks for
+ * load: the vCPU is on the CPU with APIC ID @host; it will run unless it blocks.
+ * put: the vCPU leaves the CPU, preempted or back to user space. The next VMRUN finds
+ *      what arrives meanwhile, so nobody needs to wake it.
+ * block: the vCPU is about to sleep; from here on senders wake it. The caller looks for
  *      pending interrupts afterwards (full barrier included).
- * unblock: it sleeps no longer and is on the CPU with APIC ID @host_id. Senders no
- *      longer wake it.
+ * unblock: the vCPU does not sleep any more and is on the CPU with APIC ID @host.
+ *      Senders no longer wake it.
  *
  * While a vCPU blocks, load and put change nothing that hardware sees. While it is
  * inactive, or on a CPU whose APIC ID no table entry can hold, none of the four sets
  * IsRunning.
  */
-void vapic_avic_vcpu_load(struct vapic_avic_on_cpu on, u32 host_id);
+void vapic_avic_vcpu_load(struct vapic_avic_on_cpu on, struct vapic_host_id host);
 void vapic_avic_vcpu_put(struct vapic_avic_on_cpu on);
 void vapic_avic_vcpu_block(struct vapic_avic_on_cpu on);
-void vapic_avic_vcpu_unblock(struct vapic_avic_on_cpu on, u32 host_id);
+void vapic_avic_vcpu_unblock(struct vapic_avic_on_cpu on, struct vapic_host_id host);
 
 /*
- * Acceleration goes on or off for the vCPU. A vCPU begins inactive. An inactive one is kicked
- * by every sender. activate is followed by load.
+ * Turn acceleration of the vCPU on or off. A vCPU is inactive at first; every sender kicks an
+ * inactive vCPU. The caller calls load after activate.
  */
 void vapic_avic_vcpu_activate(struct vapic_avic_on_cpu on);
 void vapic_avic_vcpu_deactivate(struct vapic_avic_on_cpu on);
@@ -98,8 +98,8 @@ void vapic_avic_vcpu_deactivate(struct vapic_avic_on_cpu on);
 /*
  * Bring the logical table in line with the LDR and DFR of the register page, after
  * either changes and after activate and deactivate. In x2APIC mode (@x2apic) and
- * while it is inactive the vCPU has no entry. By the vCPU's own task, or with its mutex
- * held.
+ * while it is inactive, the vCPU has no entry. Called by the vCPU's own task, or with the
+ * vCPU's mutex held.
  */
 void vapic_avic_vcpu_sync_logical(struct vapic_avic_vcpu *vcpu, bool x2apic);
 
@@ -113,8 +113,8 @@ struct vapic_avic_vmcb {
 };
 
 /*
- * Fill @words for a vCPU whose interrupt control word is @int_ctl now and that is
- * accelerated or not. @max_id is the largest APIC ID the VM may have; it is clamped
+ * Fill @words for a vCPU that is accelerated (@active) or not and whose interrupt control
+ * word is @int_ctl now. @max_id is the largest APIC ID that the VM may have; it is clamped
  * to what the mode allows.
  */
 void vapic_avic_vcpu_vmcb_words(const struct vapic_avic_vcpu *vcpu, u32 int_ctl, bool active,
@@ -129,10 +129,10 @@ enum vapic_ipi_action {
 };
 
 /*
- * Exit 401h of @vcpu, with both EXITINFO words. For an IPI that hardware delivered
- * but could not announce to everybody, calls vapic_host_ipi_target() for each
- * destination that sleeps or is inactive; with @visit_all for each destination,
- * asleep or not. The caller keeps vCPUs of the VM from being freed.
+ * Handle exit 401h of @vcpu, with both EXITINFO words. For an IPI that hardware delivered
+ * but could not announce to every target, call vapic_host_ipi_target() for each destination
+ * that sleeps, is inactive or may run unseen; with @visit_all, for each destination. The
+ * caller keeps vCPUs of the VM from being freed.
  */
 enum vapic_ipi_action vapic_avic_vcpu_ipi(struct vapic_avic_vcpu *vcpu, u64 info1, u64 info2,
 					  bool visit_all);
@@ -157,7 +157,7 @@ struct vapic_access {
 void vapic_avic_vcpu_access(struct vapic_avic_vcpu *vcpu, u64 info1, u64 info2,
 			    struct vapic_access *access);
 
-/* Counts since the vCPU was made; each has the vCPU's own task as only writer. */
+/* Counts since the vCPU was made; only the vCPU's own task writes them. */
 struct vapic_avic_counts {
 	u64 ipi_exits[5];   /* exits 401h by failure id */
 	u64 ipi_woken;	    /* destinations found asleep, by exits of id 1 */

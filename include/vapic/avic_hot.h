@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a sender does with core's data, in source that C and C++ share: delivering an interrupt
- * takes some thirty instructions, and calls for these would be a third of that.
+ * What a sender does with core's data, in source that C and C++ share. It is inline because
+ * delivering an interrupt takes some thirty instructions, and calls would be a third of that.
  */
 #ifndef VAPIC_AVIC_HOT_H
 #define VAPIC_AVIC_HOT_H
@@ -10,16 +10,16 @@
 
 struct vapic_avic_vcpu;
 
-/* What core's Attention is to a sender. ORDERING asleep, far-set. */
+/* Core's Attention as senders see it. ORDERING asleep, inactive, far-set. */
 VAPIC_CELL(vapic_avic_attention, u8)
-/* What core's PhysicalIdEntry is to a sender. ORDERING running-set, running-clear. */
+/* Core's PhysicalIdEntry as senders see it. ORDERING running-set, running-clear. */
 VAPIC_CELL(vapic_avic_entry, u64)
-/* Where they are: the vCPU's own until the VM's tables know it. ORDERING enter. */
+/* Pointers to both: to the vCPU's own until it is in the VM's tables. ORDERING enter. */
 VAPIC_POINTER_CELL(vapic_avic_attention_at, struct vapic_avic_attention)
 /* As above. ORDERING enter. */
 VAPIC_POINTER_CELL(vapic_avic_entry_at, struct vapic_avic_entry)
 
-/* How struct vapic_avic_vcpu begins; state.hpp asserts it. */
+/* The start of struct vapic_avic_vcpu; state.hpp asserts that. */
 struct vapic_avic_vcpu_hot {
 	struct vapic_avic_attention_at attention;
 	struct vapic_avic_entry_at entry;
@@ -32,8 +32,8 @@ struct vapic_avic_vcpu_hot {
 /* NOLINTBEGIN(cppcoreguidelines-pro-type-cstyle-cast): C reads this too */
 
 /*
- * True if a sender that has just set an IRR bit must wake the vCPU, given that it is not in
- * guest mode. Any task.
+ * True if a sender that has just set an IRR bit must wake the vCPU, given that the vCPU is not in
+ * guest mode. Any task may call this.
  *
  * ORDERING asleep-read
  *   writers:  the vCPU's own task
@@ -53,17 +53,17 @@ static inline bool vapic_avic_vcpu_must_wake(const struct vapic_avic_vcpu *vcpu)
 }
 
 /*
- * Physical APIC ID of the CPU to ring for a vCPU that was seen in guest mode. If it has
- * left since, the one it was on, which ignores the doorbell. VAPIC_AVIC_NO_CPU: no doorbell
- * reaches it there, it must be made to leave the guest.
+ * Physical APIC ID of the CPU to ring for a vCPU that was seen in guest mode. If the vCPU has
+ * left its CPU since, that is the CPU it was on, which ignores the doorbell. VAPIC_AVIC_NO_CPU:
+ * no doorbell reaches the vCPU, so it must be made to leave the guest.
  *
  * ORDERING host-id-read
  *   writers:  the vCPU's own task
- *   order:    relaxed: the caller has seen the vCPU in guest mode, with acquire order, and what
- *             its load wrote before is visible then
+ *   order:    relaxed: the caller has seen the vCPU in guest mode by a load with acquire order,
+ *             so what vapic_avic_vcpu_load() wrote before is visible
  *   pairs:    run_on() and run_far() in avic/residency.cpp
  *   barrier:  the caller's load of the vCPU's mode
- *   if lost:  the doorbell goes to a CPU that the vCPU left before, and it runs on without
+ *   if lost:  the doorbell goes to a CPU that the vCPU left before, and the vCPU runs on without
  *             looking at its IRR
  *   checked:  residency_history_test; selftest ipi_lost
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Who may be accelerated: facts of the processor, the host, the VM and the vCPU go in, a
- * decision comes out. Load, the creation of a VM and that of a vCPU ask here and decide
- * nothing themselves. The rules of avic.h hold: pure, any context.
+ * Decides from facts about the processor, the host, the VM and the vCPU which vCPUs may be
+ * accelerated. Init and the creation of VMs and vCPUs ask here and decide nothing themselves.
+ * The rules of avic.h hold: the functions are pure and may be called in any context.
  */
 #ifndef VAPIC_ELIGIBILITY_H
 #define VAPIC_ELIGIBILITY_H
@@ -14,16 +14,16 @@ VAPIC_C_BEGIN
 enum vapic_decision {
 	VAPIC_ACCELERATED,
 
-	/* Of the machine: load refuses. */
+	/* About the machine: init refuses it. */
 	VAPIC_NO_AVIC,
 	VAPIC_NO_NESTED_PAGING,
 	VAPIC_SNP_HOST, /* a VMRUN would make KVM's writes to register pages fault */
 	VAPIC_NO_APICV,
 	VAPIC_NO_TPR_SHADOW,
-	VAPIC_APICV_UNUSED, /* the processor has it, kvm_intel found it wanting */
+	VAPIC_APICV_UNUSED, /* the processor has it, but kvm_intel found it unusable */
 	VAPIC_NO_IPIV,	    /* and the user demands it */
 
-	/* Of a VM or a vCPU: it is never accelerated. */
+	/* About a VM or a vCPU: it is never accelerated. */
 	VAPIC_NO_APIC, /* KVM emulates no local APIC for it */
 	VAPIC_SEV,
 	VAPIC_SEV_ES,
@@ -40,7 +40,7 @@ const char *vapic_decision_name(enum vapic_decision decision);
 /* For the log, a clause that says what to do if anything can be done. */
 const char *vapic_decision_reason(enum vapic_decision decision);
 
-/* The machine under AVIC. */
+/* Facts about the machine that AVIC depends on. */
 struct vapic_avic_host {
 	u32 family;	    /* of the processor */
 	bool avic;	    /* CPUID 8000_000A EDX bit 13 */
@@ -67,24 +67,24 @@ enum vapic_encryption {
 };
 
 /*
- * A VM under AVIC as its creation knows it. An encrypted one may show only with its first
- * vCPU, hence both questions.
+ * Decide about a VM when it is created. KVM may learn only before the first vCPU that the VM
+ * is encrypted, so vapic_avic_vcpu_decision() asks again.
  */
 enum vapic_decision vapic_avic_vm_decision(enum vapic_encryption encryption);
 
-/* A vCPU under AVIC. */
+/* Facts about a vCPU that AVIC depends on. */
 struct vapic_avic_candidate {
 	enum vapic_encryption encryption;
 	bool apic_in_kernel;
-	bool inhibited; /* its VM is, for good */
+	bool inhibited; /* its VM is inhibited for good */
 	u32 id;		/* its APIC ID at reset, which KVM calls vCPU ID */
 };
 
 enum vapic_decision vapic_avic_vcpu_decision(const struct vapic_avic_candidate *vcpu);
 
-/* The machine under APICv. */
+/* Facts about the machine that APICv depends on. */
 struct vapic_apicv_host {
-	bool apicv;	    /* the processor can, posted interrupts included */
+	bool apicv;	    /* the processor has it, posted interrupts included */
 	bool ipiv;	    /* the processor can virtualize IPIs */
 	bool ipiv_demanded; /* the user insists on that */
 	bool tpr_shadow;    /* in use by kvm_intel; true while that is not known yet */
@@ -93,7 +93,7 @@ struct vapic_apicv_host {
 
 enum vapic_decision vapic_apicv_host_decision(const struct vapic_apicv_host *host);
 
-/* A vCPU under APICv. */
+/* Decide about a vCPU under APICv. */
 enum vapic_decision vapic_apicv_vcpu_decision(bool apic_in_kernel);
 
 VAPIC_C_END

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What C++ may call in C: the whole exit surface of core. The kernel implements it
- * in avic/exits_glue.c and objects_glue.c, the tests in a fake host.
+ * All that the C++ core may call in C. The module implements it in kvm/host.c, except for
+ * vapic_host_ipi_target() in avic/exits_glue.c; the tests implement it in a fake host.
  */
 #ifndef VAPIC_HOST_H
 #define VAPIC_HOST_H
@@ -11,10 +11,10 @@
 
 VAPIC_C_BEGIN
 
-/* How a destination was found. */
+/* The state in which a destination was found. */
 enum vapic_ipi_target {
 	VAPIC_TARGET_AWAKE,    /* running or about to: nothing to do */
-	VAPIC_TARGET_UNSEEN,   /* as AWAKE, but IsRunning never shows: tell it if in guest mode */
+	VAPIC_TARGET_UNSEEN,   /* as AWAKE, but IsRunning is hidden: notify it if in guest mode */
 	VAPIC_TARGET_ASLEEP,   /* blocked: wake it */
 	VAPIC_TARGET_INACTIVE, /* not accelerated: make it look for interrupts, kick it */
 };
@@ -26,8 +26,8 @@ enum vapic_ipi_target {
 void vapic_host_ipi_target(struct vapic_vcpu *glue, u32 icr_low, enum vapic_ipi_target target);
 
 /*
- * True if KVM has accepted the vCPU, so that it lives until its VM ends and no other has its
- * ID; false while it is being made. Asked by vapic_avic_vcpu_load(), in its context.
+ * True if KVM has accepted the vCPU: it then lives until its VM ends, and no other vCPU has its
+ * ID. False while KVM is making the vCPU. Called when the vCPU is loaded.
  */
 bool vapic_host_vcpu_stays(struct vapic_vcpu *glue);
 

@@ -20,7 +20,7 @@
 
 /* NOLINTBEGIN(cppcoreguidelines-pro-type-cstyle-cast): C reads this too */
 
-/* A register of the page, of 32 bits. ORDERING irr-set; of the others, their owner's. */
+/* A 32-bit register of the page. ORDERING irr-set; only the owner writes the others. */
 VAPIC_CELL(vapic_lapic_word, u32)
 
 static inline u32 vapic_lapic_read(const void *regs, u32 offset)
@@ -28,9 +28,14 @@ static inline u32 vapic_lapic_read(const void *regs, u32 offset)
 	return vapic_lapic_word_load((const struct vapic_lapic_word *)((const u8 *)regs + offset));
 }
 
+static inline void vapic_lapic_write(void *regs, u32 offset, u32 value)
+{
+	vapic_lapic_word_store((struct vapic_lapic_word *)((u8 *)regs + offset), value);
+}
+
 /*
  * Set @vector in the IRR, atomically with respect to hardware and KVM, with a full barrier
- * behind it. Any task or interrupt.
+ * after it. Any task or interrupt may call this.
  */
 static inline void vapic_lapic_set_irr(void *regs, u8 vector)
 {
@@ -90,8 +95,8 @@ static inline u32 vapic_lapic_count(const void *regs, u32 offset)
 }
 
 /*
- * Processor priority: that of the task or of the interrupt in service, @vector, whichever class
- * is higher; the task's whole if they are the same.
+ * Processor priority: the task's priority or the class of @vector, the interrupt in service,
+ * whichever class is higher. If the classes are equal, it is the task's whole priority.
  */
 static inline u32 vapic_lapic_ppr(const void *regs, u32 vector)
 {
@@ -107,7 +112,7 @@ static inline u32 vapic_lapic_priority(const void *regs)
 	return vapic_lapic_ppr(regs, vapic_lapic_highest(regs, VAPIC_LAPIC_ISR));
 }
 
-/* Make the processor priority register follow from TPR and ISR. By the page's owner. */
+/* Compute the processor priority register from TPR and ISR. For the page's owner only. */
 static inline void vapic_lapic_update_ppr(void *regs)
 {
 	vapic_lapic_word_store((struct vapic_lapic_word *)((u8 *)regs + VAPIC_LAPIC_PPR),
@@ -121,8 +126,9 @@ static inline bool vapic_lapic_above(u32 vector, u32 than)
 }
 
 /*
- * True if an idle processor would take pending interrupt @vector while @in_service is: its
- * class is above that one's and the task's. @in_service is 0 if there is none.
+ * True if an idle processor would take the pending interrupt @vector while @in_service is in
+ * service: the class of @vector is above those of @in_service and of the task. @in_service is
+ * 0 if no interrupt is in service.
  */
 static inline bool vapic_lapic_takes(const void *regs, u32 vector, u32 in_service)
 {
@@ -131,8 +137,8 @@ static inline bool vapic_lapic_takes(const void *regs, u32 vector, u32 in_servic
 }
 
 /*
- * What the divide configuration register says, in bits 0, 1 and 3: 1 to 128. Source: Intel SDM
- * volume 3, "Divide Configuration Register".
+ * The divisor, 1 to 128, that bits 0, 1 and 3 of the divide configuration register encode.
+ * Source: Intel SDM volume 3, "Divide Configuration Register".
  */
 static inline u32 vapic_lapic_timer_divisor(const void *regs)
 {
@@ -141,14 +147,14 @@ static inline u32 vapic_lapic_timer_divisor(const void *regs)
 	return 1u << (((divide & 3) | (divide >> 1 & 4)) + 1) % 8;
 }
 
-/* False if @image is of a vCPU with another ID. Nothing else in an image is an error. */
+/* False if @image is that of a vCPU with another ID. Nothing else in an image is an error. */
 static inline bool vapic_lapic_image_fits(const void *image, const struct vapic_lapic_form *form)
 {
 	return !form->x2apic || !form->x2apic_ids ||
 	       vapic_lapic_read(image, VAPIC_LAPIC_ID) == form->id;
 }
 
-/* Copy all registers, between a page and an image: aligned words of 64 bits, each whole. */
+/* Copy all registers between a page and an image, in aligned 64-bit words without tearing. */
 static inline void vapic_lapic_copy(void *to, const void *from)
 {
 	u64 words = VAPIC_LAPIC_IMAGE / 8;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The scalars that cross between C glue and C++ core, in the words of each side.
+ * The scalar types that C glue and C++ core exchange, defined for each language.
  */
 #ifndef VAPIC_TYPES_H
 #define VAPIC_TYPES_H
@@ -18,10 +18,15 @@ using u64 = std::uint64_t;
 #define VAPIC_C_END
 #endif
 
-/* What the glue of either vendor keeps for a vCPU. To core it is a name to call it by. */
+/* What the glue of either vendor keeps for a vCPU. To core it is an opaque handle. */
 struct vapic_vcpu;
 
-/* In place of an interrupt vector: none. */
+/* Physical APIC ID of a host CPU: a type of its own, so that no guest's ID passes for one. */
+struct vapic_host_id {
+	u32 raw;
+};
+
+/* In place of an interrupt vector: there is none. */
 #define VAPIC_NO_VECTOR 0xffffffffu
 
 #endif

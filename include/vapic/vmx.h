@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What C may call in C++ on Intel. The rules are those of avic.h.
+ * What C may call in the C++ core on Intel. The rules are those of avic.h.
  */
 #ifndef VAPIC_VMX_H
 #define VAPIC_VMX_H
@@ -18,10 +18,10 @@ struct vapic_pi_vcpu;
 
 /* A quarter of the PIR of a posted-interrupt descriptor. ORDERING post, on-clear, sn-clear. */
 VAPIC_CELL(vapic_pi_requests, u64)
-/* The word behind PIR. ORDERING pi-control, post, on-clear. */
+/* The control word that follows PIR. ORDERING pi-control, post, on-clear. */
 VAPIC_CELL(vapic_pi_control, u64)
 
-/* As IPI hardware and the IOMMU write it; hw/pi.hpp has its fields. */
+/* The descriptor that IPI hardware and the IOMMU write; hw/pi.hpp has its fields. */
 struct vapic_pi_descriptor {
 	struct vapic_pi_requests pir[4];
 	struct vapic_pi_control control;
@@ -29,9 +29,9 @@ struct vapic_pi_descriptor {
 };
 
 /*
- * A vCPU whose own task runs this, with preemption off: none of the functions that take it
- * runs twice at a time, and the CPU does not change meanwhile. Only vapic_on_cpu() of
- * vmx_apicv/glue.h makes one, which has lockdep assert it.
+ * Says that the caller is the vCPU's own task, with preemption off: the functions that take
+ * this never run concurrently for one vCPU, and the CPU does not change meanwhile. Only
+ * vapic_on_cpu() of vmx_apicv/glue.h makes one, and asserts preemption off by lockdep.
  */
 struct vapic_pi_on_cpu {
 	struct vapic_pi_vcpu *vcpu;
@@ -47,9 +47,9 @@ struct vapic_pi_vectors {
 };
 
 /*
- * Set up. @descriptor, aligned to 64 bytes, is the one that the VMCS names, at
- * host-physical @descriptor_pa; @regs the register page. Both stay the caller's and
- * outlive the object. @glue comes back from vapic_pi_waiters_wake_due().
+ * Set up the vCPU. @descriptor, aligned to 64 bytes, is the one that the VMCS names, at
+ * host-physical @descriptor_pa; @regs is the register page. The caller keeps owning both, and
+ * they outlive the object. vapic_pi_waiters_wake_due() passes @glue back.
  */
 void vapic_pi_vcpu_init(struct vapic_pi_vcpu *vcpu, struct vapic_vcpu *glue,
 			struct vapic_pi_descriptor *descriptor, u64 descriptor_pa, void *regs,
@@ -62,25 +62,26 @@ void vapic_pi_vcpu_init(struct vapic_pi_vcpu *vcpu, struct vapic_vcpu *glue,
  */
 bool vapic_pi_vcpu_enter_table(struct vapic_pi_vcpu *vcpu, void *table, u32 entries, u32 id);
 
-/* The next load is to be vapic_pi_vcpu_load(), wherever it happens. */
+/* Make vapic_pi_vcpu_resume() fail at the next load, on whichever CPU that happens. */
 void vapic_pi_vcpu_leave_home(struct vapic_pi_on_cpu on);
 
 /*
- * Take the vCPU out of the table; nothing if it is not in one. Hardware may still be
- * writing to the descriptor for an IPI that began before: the caller makes every other
- * vCPU leave the guest before it frees anything.
+ * Take the vCPU out of the table; do nothing if it is not in one. Hardware may still be
+ * writing to the descriptor for an IPI that began before, so the caller must make every
+ * other vCPU leave the guest before it frees anything.
  */
 void vapic_pi_vcpu_leave_table(struct vapic_pi_vcpu *vcpu);
 
 /*
- * Residency. A vCPU that leaves its CPU in another way stays loaded: the first post then
- * interrupts that CPU for nothing, and load has nothing to do if the vCPU comes back to it.
+ * Residency. A vCPU that leaves its CPU without arm or vapic_pi_vcpu_suppress() stays loaded:
+ * the first post then interrupts that CPU for nothing, and load has nothing to do if the vCPU
+ * comes back to that CPU.
  *
  * load: the vCPU is on the CPU that @destination names: its APIC ID in the format of
  *       NDST. Notifications go there.
- * arm: it is on its CPU and about to sleep; from here hardware sends the wakeup vector to
- *       that CPU. The caller has added it to the CPU's waiters before. True if something
- *       was posted already: the caller sends the vector to itself.
+ * arm: the vCPU is on its CPU and about to sleep; from here on hardware sends the wakeup
+ *       vector to that CPU. The caller has added the vCPU to the CPU's waiters before. True if
+ *       something was posted already: the caller then sends the vector to its own CPU.
  */
 void vapic_pi_vcpu_load(struct vapic_pi_on_cpu on, u32 destination);
 bool vapic_pi_vcpu_arm(struct vapic_pi_on_cpu on);
@@ -88,26 +89,29 @@ bool vapic_pi_vcpu_arm(struct vapic_pi_on_cpu on);
 /* What the IRR holds when all that was posted is in it. */
 struct vapic_pi_irr {
 	u32 highest; /* vector, or VAPIC_NO_VECTOR */
-	bool fresh;  /* the highest was not there before */
+	bool fresh;  /* the highest was not in the IRR before */
 };
 
 /*
- * Move what was posted to the IRR. With @to_rvi the caller stores the highest vector in
- * RVI right afterwards, and vapic_pi_vcpu_settled() says so from then on. By the vCPU's own
- * task.
+ * Move what was posted to the IRR. With @to_rvi the caller must store the highest vector in
+ * RVI right afterwards, which vapic_pi_vcpu_settled() relies on from then on. Called by the
+ * vCPU's own task.
  */
 struct vapic_pi_irr vapic_pi_vcpu_sync(struct vapic_pi_vcpu *vcpu, bool to_rvi);
 
 /*
- * RVI may not be the highest vector of the IRR any more: the IRR was changed by other
- * means than sync and virtual-interrupt delivery. Any task, after the change.
+ * Note that RVI may not be the highest vector of the IRR any more, because the IRR was changed
+ * by other means than sync and virtual-interrupt delivery. Any task, after the change.
  */
 void vapic_pi_vcpu_unsettle(struct vapic_pi_vcpu *vcpu);
 
-/* Forget what was posted: the register page is about to be written anew. */
+/*
+ * Forget what was posted: the register page is about to be written anew. Called with the vCPU
+ * loaded and not running.
+ */
 void vapic_pi_vcpu_discard(struct vapic_pi_vcpu *vcpu);
 
-/* A vCPU as a list of sleepers knows it. Part of its object. */
+/* A vCPU as a member of a list of waiters. Part of the vCPU's object. */
 struct vapic_pi_waiter {
 	struct vapic_pi_place *place; /* in the list, while it is in one */
 	struct vapic_vcpu *glue;
@@ -115,7 +119,7 @@ struct vapic_pi_waiter {
 
 struct vapic_pi_place {
 	const struct vapic_pi_control
-		*control; /* the vCPU's, at which the handler of the wakeup vector looks */
+		*control; /* the vCPU's; the handler of the wakeup vector looks at it */
 	struct vapic_pi_waiter *waiter;
 };
 
@@ -124,36 +128,36 @@ struct vapic_pi_place {
  * the CPU's lock. A zeroed structure is an empty list without room.
  */
 struct vapic_pi_waiters {
-	struct vapic_pi_place *begin; /* of those that are taken, without a gap */
-	struct vapic_pi_place *end;   /* behind the last of them */
-	struct vapic_pi_place *limit; /* of the room */
+	struct vapic_pi_place *begin; /* of the taken places, which have no gaps */
+	struct vapic_pi_place *end;   /* behind the last taken place */
+	struct vapic_pi_place *limit; /* end of the room */
 };
 
 /* A list has a multiple of this many places; a free one points to a control word of 0. */
 #define VAPIC_PI_WAITERS_PADDING 16
 extern const struct vapic_pi_control vapic_pi_nobody; /* NOLINT(readability-identifier-naming) */
 
-/* Bytes for @capacity vCPUs, a multiple of the padding. */
+/* Bytes for @capacity vCPUs; @capacity is a multiple of the padding. */
 u64 vapic_pi_waiters_size(u32 capacity);
 
-/* Move the list to @memory, for not fewer than now; returns the memory it had, or NULL. */
+/* Move the list to @memory, which has room for all in it; returns the old memory, or NULL. */
 void *vapic_pi_waiters_move(struct vapic_pi_waiters *waiters, void *memory, u32 capacity);
 
 /*
- * A vCPU is in one list at most; false if the list is full. How the handler of the wakeup
- * vector removes vCPUs is in vmx_hot.h.
+ * Add a vCPU, which may be in one list only, or remove it. Adding returns false if the list is
+ * full. The handler of the wakeup vector removes vCPUs by functions of vmx_hot.h.
  */
 bool vapic_pi_waiters_add(struct vapic_pi_waiters *waiters, struct vapic_pi_vcpu *vcpu);
 void vapic_pi_waiters_remove(struct vapic_pi_waiters *waiters, struct vapic_pi_vcpu *vcpu);
 
-/* The words of a VMCS that APICv is in. */
+/* The words of a VMCS that hold the controls of APICv. */
 struct vapic_apicv_controls {
 	u32 pin;
 	u32 secondary;
 	u64 tertiary;
 };
 
-/* Acceleration on or off; @ipi_virtualization: the vCPU has a PID-pointer table. */
+/* Turn acceleration on or off; @ipi_virtualization: the VM has a PID-pointer table. */
 void vapic_apicv_activate(struct vapic_apicv_controls *controls, bool active,
 			  bool ipi_virtualization);
 
@@ -165,11 +169,11 @@ enum vapic_apic_mode {
 	VAPIC_APIC_INVALID,
 };
 
-/* @may: the secondary controls that may be used here. */
+/* @may: the secondary controls that may be set. */
 void vapic_apicv_set_mode(struct vapic_apicv_controls *controls, enum vapic_apic_mode mode,
 			  u32 may);
 
-/* MSRs 800h to 83Fh, bit by bit: set where an access exits. */
+/* A bit for each of the MSRs 800h to 83Fh, set if an access exits. */
 struct vapic_apicv_msrs {
 	u64 read;
 	u64 write;
@@ -182,7 +186,7 @@ struct vapic_apicv_msrs {
 struct vapic_apicv_msrs vapic_apicv_x2apic_msrs(const struct vapic_apicv_controls *controls,
 						u64 readable);
 
-/* Exit 44: true if it is the plain write to EOI that needs no emulation. */
+/* Exit 44: true for a plain write to EOI, which needs no emulation. */
 bool vapic_apicv_is_eoi_write(u64 qualification);
 /* Exit 56: the register's offset in the page. */
 u32 vapic_apicv_written(u64 qualification);

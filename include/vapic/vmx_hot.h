@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What is done for each interrupt, each entry to the guest and each time the vCPU comes or
- * goes, in source that C and C++ share, for the reason that avic_hot.h gives. Ordering:
+ * What runs for each interrupt, each entry to the guest, and each load and put of a vCPU, in
+ * source that C and C++ share for the reason that avic_hot.h gives. Ordering:
  * vmx_apicv/sync.cpp, residency.cpp and waiters.cpp.
  */
 #ifndef VAPIC_VMX_HOT_H
@@ -13,43 +13,44 @@
 #define VAPIC_PI_ON 0x1
 #define VAPIC_PI_SN 0x2
 
-/* No CPU: as a destination it would be a broadcast. */
+/* No CPU. This value is no real NDST, because it would be a broadcast. */
 #define VAPIC_PI_NOWHERE 0xffffffffu
 
 /* VMCS 0810h */
 #define VAPIC_PI_RVI 0x00ff
 
-/* So many waiters are looked at before a branch. A list is padded to two groups. */
+/* This many waiters are looked at before a branch. A list is padded to two groups. */
 #define VAPIC_PI_GROUP 8
 
 /*
  * ORDERING rvi-unknown
- *   writers:  vapic_pi_vcpu_unsettle(), by anybody, after its change of the IRR;
- *             vapic_pi_vcpu_sync(), by the vCPU's own task, clears it
+ *   writers:  vapic_pi_vcpu_unsettle(), called by anybody after a change of the IRR;
+ *             vapic_pi_vcpu_sync(), called by the vCPU's own task, clears it or sets it
  *   order:    cleared by an exchange, then the IRR is read. A plain store could become
  *             visible after the read, and erase a flag set in between
  *   pairs:    vapic_pi_vcpu_unsettle(), which sets it by a release store
  *   barrier:  here
- *   if lost:  a vector in the IRR that RVI does not know: not delivered until another is
+ *   if lost:  RVI misses a vector in the IRR, which is not delivered until another one is
  *   checked:  posted_interleaving_test (sync_settles_by_store, sync_settles_last)
  */
 VAPIC_CELL(vapic_pi_unknown, u8)
 
 /*
- * The NDST under which the descriptor is loaded, or suppressed since; nowhere while it is armed.
+ * The NDST with which the descriptor was loaded, even if it has been suppressed since;
+ * VAPIC_PI_NOWHERE while the descriptor is armed.
  *
  * ORDERING home
  *   writers:  the vCPU's own task, which alone reads it
  *   order:    none
  *   pairs:    none visible
  *   barrier:  the scheduler's, between the vCPU's task on one CPU and on another
- *   if lost:  the vCPU is taken for one that is loaded where it was before: notifications go to
- *             a CPU that it left
+ *   if lost:  vapic_pi_vcpu_resume() takes the descriptor for loaded on the vCPU's CPU, although
+ *             it is not: notifications go to a CPU that the vCPU left
  *   checked:  pi_residency_test; selftest ipi_lost
  */
 VAPIC_CELL(vapic_pi_home, u32)
 
-/* How struct vapic_pi_vcpu begins; state.hpp asserts it. The pointer is constant. */
+/* The start of struct vapic_pi_vcpu; state.hpp asserts that. The pointer is constant. */
 struct vapic_pi_vcpu_hot {
 	struct vapic_pi_descriptor *descriptor;
 	struct vapic_pi_unknown rvi_unknown;
@@ -65,24 +66,24 @@ static inline struct vapic_pi_vcpu_hot *vapic_pi_hot(struct vapic_pi_vcpu *vcpu)
 
 /*
  * Post @vector. True if the target has not been told yet: the caller then sends it the
- * notification vector if it is in the guest, and wakes it if it sleeps. Any task or
- * interrupt; full barrier if true.
+ * notification vector if it is in the guest, and wakes it if it sleeps. Any task or interrupt
+ * may call this. Full barrier if true.
  *
  * ORDERING post
  *   writers:  whoever posts, hardware included, sets bits of PIR and ON; vapic_pi_vcpu_sync() and
  *             notification processing take both
  *   order:    the PIR bit, then ON, each by a locked OR; the caller then looks where the vCPU is
- *   pairs:    vapic_pi_vcpu_sync() clears ON, then reads PIR; the vCPU says that it is in the
+ *   pairs:    vapic_pi_vcpu_sync() clears ON, then reads PIR; the vCPU writes that it is in the
  *             guest, or sleeps, and then looks at ON
  *   barrier:  here
- *   if lost:  a vector in PIR that nobody is told of: the vCPU sleeps, or runs, without it
+ *   if lost:  nobody is told of a vector in PIR: the vCPU sleeps, or runs, without it
  *   checked:  posted_interleaving_test (post_on_first, post_by_store); selftest ipi_lost
  */
 static inline bool vapic_pi_post(struct vapic_pi_descriptor *descriptor, u8 vector)
 {
 	const u64 bit = (u64)1 << vector % 64;
 
-	/* Already there: whoever set it announces it, or has left that to the next load. */
+	/* The bit was set: whoever set it announces it, or has left that to the next load. */
 	if (vapic_pi_requests_set(&descriptor->pir[vector / 64], bit) & bit)
 		return false;
 	return !(vapic_pi_control_set(&descriptor->control, VAPIC_PI_ON) & VAPIC_PI_ON);
@@ -104,8 +105,8 @@ static inline bool vapic_pi_is_posted(const struct vapic_pi_descriptor *descript
 }
 
 /*
- * As vapic_pi_vcpu_load(), if the vCPU comes back to the CPU that it left, not having slept
- * there: only SN has to go, if it is set. False, with nothing changed, if it is not so.
+ * As vapic_pi_vcpu_load(), for a vCPU that comes back to the CPU that it left and was not armed
+ * there: only SN must be cleared, if it is set. False, with nothing changed, for any other vCPU.
  * Ordering: sn-clear, in vmx_apicv/residency.cpp.
  */
 static inline bool vapic_pi_vcpu_resume(struct vapic_pi_on_cpu on, u32 destination)
@@ -115,7 +116,7 @@ static inline bool vapic_pi_vcpu_resume(struct vapic_pi_on_cpu on, u32 destinati
 
 	if (vapic_pi_home_load(&hot->home) != destination)
 		return false;
-	/* Nobody else sets it while the vCPU lives. */
+	/* Nobody else sets SN while the vCPU lives. */
 	if (!(vapic_pi_control_load(control) & VAPIC_PI_SN))
 		return true;
 
@@ -126,13 +127,13 @@ static inline bool vapic_pi_vcpu_resume(struct vapic_pi_on_cpu on, u32 destinati
 }
 
 /*
- * The vCPU leaves the CPU for others and would run on, or sleeps with interrupts blocked:
- * hardware posts without telling anybody, and load finds out.
+ * The vCPU is preempted, or sleeps with interrupts blocked: from now on hardware posts without
+ * telling anybody, and load finds what was posted.
  *
  * ORDERING sn-set
  *   writers:  the vCPU's own task
- *   order:    none. It is locked to have one rule for the word: an ON that a plain store took
- *             back would be found by the load that must follow, which reads PIR
+ *   order:    none. The OR is locked only to have one rule for the word: if a plain store cleared
+ *             an ON, the load that must follow would find the post, because it reads PIR
  *   pairs:    posting, by hardware: PIR bit, then a locked look at SN
  *   barrier:  none needed: a notification that is sent nevertheless does nothing outside the
  *             guest, and the load that must follow finds ON
@@ -146,8 +147,8 @@ static inline void vapic_pi_vcpu_suppress(struct vapic_pi_on_cpu on)
 
 /*
  * True if nothing is posted and RVI is the highest vector of the IRR, so that there is
- * nothing to do before the guest is entered. By the vCPU's own task, APICv on, and no
- * nested guest.
+ * nothing to do before the guest is entered. Called by the vCPU's own task while no nested
+ * guest runs. False while APICv is off, because RVI is unknown then.
  */
 static inline bool vapic_pi_vcpu_settled(struct vapic_pi_vcpu *vcpu)
 {
@@ -157,7 +158,7 @@ static inline bool vapic_pi_vcpu_settled(struct vapic_pi_vcpu *vcpu)
 	       !vapic_pi_unknown_load(&hot->rvi_unknown);
 }
 
-/* True also for another bit beside ON; while a vCPU sleeps none is set. */
+/* Also true if another bit than ON is set in the byte; none is while a vCPU sleeps. */
 static inline bool vapic_pi_any_on(const struct vapic_pi_place *group)
 {
 	u8 seen = (u8)vapic_pi_control_load(group[0].control);
@@ -171,7 +172,7 @@ static inline bool vapic_pi_any_on(const struct vapic_pi_place *group)
 	return VAPIC_CELL_GATHER(seen, group[7].control);
 }
 
-/* The last one takes the place. Returns the glue's object of the one who had it. */
+/* Remove the vCPU at @place and move the last one there. Returns the removed vCPU's glue. */
 static inline struct vapic_vcpu *vapic_pi_waiters_take(struct vapic_pi_waiters *waiters,
 						       struct vapic_pi_place *place)
 {
@@ -211,8 +212,8 @@ static inline void vapic_pi_waiters_look_at_group(struct vapic_pi_waiters *waite
 }
 
 /*
- * Remove each vCPU to which something was posted, and then call @wake for it. From the
- * last one down: who moves into a place that becomes free has been looked at.
+ * Remove each vCPU to which something was posted, and then call @wake for it. Goes from the
+ * last one down, so that a vCPU that moves into a free place has been looked at.
  */
 static inline void vapic_pi_waiters_wake_due(struct vapic_pi_waiters *waiters,
 					     void (*wake)(struct vapic_vcpu *glue))

@@ -22,7 +22,7 @@ static bool says_yes(const char *path)
 	return c == 'Y' || c == 'y' || c == '1';
 }
 
-/* In /proc/cpuinfo, on the line called @list. */
+/* Whether the line @list of /proc/cpuinfo contains @flag. */
 static bool cpu_has_flag(const char *list, const char *flag)
 {
 	char line[8192];
@@ -51,7 +51,7 @@ static bool vapic_is_loaded(void)
 	return access("/sys/module/vapic", F_OK) == 0;
 }
 
-/* The vendor module that serves /dev/kvm, or vapic on top of it, was told to accelerate. */
+/* Whether vapic or, without it, the vendor's module was loaded with acceleration enabled. */
 static bool parameters_ask_for_it(void)
 {
 	if (vapic_is_loaded())
@@ -68,7 +68,7 @@ bool vapic_takes_over(const char *function)
 	char line[256], wanted[128];
 	bool found = false;
 
-	/* A line: mechanism, module:function, whose code runs. */
+	/* A line has the mechanism, module:function, and whose code runs. */
 	snprintf(wanted, sizeof(wanted), ":%s ours", function);
 	while (file && !found && fgets(line, sizeof(line), file))
 		found = strstr(line, wanted);
@@ -94,7 +94,7 @@ bool vcpu_is_accelerated(struct vcpu *vcpu)
 	vm_wait(vcpu->vm, vcpu->guest->probe_answered == vcpu->guest->probe_asked,
 		"the guest answers a probe of its APIC");
 	emulated = vcpu_stat(vcpu, "insn_emulation") - before;
-	/* The guest may do other things too, so "some" is no verdict by itself. */
+	/* The guest may do other things, too, so a few emulated accesses are not a verdict. */
 	return emulated < ACCEL_PROBE_READS;
 }
 
@@ -109,7 +109,7 @@ static bool probe(const char **why)
 	probe_over = false;
 	vcpu = vm_add_vcpu(vm, 0, probe_guest, 0);
 	vm_start(vm);
-	/* The first touch of the APIC page is a fault in any case: not counted. */
+	/* The first access to the APIC page faults in any case, so do not count it. */
 	vcpu_is_accelerated(vcpu);
 	active = vcpu_is_accelerated(vcpu);
 	probe_over = true;
@@ -132,7 +132,7 @@ const struct accel *accel_check(void)
 	accel.vapic = vapic_is_loaded();
 	accel.active = probe(&why);
 	if (why) {
-		accel.verdict = ACCEL_UNAVAILABLE;
+		accel.verdict = expect ? ACCEL_WRONG : ACCEL_UNAVAILABLE;
 		snprintf(accel.reason, sizeof(accel.reason), "%s", why);
 		return &accel;
 	}

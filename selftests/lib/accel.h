@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Is interrupt acceleration really on?
+ * Checks whether interrupt acceleration is really on.
  *
- * The answer is taken from behaviour, which no module parameter and no status
- * file can fake: a guest reads an APIC register a number of times, and KVM's
- * counters tell whether it emulated those reads or never saw them.  Names of
- * parameters and /sys/kernel/vapic only say what to expect.
+ * The check observes behaviour, which no module parameter and no status file can
+ * fake: a guest reads an APIC register a number of times, and KVM's counters tell
+ * whether KVM emulated those reads or never saw them.  Module parameters and
+ * /sys/kernel/vapic only say what to expect.
  *
- * VAPIC_EXPECT=accelerated or plain states it outright; otherwise acceleration
- * is expected if vapic is loaded and takes over, or the stock vendor module was
- * loaded with it enabled.
+ * VAPIC_EXPECT=accelerated or plain says what to expect.  Otherwise acceleration
+ * is expected if vapic is loaded and takes over, or if the stock vendor module was
+ * loaded with acceleration enabled.
  */
 #ifndef SELFTESTS_LIB_ACCEL_H
 #define SELFTESTS_LIB_ACCEL_H
 
 #include <stdbool.h>
 
-/* How many reads one probe makes: far more than stray exits meanwhile. */
+/* How many reads one probe makes: far more than there are other exits meanwhile. */
 #define ACCEL_PROBE_READS	64
 
 enum accel_verdict {
 	ACCEL_OK,		/* as expected: go on */
 	ACCEL_WRONG,		/* not as expected: the test must fail */
-	ACCEL_UNAVAILABLE,	/* the machine lacks what is asked for: skip */
+	ACCEL_UNAVAILABLE,	/* the machine lacks what is expected: skip */
 };
 
 struct accel {
@@ -35,16 +35,16 @@ struct accel {
 /* Probes once in a process; later calls return the same. */
 const struct accel *accel_check(void);
 
-/* Acceleration is active and it is AMD's. */
+/* Whether acceleration is active and is AMD's. */
 bool accel_is_avic(void);
 
 /*
- * Every IPI of a guest exits: without acceleration, and on Intel without IPI
- * virtualization.
+ * Whether every IPI of a guest exits: without acceleration it does, and on Intel
+ * also without IPI virtualization.
  */
 bool accel_ipis_exit(void);
 
-/* vapic is loaded and does the work of this function of KVM's. */
+/* Whether vapic is loaded and has redirected this function of KVM. */
 bool vapic_takes_over(const char *function);
 
 struct vcpu;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The host's side of the actors: their devices, and what is outstanding. */
+/* The host's side of the actors: their devices, and the check for lost interrupts. */
 #include "actors_shared.h"
 
 #include <stdio.h>
@@ -10,7 +10,7 @@
 
 #define STOP_VECTOR	0xee
 
-/* What has stood still since when. */
+/* For each channel, the last count of handled interrupts, and since when it has not changed. */
 static struct watch { uint32_t handled; uint64_t since; } watches[ACTORS][256];
 static struct watch level_watches[ACTORS], timer_watches[ACTORS];
 
@@ -89,7 +89,7 @@ struct vm *actors_begin(unsigned int options)
 	vm->on_exit = on_exit_lower;
 	for (unsigned int i = 0; i < ACTORS; i++)
 		vm_add_vcpu(vm, i, actors_guest, 0);
-	actors.tsc_per_ms = vcpu_ioctl(&vm->vcpus[0], KVM_GET_TSC_KHZ, 0);
+	actors.tsc_per_ms = vcpu_ioctl(&vm->vcpus[0], KVM_GET_TSC_KHZ, NULL);
 	vm_start(vm);
 	vm_wait(vm, actors.present == ACTORS, "every vCPU is there");
 	return vm;
@@ -105,7 +105,7 @@ static bool timer_is_rundown_oneshot(const struct kvm_lapic_state *lapic)
 
 void actors_note_saved(const struct vm_state *saved)
 {
-	/* It has run down by the restore, if not by the save. */
+	/* The timer that has expired now has still expired when the state is restored. */
 	for (unsigned int i = 0; i < ACTORS; i++)
 		actors.each[i].timer.strays_allowed +=
 			timer_is_rundown_oneshot(&saved->vcpus[i].lapic);
@@ -130,7 +130,7 @@ void actors_end(struct vm *vm)
 	uint64_t deadline = patience_us() + vm_timeout_us();
 	uint64_t handled = 0, armed = 0, strays = 0;
 
-	/* Those that sleep have nothing outstanding, or it wakes them. */
+	/* A vCPU that sleeps has nothing outstanding; otherwise that interrupt wakes it. */
 	actors.quiet = true;
 	while (!actors_check(vm))
 		sleep_us(200);

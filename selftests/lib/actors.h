@@ -7,33 +7,34 @@
  *
  * How each interrupt is accounted for:
  *  - IPI: a vector belongs to one sender, which sends it to a target again only when the target
- *    has handled the last one.  So no two coalesce; a lost one blocks its channel for ever and is
- *    named, and a second one finds nothing outstanding.
- *  - Level: likewise, the device raises its line again only when the last was handled.
+ *    has handled the last one.  So no two IPIs coalesce; a lost IPI blocks its channel for ever
+ *    and is named, and a duplicate finds nothing outstanding.
+ *  - Level: likewise, the device raises its line again only when the last interrupt was handled.
  *  - Timer, one-shot and TSC deadline: armed again only when it has fired, with another vector.
  *    KVM_GET_LAPIC does not tell a one-shot timer that has just fired from one whose interrupt
- *    was handled long ago, and KVM_SET_LAPIC lets both fire.  So for each restore that finds one
- *    run down, one more interrupt may come.
- *  - Timer, periodic: it goes on, and not faster than its period.  One may come after its end.
+ *    was handled long ago, and KVM_SET_LAPIC lets both fire.  So for each restore that finds a
+ *    one-shot timer expired, one more interrupt may come.
+ *  - Timer, periodic: it keeps firing, but not faster than its period.  One interrupt may come
+ *    after the guest has stopped it.
  */
 #ifndef SELFTESTS_LIB_ACTORS_H
 #define SELFTESTS_LIB_ACTORS_H
 
 #include "state.h"
 
-/* vCPUs. The first never halts, so that there is always one to wake the others. */
+/* Number of vCPUs. The first never halts, so that there is always one to wake the others. */
 #define ACTORS		3
 
-/* Comes only if a restore does not undo what happened since the save. */
+/* Arrives only if a restore does not undo what happened since the save. */
 #define GHOST_VECTOR	0xe1
 
-/* A VM of theirs, in which all of them have begun; options: of vm_create(). */
+/* Creates a VM and waits until all actors in it have begun; options are those of vm_create(). */
 struct vm *actors_begin(unsigned int options);
 
-/* True if nothing is outstanding; fails, naming it, if something has been for long. */
+/* Returns true if no interrupt is outstanding; if one has been for long, names it and fails. */
 bool actors_check(struct vm *vm);
 
-/* The line of this vCPU's device goes up, unless the interrupt before is not handled. */
+/* Raises the line of this vCPU's device, unless its last interrupt has not been handled. */
 void actors_raise_line(struct vm *vm, unsigned int cpu);
 
 /* To be called at each save whose state will be restored. */
@@ -42,7 +43,7 @@ void actors_note_saved(const struct vm_state *saved);
 /* Saves noted so far. */
 uint32_t actors_saves(void);
 
-/* Waits until all is handled, ends the guests, says what there was, and frees the VM. */
+/* Waits until all interrupts are handled, ends the guests, prints counts, and frees the VM. */
 void actors_end(struct vm *vm);
 
 #endif

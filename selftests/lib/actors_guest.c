@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The actors themselves: all but actors_set_handlers() runs inside the guest. */
+/* The actors' guest code: all but actors_set_handlers() runs inside the guest. */
 #include "actors_shared.h"
 
 #include "guest_apic.h"
@@ -30,7 +30,10 @@ static uint8_t random_vector(unsigned int owner)
 	return vector;
 }
 
-/* Priorities must hold, restored or not; sometimes stay for a while and let others nest. */
+/*
+ * Begin of a handler.  Priorities must hold also after a restore.  Sometimes stay for a while with
+ * interrupts enabled, so that others nest.
+ */
 static uint32_t enter(struct actor *me, uint8_t vector)
 {
 	uint32_t before = me->level;
@@ -89,7 +92,7 @@ static void tick(struct timer *timer)
 	uint64_t periods = passed / timer->period_tsc;
 
 	timer->ticks++;
-	/* One early by a rounding, one by each restore, and clocks that differ a little. */
+	/* Allow one early tick by rounding, one for each restore, and slightly different clocks. */
 	if (timer->ticks > periods + periods / 8 + 2 + (actors.restores - timer->armed_at_restore))
 		guest_fail("a periodic timer ticks too often (a: ticks, b: periods)", __FILE__,
 			   __LINE__, timer->ticks, periods);
@@ -107,7 +110,7 @@ static void timer_handler(struct guest_frame *frame)
 		tick(timer);
 	} else {
 		timer->armed = false;
-		/* Not always: what has run down may be found by a restore. */
+		/* Not always, so that a restore can find an expired timer. */
 		if (timer->mode == APIC_TIMER_ONESHOT && random_below(2))
 			apic_write(APIC_TMICT, 0);
 	}
@@ -173,7 +176,10 @@ static void use_timer(struct timer *timer)
 		stop_periodic(timer);
 }
 
-/* At most so many from one sender at a time: with one, no other IPI hides a lost wakeup. */
+/*
+ * Limits how many IPIs of one sender to a target are outstanding.  For target 1 the limit is one,
+ * so that no other IPI hides a lost wakeup.
+ */
 static bool may_send(unsigned int me, unsigned int target)
 {
 	unsigned int outstanding = 0, limit = target == 1 ? 1 : 6;
@@ -203,7 +209,7 @@ static void send(unsigned int me)
 		}
 		/* fallthrough */
 	case 1:
-		/* In x2APIC mode the logical ID of these few is the bit in cluster 0. */
+		/* In x2APIC mode, too, the logical ID of these vCPUs is this bit, in cluster 0. */
 		apic_send(1U << target, ICR_FIXED | ICR_ASSERT | ICR_LOGICAL | vector);
 		break;
 	default:
@@ -243,7 +249,7 @@ static void act(struct actor *me, unsigned int index)
 		irq_enable();
 		break;
 	case 3:
-		/* Under a raised TPR it might sleep for ever, as it should. */
+		/* With a raised TPR the vCPU might sleep for ever, correctly. */
 		if (!index || me->tpr)
 			break;
 		irq_disable();
@@ -253,7 +259,7 @@ static void act(struct actor *me, unsigned int index)
 		break;
 	case 4:
 	case 5:
-		/* vCPU 1 has none, which might hide a lost wakeup. */
+		/* vCPU 1 uses no timer, because its interrupts might hide a lost wakeup. */
 		if (index != 1 && !actors.quiet)
 			use_timer(&me->timer);
 		break;

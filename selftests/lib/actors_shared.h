@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the actors' guests (actors_guest.c) and the host's accounting (actors.c) both see. */
+/* What the actors' guest code (actors_guest.c) and the host's accounting (actors.c) share. */
 #ifndef SELFTESTS_LIB_ACTORS_SHARED_H
 #define SELFTESTS_LIB_ACTORS_SHARED_H
 
@@ -9,19 +9,19 @@
 #include "actors.h"
 
 /*
- * The vector's two lowest bits say whose it is: a sender's, or the target's own, for its timer
- * and its level-triggered pin.  So every priority class has some of each.
+ * The vector's two lowest bits say to whom it belongs: to a sender, or to the target itself, for
+ * its timer and its level-triggered pin.  So every priority class has some vectors of each.
  */
 #define FIRST_VECTOR	0x30
 #define LAST_VECTOR	0xdf
 #define OWNER(vector)	((vector) & 3)
 #define OWN		3
 
-/* One each: an EOI ends all pins of its vector. */
+/* Each vCPU has its own, because an EOI ends the interrupts of all pins with that vector. */
 #define LEVEL_VECTOR(cpu) (0x53 + 0x30 * (cpu))
 
 #define PIN(cpu)	(20 + (cpu))
-/* A write of the vCPU's index: its line goes down. */
+/* A write of the vCPU's index lowers that vCPU's line. */
 #define LOWER_PORT	0x5a1
 
 struct channel {
@@ -36,7 +36,7 @@ struct timer {
 	volatile uint32_t armings, ticks;
 	volatile uint64_t armed_tsc, period_tsc;
 	volatile uint32_t armed_at_restore;
-	volatile uint32_t strays;	/* with nothing armed */
+	volatile uint32_t strays;	/* interrupts while nothing was armed */
 	volatile uint32_t strays_allowed;
 };
 
@@ -47,14 +47,14 @@ struct actor {
 };
 
 struct actors {
-	/* By target. */
+	/* Indexed by target, then by vector. */
 	struct channel ipis[ACTORS][256];
 	struct channel levels[ACTORS];
 
 	struct actor each[ACTORS];
 	volatile uint32_t present, restores;
 	volatile uint64_t tsc_per_ms;
-	/* Send nothing new and do not halt; return. */
+	/* quiet: send nothing new and do not halt; stop: return. */
 	volatile bool quiet, stop;
 };
 
@@ -65,7 +65,7 @@ static inline bool is_free(const struct channel *channel)
 	return channel->handled == channel->sent;
 }
 
-/* The guest's function, and its handlers. */
+/* The function that the guests run, and its interrupt handlers. */
 void actors_guest(uint64_t arg);
 void actors_set_handlers(void);
 

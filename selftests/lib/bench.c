@@ -17,7 +17,7 @@ static int usage(const char *program)
 	return 2;
 }
 
-/* No names: everything is. */
+/* Whether this bench is selected; without names, every bench is. */
 static bool is_named(const char *name, char **names)
 {
 	if (!*names)

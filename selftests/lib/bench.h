@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a program that measures is from outside: [-n COUNT] [NAME...].
+ * The command line of a program that measures: [-n COUNT] [NAME...].
  */
 #ifndef SELFTESTS_LIB_BENCH_H
 #define SELFTESTS_LIB_BENCH_H
@@ -15,9 +15,9 @@ struct bench {
 };
 
 /*
- * main(): measures the benches that the command line names, or all, in their order, if
- * acceleration is as expected.  Returns the exit status: 0, 1 if it is not, 2 for a wrong
- * command line, 4 if this machine has none.
+ * main(): if acceleration is as expected, measures the benches that the command line names, or
+ * all of them, in the order of the array.  Returns the exit status: 0; 1 if acceleration is not
+ * as expected; 2 for a wrong command line; 4 if this machine has no acceleration.
  */
 int bench_main(int argc, char **argv, const struct bench *benches, unsigned int bench_count,
 	       uint32_t max_count);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How a vCPU begins: in long mode, with what its CPUID says, in the memory that it shares with
- * the host.
+ * The initial state of a vCPU: long mode, CPUID, and memory that it shares with the host.
  *
- * Memory is one slot: the program's own image, at its own addresses.  The guest's page tables
+ * Memory is one slot: the program's own image, at the same addresses.  The guest's page tables
  * map the first 4 GiB one to one, so that the image, the APIC page and the IOAPIC are where C
  * code expects them.
  */
@@ -102,7 +101,7 @@ static void set_long_mode(struct vcpu *vcpu)
 	};
 	uint64_t top = (uint64_t)stacks[vcpu->guest->index] + STACK_SIZE;
 	struct kvm_regs regs = {
-		/* As after a call: the return address slot holds zero. */
+		/* The stack is as after a call: the slot of the return address holds zero. */
 		.rip = (uint64_t)guest_entry, .rsp = top - 8, .rflags = 2,
 	};
 	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
@@ -129,7 +128,7 @@ static void set_long_mode(struct vcpu *vcpu)
 	vcpu_ioctl(vcpu, KVM_SET_MP_STATE, &mp);
 }
 
-/* Guest TSC = host TSC on all vCPUs, so that times compare. */
+/* Make guest TSC = host TSC on all vCPUs, so that times can be compared. */
 static void align_tsc(struct vcpu *vcpu)
 {
 	uint64_t offset = 0;

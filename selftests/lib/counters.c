@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Finds the PCI device of an emulated host that shows its counters, and maps
- * them.  Both emulators lay them out alike; the Intel one brings the names along, those
- * of the AMD one are in its header, where the testbed is around at build time.
+ * Finds the PCI device of an emulated host that shows its counters, and maps them.
+ * Both emulators use the same layout.  The device of the Intel emulator also has the
+ * names; those of the AMD emulator are in its header, if the testbed is present at
+ * build time.
  */
 #include "counters.h"
 
@@ -19,7 +20,7 @@
 
 #include "avic-stats.h"
 
-/* The device of testbed/bochs: its magic, and where the header says the names are. */
+/* The device of testbed/bochs: its magic, and the word of its header that says where names are. */
 #define VMX_STATS_MAGIC		0x5354415453584d56ULL	/* "VMXSTATS" */
 #define VMX_WORD_FIRST_NAME	6
 #define VMX_WORD_NAME_SIZE	7

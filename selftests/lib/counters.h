@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The emulated processor's own counters, where the host is the project's
- * emulator: what the hardware did, told by the hardware.  Elsewhere there are
- * none and KVM's statistics have to do.
+ * The emulated processor's own counters of what it did, if the host runs on the
+ * project's emulator.  Other hosts have none, and KVM's statistics must do.
  */
 #ifndef SELFTESTS_LIB_COUNTERS_H
 #define SELFTESTS_LIB_COUNTERS_H
@@ -18,8 +17,9 @@ unsigned int counters_per_cpu(void);
 void counter_name(unsigned int counter, char *name);
 
 /*
- * Of these the last are what testbed/cost.h names, which the emulators count of what the host
- * executes: how many there are, and those of one processor.
+ * The last counters are those that testbed/cost.h names: what the host executes.
+ * counters_costs() returns how many there are; counters_read_costs() reads those of one
+ * processor.
  */
 #define COUNTERS_MAX_COSTS	8
 unsigned int counters_costs(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Instructions that C has no words for, most of them for code inside the guest. */
+/* Instructions that C cannot express, most of them for code inside the guest. */
 #ifndef SELFTESTS_LIB_CPU_H
 #define SELFTESTS_LIB_CPU_H
 

@@ -12,14 +12,14 @@
 #include "host.h"
 #include "stats.h"
 
-/* What the counters call a doorbell that arrives, and a notification on Intel. */
+/* The counters of doorbells that arrive, and of notifications on Intel. */
 static bool is_arrival(const char *name)
 {
 	return !strcmp(name, "doorbell.running") || !strcmp(name, "doorbell.lost") ||
 	       !strcmp(name, "notification.taken") || !strcmp(name, "notification.root");
 }
 
-/* Those that arrived at this processor, whatever it did at the moment. */
+/* How many arrived at this processor, whatever it was doing. */
 static uint64_t doorbells_at(unsigned int pcpu)
 {
 	uint64_t *row = calloc(counters_per_cpu(), sizeof(*row)), sum = 0;
@@ -60,7 +60,7 @@ bool doorbell_watch_end(struct doorbell_watch *watch, uint64_t *latency, uint32_
 		uint64_t rung = doorbells_at(watch->target->pcpu) - watch->rung;
 
 		fprintf(stderr, "# target: %llu doorbells\n", (unsigned long long)rung);
-		/* The target is out of the guest now and then, and needs none. */
+		/* The target sometimes is outside the guest and needs no doorbell. */
 		return rung * 4 >= count;
 	}
 	return latency[(count - 1) / 10] * 8 < elapsed / (exits + 1);

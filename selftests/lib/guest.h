@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What code running inside the guest may use.
+ * The functions and data that code inside the guest may use.
  *
  * Guest code is ordinary C of the same static, non-PIE program: boot.c maps the
  * program's image at the same addresses in the guest, so functions, globals
  * and pointers to them mean the same on both sides.  Two rules follow.  Guest
- * code calls nothing of libc (it may pick instructions that the guest has not
- * enabled), and what both sides touch is volatile or atomic.
+ * code must not call libc, which may select instructions that the guest has not
+ * enabled; and everything that both sides access must be volatile or atomic.
  */
 #ifndef SELFTESTS_LIB_GUEST_H
 #define SELFTESTS_LIB_GUEST_H
@@ -30,7 +30,7 @@ enum guest_call {
 /* One vCPU's block, shared with the host; GS points at it. */
 struct guest_cpu {
 	struct guest_cpu *self;
-	uint32_t index;			/* 0.. in order of creation */
+	uint32_t index;			/* from 0, in order of creation */
 	uint32_t apic_id;
 	bool x2apic;
 	void (*function)(uint64_t arg);
@@ -45,7 +45,7 @@ struct guest_cpu {
 	volatile uint32_t irqs[256];	/* how often each vector was taken */
 	volatile uint64_t irq_tsc[256];	/* TSC at the start of its handler */
 
-	/* guest_poll() answers these: see accel.h. */
+	/* Probes of acceleration, which guest_poll() answers: see accel.h. */
 	volatile uint32_t probe_asked;
 	volatile uint32_t probe_answered;
 

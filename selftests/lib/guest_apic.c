@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Accesses to the APIC page or to the MSRs, as the vCPU's mode wants them. */
+/* Accesses to the APIC page or to the MSRs, depending on the vCPU's mode. */
 #include "guest_apic.h"
 
 #include "guest.h"
@@ -38,7 +38,7 @@ void apic_send(uint32_t dest, uint32_t low)
 		write_msr(MSR_X2APIC + (APIC_ICR >> 4), (uint64_t)dest << 32 | low);
 		return;
 	}
-	/* A handler that sends must not come between the two halves. */
+	/* A handler that also sends must not run between the writes of the two halves. */
 	flags = irq_save();
 	mmio_write32(APIC_BASE_ADDR + APIC_ICR_HIGH, dest << 24);
 	mmio_write32(APIC_BASE_ADDR + APIC_ICR, low);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The local APIC of the vCPU that runs this, in xAPIC or x2APIC mode. */
+/* Access to the local APIC of the vCPU that runs this code, in xAPIC or x2APIC mode. */
 #ifndef SELFTESTS_LIB_GUEST_APIC_H
 #define SELFTESTS_LIB_GUEST_APIC_H
 

@@ -8,7 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A gap between two calls counts for so much at most. */
+/* A gap between two calls counts as this much at most. */
 #define PATIENCE_STEP_US	100000
 
 uint64_t patience_us(void)

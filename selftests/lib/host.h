@@ -6,21 +6,21 @@
 #include <stdint.h>
 
 /*
- * Time for deadlines, in microseconds, of the thread that asks: it goes on only while the
- * thread does.  An emulated machine whose host stands still for a while has lost no
+ * Time for deadlines of the calling thread, in microseconds.  It advances only while the thread
+ * runs, because an emulated machine whose own host stalls for a while has not lost an
  * interrupt.
  */
 uint64_t patience_us(void);
 void sleep_us(unsigned int us);
 
-/* How long any one step may take. */
+/* How long any one step may take: VAPIC_TIMEOUT. */
 uint64_t vm_timeout_us(void);
 
 unsigned int host_cpu_count(void);
-/* The n-th processor that this process may use, counted around. */
+/* The n-th processor that this process may use; n wraps around. */
 int host_cpu(unsigned int n);
 
-/* The host's random numbers; each test begins with the same state, which -s sets. */
+/* Random numbers for host code; each test starts with the same state, which -s sets. */
 uint64_t host_random(void);
 extern uint64_t host_random_state;
 

@@ -32,6 +32,6 @@ void hyperv_set_auto_eoi(struct vcpu *vcpu, bool on)
 		.entry = { .index = HV_SINT2, .data = on ? HV_AUTO_EOI | UNUSED_VECTOR : HV_MASKED },
 	};
 
-	if (vcpu_ioctl(vcpu, KVM_SET_MSRS, &msrs) != 1)
+	if (vcpu_ioctl(vcpu, KVM_SET_MSRS, &msrs.header) != 1)
 		vm_fail(vcpu->vm, "KVM refuses the Hyper-V SINT register");
 }

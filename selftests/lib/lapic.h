@@ -48,7 +48,10 @@ static inline int lapic_highest(const struct kvm_lapic_state *lapic, uint32_t ba
 	return -1;
 }
 
-/* What PPR must be by TPR and ISR: the higher class of the two, TPR whole if it is the higher. */
+/*
+ * The PPR that follows from TPR and ISR: all of TPR if its class is not below that of ISR,
+ * otherwise the class of ISR.
+ */
 static inline uint32_t lapic_ppr(const struct kvm_lapic_state *lapic)
 {
 	int in_service = lapic_highest(lapic, APIC_ISR);

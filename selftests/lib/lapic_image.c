@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Makes malformed images, and knows what must come of them:
+ * Makes malformed images, and checks their results:
  *  - A refused image changes nothing.
- *  - Of one that is accepted each register reads back as given, but for those that are not the
- *    image's to say: the version; in x2APIC mode the LDR; PPR, which follows from TPR and ISR;
- *    and the timer's counts.  Going to or from TSC-deadline mode stops the timer, which makes
- *    both of them 0; the current count is at most what is left of the initial one.  The timer
- *    runs, so its own interrupt may be pending already.
+ *  - After an accepted image, each register reads back as given, except those that the image does
+ *    not determine: the version; in x2APIC mode the LDR; PPR, which follows from TPR and ISR; and
+ *    the timer's counts.  A change to or from TSC-deadline mode stops the timer, which makes both
+ *    counts 0; otherwise the current count is at most what is left of the initial count.  The
+ *    timer runs, so its own interrupt may be pending already.
  */
 #include "lapic_image.h"
 
@@ -22,7 +22,7 @@
 
 struct image_faults image_faults;
 
-/* ---- how to spoil one ---- */
+/* ---- how to spoil an image ---- */
 
 #define REGISTERS (sizeof(((struct kvm_lapic_state *)0)->regs) / 0x10)
 
@@ -65,7 +65,7 @@ void image_spoil(struct kvm_lapic_state *image)
 			    host_random() % 4 << 24 * (host_random() % 2));
 		return;
 	case 5:
-		/* Vectors that no interrupt can have, and those of exceptions, among others. */
+		/* Also sets vectors that no interrupt can have, and vectors of exceptions. */
 		for (uint32_t reg = APIC_ISR; reg < APIC_ESR; reg += 0x10)
 			lapic_write(image, reg, host_random() & host_random());
 		break;
@@ -80,12 +80,12 @@ void image_spoil(struct kvm_lapic_state *image)
 		lapic_write(image, APIC_LDR, host_random());
 		break;
 	}
-	/* Most of them shall get past the look at the ID. */
+	/* Most images shall pass KVM's check of the ID. */
 	if (host_random() % 4)
 		lapic_write(image, APIC_ID, id);
 }
 
-/* ---- what must come of it ---- */
+/* ---- what its result must be ---- */
 
 static uint32_t timer_mode(const struct kvm_lapic_state *image)
 {
@@ -111,7 +111,7 @@ bool refusal_is_known_to_leave_traces(void)
 	return !vapic_takes_over("kvm_apic_set_state");
 }
 
-/* Bits of this register that the timer may have changed: it can fire at any time. */
+/* The bits of this register that the timer may have changed, because it can fire at any time. */
 static uint32_t changed_by_timer(const struct kvm_lapic_state *after, uint32_t reg)
 {
 	uint32_t lvt = lapic_read(after, APIC_LVT_TIMER), mode = lvt & 0x700;
@@ -140,7 +140,7 @@ void image_check_refused(struct vm *vm, const struct kvm_lapic_state *before,
 	for (uint32_t reg = 0; reg < sizeof(image->regs); reg += 0x10) {
 		uint32_t wanted = lapic_read(before, reg);
 
-		/* The timer runs on. */
+		/* The timer keeps running. */
 		if (reg == APIC_TMCCT)
 			continue;
 		if (reg == APIC_SPIV && refusal_is_known_to_leave_traces() &&
@@ -152,12 +152,12 @@ void image_check_refused(struct vm *vm, const struct kvm_lapic_state *before,
 	}
 }
 
-/* Upper limit of the timer's current count, before which it may begin anew. */
+/* The upper limit of the timer's current count; a periodic timer may have started a new period. */
 static uint32_t max_count(struct vm *vm, const struct kvm_lapic_state *image,
 			  const struct kvm_lapic_state *after)
 {
 	uint32_t initial = lapic_read(after, APIC_TMICT), left = lapic_read(image, APIC_TMCCT);
-	/* Where the period is made longer, so is what is left of it: of the shortest count. */
+	/* If KVM prolongs the period, the current count is at most that of the shortest one. */
 	uint32_t shortest = min_timer_period_us(vm) * 1000;
 
 	if (!initial)
@@ -170,7 +170,7 @@ static uint32_t max_count(struct vm *vm, const struct kvm_lapic_state *image,
 	case APIC_TIMER_PERIODIC:
 		return initial > shortest ? initial : shortest;
 	default:
-		/* A reserved mode, which counts nothing. */
+		/* A reserved mode, which does not count. */
 		return ~0U;
 	}
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Runs a scenario: saves, disturbs, restores and compares, at one random point after the other. */
+/* Runs a scenario: saves, disturbs, restores and compares at a sequence of random points. */
 #include "lapic_scenario.h"
 
 #include <stdio.h>
@@ -15,12 +15,12 @@
 static struct vm_state saved;
 static uint32_t wrong_pprs;
 
-/* How many of the saved vCPUs had what. */
+/* How many of the saved vCPUs were in each interesting state. */
 static struct {
 	uint32_t irr, isr, tmr, tpr, halted, oneshot, periodic, deadline, injected;
 } seen_at_saves;
 
-/* Inhibits that are on. */
+/* The inhibits that are set. */
 static bool auto_eoi, reinjection;
 
 static void print_point(struct vm *vm)
@@ -78,7 +78,7 @@ static void require_all_kinds(unsigned int points)
 	require(seen_at_saves.halted, "a halt");
 	require(seen_at_saves.oneshot + seen_at_saves.periodic + seen_at_saves.deadline,
 		"a timer that runs");
-	/* Rarer ones, which must not be missing in a long run. */
+	/* Rarer states, which must not be missing in a long run. */
 	if (points < 1000)
 		return;
 	require(seen_at_saves.isr, "an interrupt in service");
@@ -117,14 +117,14 @@ static void run_to_next_point(struct vm *vm)
 	if (host_random() % 2)
 		actors_raise_line(vm, host_random() % ACTORS);
 	vm_pause(vm);
-	/* A line may rise while they stand still. */
+	/* A line may rise while the vCPUs are paused. */
 	if (host_random() % 4 == 0)
 		actors_raise_line(vm, host_random() % ACTORS);
 }
 
 /* ---- into the same VM ---- */
 
-/* What happened to a VM that is set back: nothing of it may stay. */
+/* Disturbs a VM that is then restored: no effect of this may remain. */
 static void disturb(struct vm *vm)
 {
 	unsigned int i = host_random() % ACTORS;
@@ -135,7 +135,7 @@ static void disturb(struct vm *vm)
 		vm_send_msi(vm, i, GHOST_VECTOR);
 		break;
 	case 1:
-		/* Of the timer nothing is changed: KVM stops it when its mode changes. */
+		/* Leave the timer's registers: KVM stops the timer when its mode changes. */
 		for (uint32_t reg = APIC_ISR; reg < APIC_ESR; reg += 0x10)
 			lapic_write(&other, reg, host_random() & (reg & 0x70 ? ~0U : ~0xffffU));
 		lapic_write(&other, APIC_TPR, host_random() & 0xff);
@@ -189,7 +189,7 @@ static void set_back(const struct scenario *scenario, struct vm *vm)
 
 /* ---- into a second VM ---- */
 
-/* When the second VM is inhibited, by what. */
+/* When and by what the second VM is inhibited. */
 enum { NEVER, BEFORE_BY_PIT, BEFORE_BY_AUTO_EOI, AFTER_BY_AUTO_EOI, WAYS };
 
 static struct vm *move_on(const struct scenario *scenario, struct vm *vm)

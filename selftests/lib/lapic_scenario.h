@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The actors (actors.h) saved and restored at random points.  What is restored must read back
- * as it was saved, and no interrupt may be lost or come twice.
+ * Saves and restores the actors (actors.h) at random points.  The restored state must read back
+ * as it was saved, and no interrupt may be lost or arrive twice.
  */
 #ifndef SELFTESTS_LIB_LAPIC_SCENARIO_H
 #define SELFTESTS_LIB_LAPIC_SCENARIO_H
@@ -10,11 +10,11 @@
 
 struct scenario {
 	unsigned int options;	/* of vm_create() */
-	bool second_vm;		/* a new VM goes on at each point; else the same, set back */
+	bool second_vm;		/* restore into a new VM at each point, not into the same */
 	bool inhibits;		/* acceleration is inhibited now and then */
 };
 
-/* Fails if anything is not as it must be, or if so many points showed too little. */
+/* Fails if a check fails, or if the points exercised too little for their number. */
 void scenario_run(const struct scenario *scenario, unsigned int points);
 
 #endif

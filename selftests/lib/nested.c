@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The AMD64 manual, volume 2, "VMCB Layout", is where the offsets are from. */
+/* The offsets are from the AMD64 manual, volume 2, "VMCB Layout". */
 #include "nested.h"
 
 #include <stdint.h>
@@ -104,7 +104,7 @@ static void fill_registers(void (*function)(void))
 	vmcb.dr7 = 0x400;
 	vmcb.rflags = RFLAGS_FIXED | RFLAGS_IF;
 	vmcb.rip = (uint64_t)function;
-	/* As after a call. */
+	/* The stack is as after a call. */
 	vmcb.rsp = (uint64_t)stack + sizeof(stack) - 8;
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Sets up one pin of the 8259 pair and counts what comes from it. */
+/* Sets up one pin of the 8259 pair and counts its interrupts. */
 #include "pic.h"
 
 #include "guest_apic.h"
@@ -14,7 +14,7 @@ volatile uint32_t pic_extints;
 static void handler(struct guest_frame *frame)
 {
 	(void)frame;
-	/* The local APIC knows nothing of it: the EOI goes to the PIC. */
+	/* The local APIC does not know this interrupt: the EOI goes to the PIC. */
 	write_port8(COMMAND, 0x20);
 	pic_extints++;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The old interrupt controller, for ExtINTs: what it delivers bypasses the
- * local APIC's registers and so any acceleration of them.
+ * The old interrupt controller (8259), for ExtINTs: its interrupts bypass the
+ * local APIC's registers, and so also any acceleration of them.
  */
 #ifndef SELFTESTS_LIB_PIC_H
 #define SELFTESTS_LIB_PIC_H
@@ -11,10 +11,10 @@
 /* How many ExtINTs the guest has handled; pic_begin() resets it. */
 extern volatile uint32_t pic_extints;
 
-/* Guest, vCPU 0, interrupts off: set up the controller with one pin open. */
+/* Guest, vCPU 0, interrupts off: set up the controller with one pin unmasked. */
 void pic_begin(void);
 
-/* Host: the level of that pin.  It is edge-triggered. */
+/* Host: set the level of that pin, which is edge-triggered. */
 void pic_set_line(struct vm *vm, bool high);
 
 #endif

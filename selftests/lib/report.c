@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* What a failed test says: the state of every vCPU. */
+/* The report of a failed test: the state of every vCPU. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,7 +33,7 @@ static void print_vcpu(struct vcpu *vcpu)
 	struct kvm_regs regs;
 	uint64_t exits = 0, halts = 0, blocking = 0;
 
-	/* Before the pause, which ends the blocking. */
+	/* Ask before the pause, because the pause ends the blocking. */
 	stats_read(vcpu->stats_fd, "blocking", &blocking);
 	stats_read(vcpu->stats_fd, "exits", &exits);
 	stats_read(vcpu->stats_fd, "halt_exits", &halts);

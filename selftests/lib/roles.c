@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The common guest functions, and how a host begins and ends with them. */
+/* The common guest functions, and the host's functions that begin and end them. */
 #include "roles.h"
 
 volatile bool roles_finished;
@@ -36,7 +36,7 @@ void role_sleeper(uint64_t ldr)
 	set_ldr(ldr);
 	sleeps[guest_self()->index] = true;
 	role_set_ready();
-	/* Between the look and the halt the end may come: the host repeats its signal. */
+	/* roles_finished may be set between the check and the halt: the host repeats its signal. */
 	while (!roles_finished)
 		halt_with_irqs();
 }

@@ -11,10 +11,10 @@
 
 #define ROLES_STOP_VECTOR	0xee
 
-/* Guests return when they see it; set by roles_finish(). */
+/* Set by roles_finish(); guests return when they see it. */
 extern volatile bool roles_finished;
 
-/* Before the vCPUs are added; registers the stop vector. */
+/* Registers the stop vector; call it before the vCPUs are added. */
 void roles_begin(void);
 
 /* Guest functions for vm_add_vcpu(); arg is the LDR to set, if not zero. */
@@ -25,11 +25,11 @@ void role_sleeper(uint64_t ldr);
 bool role_is_ready(struct vcpu *vcpu);
 void roles_wait_ready(struct vm *vm, unsigned int first);
 
-/* What a guest function of another kind does to be ready, or at its end. */
+/* For guest functions of another kind: say that the vCPU is ready; wait for the end. */
 void role_set_ready(void);
 void role_wait_finished(void);
 
-/* End the guests, whatever they wait for, and free the VM. */
+/* End the guests, whether they spin or sleep, and free the VM. */
 void roles_finish(struct vm *vm);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The threads of the vCPUs: what they do between two KVM_RUNs, and how the host stops them. */
+/* The threads of the vCPUs: their loop around KVM_RUN, and how the host stops them. */
 #define _GNU_SOURCE
 #include "run.h"
 
@@ -26,7 +26,7 @@ static void on_kick(int signal)
 	(void)signal;
 }
 
-/* Returns true if the vCPU may go on. */
+/* Returns true if the vCPU may continue. */
 static bool handle_exit(struct vcpu *vcpu)
 {
 	struct kvm_run *run = vcpu->run;
@@ -57,16 +57,16 @@ static void *vcpu_thread(void *arg)
 	vcpu->tid = syscall(SYS_gettid);
 	for (;;) {
 		/*
-		 * Clear the request first and read `wanted` after: whoever
-		 * wants a pause writes them in the opposite order, so one of
-		 * the two is seen.
+		 * Clear the request first and read `wanted` afterwards: a
+		 * thread that wants a pause writes them in the opposite order,
+		 * so this one sees at least one of the two.
 		 */
 		vcpu->run->immediate_exit = 0;
 		full_barrier();
 		if (vcpu->wanted == WANT_STOP)
 			break;
 		if (vcpu->wanted == WANT_PAUSE) {
-			/* Whoever reads its state shall see it carried out. */
+			/* A thread that reads the vCPU's state shall see the exit completed. */
 			vcpu->run->immediate_exit = 1;
 			if (unfinished_exit)
 				ioctl(vcpu->fd, KVM_RUN, 0);
@@ -116,14 +116,14 @@ void vm_start(struct vm *vm)
 
 void vm_start_held(struct vm *vm, uint32_t held)
 {
-	/* With one to spare, the first processor is left to the host's side. */
+	/* If there is a spare processor, leave the first one to the host's side. */
 	unsigned int first = host_cpu_count() > vm->vcpu_count;
 	struct sigaction action = { .sa_handler = on_kick };
 
 	sigaction(KICK_SIGNAL, &action, NULL);
 	for (unsigned int i = 0; i < vm->vcpu_count; i++) {
 		struct vcpu *vcpu = &vm->vcpus[i];
-		/* Held back until it is where it shall run. */
+		/* The vCPU is held until its thread is pinned. */
 		vcpu->wanted = WANT_PAUSE;
 		if (pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu))
 			vm_fail(vm, "cannot create a thread");
@@ -163,7 +163,7 @@ void vcpu_pause(struct vcpu *vcpu)
 
 void vcpu_resume(struct vcpu *vcpu)
 {
-	/* Wait until it moves: a pause that follows must not find it still parked. */
+	/* Wait until it runs, because a pause that follows must not find it still parked. */
 	vcpu->wanted = WANT_RUN;
 	while (vcpu->parked)
 		sched_yield();
@@ -204,9 +204,9 @@ bool vcpu_is_blocked(struct vcpu *vcpu)
 	if (!blocking)
 		return false;
 	/*
-	 * The thread's state says "sleeps" from before KVM looks a last time whether it has
-	 * to. This file has the number of its system call once it is off the CPU, and
-	 * "running" before.
+	 * The thread's state says "sleeps" already before KVM checks for the last time whether
+	 * to sleep. This file has the number of its system call once the thread is off the CPU,
+	 * and "running" before.
 	 */
 	snprintf(path, sizeof(path), "/proc/self/task/%d/syscall", vcpu->tid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -8,18 +8,19 @@
 #include "host.h"
 #include "vm.h"
 
-/* Pins vCPUs to processors of their own where there are enough, and starts. */
+/* Pins each vCPU to a processor of its own if there are enough, and starts them. */
 void vm_start(struct vm *vm);
 
-/* The same, but vCPUs in this set of indexes wait for vcpu_resume(). */
+/* The same, but vCPUs whose index is in the bit mask @held wait for vcpu_resume(). */
 void vm_start_held(struct vm *vm, uint32_t held);
 
 /* Waits until every vCPU's function returned. */
 void vm_join(struct vm *vm);
 
 /*
- * Wait for a condition; past the deadline the test fails, naming it.  The slow
- * kind looks a hundred times a second, for measurements that it must not disturb.
+ * Wait for a condition.  After the deadline, print the condition and fail the test.
+ * vm_wait_slowly() polls only a hundred times a second, so that it does not disturb
+ * measurements.
  */
 #define vm_wait_every(vm, us, cond, what) do {				\
 	uint64_t deadline_ = patience_us() + vm_timeout_us();		\
@@ -36,16 +37,16 @@ void vm_join(struct vm *vm);
 void vcpu_pause(struct vcpu *vcpu);
 void vcpu_resume(struct vcpu *vcpu);
 
-/* Like vcpu_pause(), but gives up: a vCPU may hang inside the kernel. */
+/* Like vcpu_pause(), but gives up after a time, because a vCPU may hang inside the kernel. */
 bool vcpu_try_pause(struct vcpu *vcpu);
 
-/* Ends its thread, if it has one, and waits for it. */
+/* Ends the vCPU's thread, if it has one, and waits for it. */
 void vcpu_stop(struct vcpu *vcpu);
 
 void vm_pause(struct vm *vm);
 void vm_resume(struct vm *vm);
 
-/* The vCPU halted and its thread gave up the processor. */
+/* Whether the vCPU has halted and its thread has given up the processor. */
 bool vcpu_is_blocked(struct vcpu *vcpu);
 
 /* Move a vCPU's thread; -1 lets it run anywhere. */

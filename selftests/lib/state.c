@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Saves and restores in the order in which one part of the state depends on another. */
+/* Saves and restores the parts of the state in the order of their dependencies. */
 #include "state.h"
 
 #include "apic.h"
@@ -21,13 +21,13 @@ void vcpu_save(struct vcpu *vcpu, struct vcpu_state *state)
 {
 	struct one_msr deadline = deadline_msr(0);
 
-	/* First: it carries out an INIT or a SIPI that waits, which changes all the rest. */
+	/* First, because it carries out a pending INIT or SIPI, which changes all other state. */
 	vcpu_ioctl(vcpu, KVM_GET_MP_STATE, &state->mp);
 	vcpu_ioctl(vcpu, KVM_GET_VCPU_EVENTS, &state->events);
 	vcpu_ioctl(vcpu, KVM_GET_REGS, &state->regs);
 	vcpu_ioctl(vcpu, KVM_GET_SREGS, &state->sregs);
 	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &state->lapic);
-	if (vcpu_ioctl(vcpu, KVM_GET_MSRS, &deadline) != 1)
+	if (vcpu_ioctl(vcpu, KVM_GET_MSRS, &deadline.header) != 1)
 		vm_fail(vcpu->vm, "KVM has no TSC deadline");
 	state->tsc_deadline = deadline.entry.data;
 }
@@ -36,12 +36,12 @@ void vcpu_restore(struct vcpu *vcpu, const struct vcpu_state *state)
 {
 	struct one_msr deadline = deadline_msr(state->tsc_deadline);
 
-	/* The APIC's mode is in the special registers: the page is read according to it. */
+	/* First the special registers: their APIC mode decides how KVM reads the page. */
 	vcpu_ioctl(vcpu, KVM_SET_SREGS, &state->sregs);
 	vcpu_ioctl(vcpu, KVM_SET_REGS, &state->regs);
 	vcpu_ioctl(vcpu, KVM_SET_LAPIC, &state->lapic);
 	/* Ignored unless the timer is in this mode. */
-	if (vcpu_ioctl(vcpu, KVM_SET_MSRS, &deadline) != 1)
+	if (vcpu_ioctl(vcpu, KVM_SET_MSRS, &deadline.header) != 1)
 		vm_fail(vcpu->vm, "KVM refuses a TSC deadline");
 	vcpu_ioctl(vcpu, KVM_SET_VCPU_EVENTS, &state->events);
 	vcpu_ioctl(vcpu, KVM_SET_MP_STATE, &state->mp);
@@ -65,7 +65,7 @@ void vm_restore(struct vm *vm, const struct vm_state *state)
 {
 	for (unsigned int i = 0; i < vm->vcpu_count; i++)
 		vcpu_restore(&vm->vcpus[i], &state->vcpus[i]);
-	/* After the local APICs, which would forget what it sends them. */
+	/* After the local APICs, because restoring these discards what the IOAPIC sends to them. */
 	if (has_ioapic(vm))
 		vm_ioctl(vm, KVM_SET_IRQCHIP, &state->ioapic);
 }

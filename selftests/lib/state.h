@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The state of a VM as a live migration carries it: everything of a vCPU that concerns
- * interrupts, and the IOAPIC.  Memory stays where it is, so that a second VM of the same
- * process can go on where the first was stopped.
+ * The state of a VM that a live migration transfers: all vCPU state that concerns interrupts,
+ * and the IOAPIC.  Memory stays where it is, so that a second VM of the same process can
+ * continue where the first was stopped.
  */
 #ifndef SELFTESTS_LIB_STATE_H
 #define SELFTESTS_LIB_STATE_H
@@ -23,7 +23,7 @@ struct vm_state {
 	struct kvm_irqchip ioapic;
 };
 
-/* For vCPUs outside KVM_RUN. */
+/* The vCPU must be outside KVM_RUN. */
 void vcpu_save(struct vcpu *vcpu, struct vcpu_state *state);
 void vcpu_restore(struct vcpu *vcpu, const struct vcpu_state *state);
 

@@ -36,7 +36,7 @@ static const char *register_name(uint32_t reg)
 	return text;
 }
 
-/* What a running timer may show after at most so many nanoseconds. */
+/* Checks the current count of a timer that has run for at most passed_ns. */
 static void check_timer(struct vm *vm, unsigned int i, const struct vcpu_state *saved,
 			const struct vcpu_state *now, uint64_t passed_ns)
 {
@@ -50,7 +50,7 @@ static void check_timer(struct vm *vm, unsigned int i, const struct vcpu_state *
 			APIC_TIMER_PERIODIC;
 
 	if (periodic && passed >= before) {
-		/* It may have begun anew. */
+		/* The timer may have started a new period. */
 		if (after <= lapic_read(&saved->lapic, APIC_TMICT))
 			return;
 	} else if (after <= before && after + passed >= before) {

@@ -15,8 +15,8 @@ union descriptor {
 };
 
 /*
- * Every vCPU's file has the same layout, so the place of a counter once found
- * is worth remembering: tests read counters while a guest runs.
+ * Every vCPU's file has the same layout, so remember the place of a counter once it
+ * is found: tests read counters while a guest runs.
  */
 struct place {
 	char name[NAME_MAX_SIZE];

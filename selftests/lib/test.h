@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What every test program includes: the kernel's own kselftest harness (found
- * by include path, from the kernel source named by KSRC) and, on top of it,
- * the options -n and -s and the check that acceleration is as it should be.
+ * by include path, in the kernel source that KSRC names), the options -n and -s,
+ * and the check that acceleration is as expected.
  */
 #ifndef SELFTESTS_LIB_TEST_H
 #define SELFTESTS_LIB_TEST_H
@@ -14,7 +14,7 @@
 #include "run.h"
 #include "stats.h"
 
-/* How many rounds to run; each program has a default fit for slow, emulated hosts. */
+/* How many rounds to run; each program has a default that suits slow, emulated hosts. */
 static unsigned int rounds;
 
 /* The first statement of every test, or of its fixture. */
@@ -26,7 +26,7 @@ static unsigned int rounds;
 		TH_LOG("%s", accel_->reason);				\
 } while (0)
 
-/* A known defect of the kernel under test: reported, but no failure of the run. */
+/* A known defect of the kernel under test: report it as XFAIL, which does not fail the run. */
 #define EXPECTED_FAILURE(statement, fmt, ...) do {			\
 	snprintf(_metadata->results->reason,				\
 		 sizeof(_metadata->results->reason), fmt, ##__VA_ARGS__); \
@@ -38,7 +38,7 @@ static unsigned int rounds;
 /* A remark in the TAP stream. */
 #define NOTE(...) ksft_print_msg(__VA_ARGS__)
 
-/* The harness gives a test 30 seconds, which is meant for the default number of rounds. */
+/* The harness allows a test 30 seconds, which fits the default number of rounds. */
 static inline void allow_time_for_rounds(unsigned int default_rounds)
 {
 	for (struct __fixture_metadata *f = __fixture_list; f; f = f->next)

@@ -21,7 +21,7 @@ static unsigned long long id_of(struct vm *vm, const char *name)
 
 	snprintf(path, sizeof(path), TRACEFS "/events/%s/id", name);
 	file = fopen(path, "r");
-	/* Not mounted yet, perhaps. */
+	/* tracefs may not be mounted yet. */
 	if (!file && !mount("tracefs", TRACEFS, "tracefs", 0, NULL))
 		file = fopen(path, "r");
 	if (!file)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * How often a tracepoint of the host was passed by this process: what KVM did inside that
- * neither its statistics nor the guest can tell.
+ * Counts how often this process hit a tracepoint of the host, for what KVM does internally and
+ * neither its statistics nor the guest can show.
  */
 #ifndef SELFTESTS_LIB_TRACEPOINT_H
 #define SELFTESTS_LIB_TRACEPOINT_H
@@ -9,13 +9,13 @@
 #include "vm.h"
 
 /*
- * Before the vCPUs start: threads are counted that are created from here on, and the one that
- * asks.  A descriptor, which the end of the process closes; a tracepoint that cannot be counted
- * fails the test.
+ * Call it before the vCPUs start: it counts the calling thread and threads that are created
+ * afterwards.  Returns a descriptor, which is closed when the process ends.  The test fails if
+ * the tracepoint cannot be counted.
  */
 int tracepoint_count(struct vm *vm, const char *name);
 
-/* So often since then. */
+/* How often the tracepoint was hit since tracepoint_count(). */
 uint64_t tracepoint_counted(struct vm *vm, int counter);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The traffic's guests, and the host's accounting. */
+/* The guest code of the traffic, and the host's accounting. */
 #include "traffic.h"
 
 #include "guest_apic.h"
@@ -18,7 +18,7 @@ static volatile unsigned int vcpu_count, present;
 static volatile bool quiet, stop;
 volatile bool traffic_alone;
 
-/* The host's view of a channel, to see which does not move. */
+/* The host's view of a channel, to detect one that makes no progress. */
 static struct { uint32_t handled; uint64_t since; } watch[TRAFFIC_MAX][TRAFFIC_MAX];
 
 static void handler(struct guest_frame *frame)
@@ -31,13 +31,13 @@ static void handler(struct guest_frame *frame)
 			   __FILE__, __LINE__, frame->vector - TRAFFIC_VECTOR,
 			   channel->handled);
 	self->irqs[frame->vector]++;
-	/* EOI first: the sender may send the next as soon as it sees this handled. */
+	/* EOI first: the sender may send the next IPI as soon as it sees this one handled. */
 	apic_eoi();
 	full_barrier();
 	channel->handled++;
 }
 
-/* A random set of the other vCPUs whose channels from here are free. */
+/* A random set of the other vCPUs to which this vCPU has free channels. */
 static unsigned int pick_targets(unsigned int me)
 {
 	unsigned int set = 0, single;
@@ -87,7 +87,7 @@ static void actor(uint64_t arg)
 	(void)arg;
 	apic_write(APIC_LDR, 1U << (24 + me));
 	irq_enable();
-	/* An APIC that is still disabled rightly takes nothing. */
+	/* An APIC that is still disabled correctly takes no interrupts. */
 	__atomic_add_fetch(&present, 1, __ATOMIC_SEQ_CST);
 	guest_wait(present == vcpu_count);
 	while (!stop) {
@@ -99,7 +99,7 @@ static void actor(uint64_t arg)
 		guest_poll();
 		if (me && dice % 3 == 0) {
 			irq_disable();
-			/* vCPU 0 may have sent its last by the time it is quiet. */
+			/* vCPU 0 may send its last IPI just before it becomes quiet. */
 			if (!quiet)
 				halt_with_irqs();
 			irq_enable();
@@ -108,7 +108,7 @@ static void actor(uint64_t arg)
 		}
 	}
 	guest_wait(all_free(me));
-	/* Interrupts stay on until all channels to here are free as well. */
+	/* Keep interrupts on until all channels to this vCPU are free, too. */
 	for (unsigned int s = 0; s < vcpu_count; s++)
 		guest_wait(channels[s][me].handled == channels[s][me].sent);
 }
@@ -183,13 +183,13 @@ void traffic_end(struct vm *vm)
 {
 	uint64_t deadline = patience_us() + vm_timeout_us();
 
-	/* Nothing else wakes a vCPU here, so that the last IPIs can be lost as well. */
+	/* Nothing else wakes a vCPU here, so that a loss of the last IPIs is detected, too. */
 	quiet = true;
 	while (!all_channels_free()) {
 		traffic_check(vm);
 		sleep_us(200);
 	}
-	/* Nothing outstanding: those still asleep may now be woken. */
+	/* Nothing is outstanding: vCPUs that are still asleep may now be woken. */
 	stop = true;
 	while (!all_finished(vm)) {
 		if (patience_us() > deadline)

@@ -39,7 +39,7 @@ void vapic_counts_read(struct vapic_counts *counts)
 	counts->count = 0;
 	if (!file)
 		return;
-	/* The first field of a line; the second tells a vCPU from its VM. */
+	/* This is the first field of a line; the second field tells a vCPU from its VM. */
 	snprintf(mine, sizeof(mine), "pid=%d vcpu=", getpid());
 	while (fgets(line, sizeof(line), file)) {
 		if (strncmp(line, mine, strlen(mine)))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * vapic's own counters of this process's vCPUs, from /sys/kernel/vapic/vcpus
- * (see Documentation/ABI): whatever counters there are, by name.
+ * (see Documentation/ABI): all counters that the file has, by name.
  */
 #ifndef SELFTESTS_LIB_VAPIC_COUNTS_H
 #define SELFTESTS_LIB_VAPIC_COUNTS_H

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The victim, who sends to it, and how the host handles both. */
+/* The victim, the vCPU that sends to it, and how the host handles both. */
 #include "victim.h"
 
 #include <errno.h>
@@ -18,7 +18,10 @@
 static volatile bool bombarding, bombard, stop;
 static volatile uint32_t asked, questions, taken, starts;
 
-/* Never returns: frames of interrupts on exceptions' vectors are not as the stubs take them. */
+/*
+ * Never returns, because interrupts on vectors of exceptions push another frame than the entry
+ * stubs expect.
+ */
 static void __attribute__((noreturn)) victim_loop(void)
 {
 	struct guest_cpu *self = guest_self();
@@ -42,7 +45,7 @@ static void victim(uint64_t arg)
 	victim_loop();
 }
 
-/* For every vector: an image may make any of them pending. */
+/* Handler of every vector, because an image may make any of them pending. */
 static void victim_handler(struct guest_frame *frame)
 {
 	struct guest_cpu *self = guest_self();
@@ -52,7 +55,7 @@ static void victim_handler(struct guest_frame *frame)
 	self->irqs[frame->vector]++;
 	taken++;
 	apic_eoi();
-	/* Begin anew, with an empty stack, whose top the host has left there. */
+	/* Start the loop again with an empty stack; the host has stored its top in arg. */
 	__asm__ volatile("mov %0, %%rsp; call *%1" :: "r"(self->arg), "r"(victim_loop) : "memory");
 	__builtin_unreachable();
 }
@@ -74,7 +77,10 @@ static void hostile_sends(void)
 	guest_delay(guest_random() % 0x400);
 }
 
-/* vCPU 0: asks the victim when the host says so, and sends without end meanwhile if told to. */
+/*
+ * vCPU 0: sends one IPI to the victim when the host asks for it, and sends continuously while the
+ * host says so.
+ */
 static void asker(uint64_t arg)
 {
 	(void)arg;
@@ -93,13 +99,13 @@ static void asker(uint64_t arg)
 
 /* ---- the host ---- */
 
-/* What is being tried, for whoever has to find out why it failed. */
+/* The image being tried, for the report of a failed test. */
 static struct {
 	uint32_t number;
 	struct kvm_lapic_state image;
 } trial;
 
-/* The victim before it has run. */
+/* The victim's state before it has run. */
 static struct vcpu_state good;
 
 static void print_trial(struct vm *vm)
@@ -124,7 +130,7 @@ struct vm *victim_begin(unsigned int options)
 	vm_add_vcpu(vm, 0, asker, 0);
 	victim_vcpu = vm_add_vcpu(vm, VICTIM, victim, 0);
 	vcpu_save(victim_vcpu, &good);
-	/* Enabled from the start: KVM sets the TPR threshold only then. */
+	/* Enable the APIC from the start, because KVM sets the TPR threshold only then. */
 	lapic_write(&good.lapic, APIC_SPIV, APIC_SPIV_ENABLE | 0xff);
 	victim_vcpu->guest->arg = good.regs.rsp;
 	vm_start(vm);
@@ -163,13 +169,16 @@ int victim_give(struct vm *vm, uint32_t number, const struct kvm_lapic_state *im
 	return ioctl(vm->vcpus[VICTIM].fd, KVM_SET_LAPIC, image) ? -errno : 0;
 }
 
-/* A timer interrupt as SMI would need memory for its state that the guest has not. */
+/* Not if the timer interrupt is an SMI, which needs memory for saved state: the guest has none. */
 static bool may_run(const struct kvm_lapic_state *image)
 {
 	return (lapic_read(image, APIC_LVT_TIMER) & 0x700) != ICR_SMI;
 }
 
-/* All but the APIC is put right: an image's timer may have made SMI or INIT pending. */
+/*
+ * Restores a good state of everything but the APIC, because an image's timer may have made SMI or
+ * INIT pending.
+ */
 bool victim_run(struct vm *vm)
 {
 	struct vcpu *vcpu = &vm->vcpus[VICTIM];
@@ -178,7 +187,7 @@ bool victim_run(struct vm *vm)
 	vcpu_ioctl(vcpu, KVM_GET_LAPIC, &hostile.lapic);
 	if (!may_run(&hostile.lapic))
 		return false;
-	/* Past where the guest sets up its APIC, which would undo some of it. */
+	/* Start behind the setup of the APIC, which would undo a part of the image. */
 	hostile.regs.rip = (uint64_t)victim_loop;
 	vcpu_save(vcpu, &rest);
 	vcpu_restore(vcpu, &hostile);
@@ -208,7 +217,7 @@ void victim_recover(struct vm *vm)
 	uint32_t taken_before = taken, starts_before = starts;
 	struct vcpu_state rest;
 
-	/* An INIT that the timer made pending is carried out here. */
+	/* This executes an INIT that the timer made pending. */
 	vcpu_save(vcpu, &rest);
 	vcpu_restore(vcpu, &good);
 	expect_empty(vm, APIC_ISR, "right after a good image");

@@ -1,43 +1,49 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A vCPU that is given malformed APIC images, runs with some of them while another one sends it
- * interrupts, and must come back by a good image: then it starts anew, nothing is pending, and
- * of one IPI that is sent to it there comes one interrupt.
+ * A vCPU (the victim) that is given malformed APIC images and runs with some of them while another
+ * vCPU sends it interrupts.  With a good image it must recover: it starts again, nothing is
+ * pending, and one IPI that is sent to it causes one interrupt.
  */
 #ifndef SELFTESTS_LIB_VICTIM_H
 #define SELFTESTS_LIB_VICTIM_H
 
 #include "vm.h"
 
-/* Its index and ID; vCPU 0 is the one that sends. */
+/* Index and ID of the victim; vCPU 0 is the sender. */
 #define VICTIM		1
 #define HOSTILE_VECTOR	0x40
 /* A run costs as much as a hundred images. */
 #define IMAGES_PER_RUN	40
 
-/* The VM of the two, in which both run. */
+/* Creates the VM of the two vCPUs and starts both. */
 struct vm *victim_begin(unsigned int options);
 void victim_end(struct vm *vm);
 
-/* vCPU 0 sends without end, or not; by the host's random numbers. */
+/* The host's random numbers decide whether vCPU 0 sends continuously. */
 void victim_maybe_bombard(struct vm *vm);
 
-/* All that is sent has arrived, so that it cannot be taken for an image's doing. */
+/*
+ * Pauses the victim and stops the sender.  Then all IPIs have arrived, so that none of them is
+ * mistaken for an effect of an image.
+ */
 void victim_pause_quietly(struct vm *vm);
 
-/* KVM_SET_LAPIC: 0 or -errno. The image is in the report if the test fails. */
+/* KVM_SET_LAPIC; returns 0 or -errno. If the test fails, the report shows the image. */
 int victim_give(struct vm *vm, uint32_t number, const struct kvm_lapic_state *image);
 
 /*
- * Lets it run for a while with the image that it holds, but otherwise in a good state. It is
- * paused before and after. False if nobody could run with this image.
+ * Lets the victim run for a while with its present image, but otherwise in a good state. The
+ * victim is paused before and after. Returns false if no vCPU could run with this image.
  */
 bool victim_run(struct vm *vm);
 
-/* From its very beginning, since no image says how far it came. It is paused, and runs then. */
+/*
+ * Restarts the paused victim from the beginning of its function, because no image says how far
+ * it had come. It runs afterwards.
+ */
 void victim_recover(struct vm *vm);
 
-/* Interrupts that it has taken. */
+/* How many interrupts the victim has taken. */
 uint32_t victim_interrupts(void);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Test VMs and their vCPUs, from creation to the end, and what a device model asks of KVM. */
+/* Test VMs and their vCPUs, from creation to the end, and the ioctls of a device model. */
 #include "vm.h"
 
 #include <errno.h>
@@ -26,36 +26,34 @@ int checked_ioctl(struct vm *vm, int fd, unsigned long request,
 struct vm *vm_try_create(unsigned int options, const char **why)
 {
 	struct kvm_enable_cap cap = { 0 };
-	struct vm *vm = calloc(1, sizeof(*vm));
 	int kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	struct vm *vm;
 
-	if (kvm_fd < 0 || !vm) {
-		*why = "no usable /dev/kvm";
-		free(vm);
+	if (kvm_fd < 0 && errno == ENOENT) {
+		*why = "no /dev/kvm: KVM is not loaded, or there is no hardware virtualization";
 		return NULL;
 	}
+	if (kvm_fd < 0)
+		vm_fail(NULL, "/dev/kvm: %s", strerror(errno));
+	vm = calloc(1, sizeof(*vm));
+	if (!vm)
+		vm_fail(NULL, "out of memory");
 	vm->kvm_fd = kvm_fd;
 	vm->options = options;
-	vm->fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
-	if (vm->fd < 0) {
-		*why = "KVM_CREATE_VM failed: no hardware virtualization";
-		close(kvm_fd);
-		free(vm);
-		return NULL;
-	}
+	vm->fd = checked_ioctl(NULL, kvm_fd, KVM_CREATE_VM, 0, "KVM_CREATE_VM");
 	boot_add_memory(vm);
-	/* Needed by Intel processors only, harmless elsewhere; clear of all else. */
-	ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000UL);
+	/* Needed by Intel processors only, harmless elsewhere; away from all other memory. */
+	checked_ioctl(vm, vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000UL, "KVM_SET_TSS_ADDR");
 
 	if (options & VM_SPLIT) {
 		cap.cap = KVM_CAP_SPLIT_IRQCHIP;
 		cap.args[0] = 24;
 		vm_ioctl(vm, KVM_ENABLE_CAP, &cap);
 	} else {
-		vm_ioctl(vm, KVM_CREATE_IRQCHIP, 0);
+		vm_ioctl(vm, KVM_CREATE_IRQCHIP, NULL);
 	}
 
-	/* Destinations beyond 8 bits in MSIs, and no tricks with FFh. */
+	/* Allow destinations beyond 8 bits in MSIs, and give FFh no special meaning. */
 	cap = (struct kvm_enable_cap){
 		.cap = KVM_CAP_X2APIC_API,
 		.args = { KVM_X2APIC_API_USE_32BIT_IDS |
@@ -63,16 +61,16 @@ struct vm *vm_try_create(unsigned int options, const char **why)
 	};
 	vm_ioctl(vm, KVM_ENABLE_CAP, &cap);
 
-	/* A vCPU that halts shall block at once: polling would hide the blocking paths. */
+	/* Make a vCPU that halts block at once, because polling would hide the blocking paths. */
 	cap = (struct kvm_enable_cap){ .cap = KVM_CAP_HALT_POLL };
 	vm_ioctl(vm, KVM_ENABLE_CAP, &cap);
 
-	/* Waiting loops use PAUSE; those exits are none of our business. */
+	/* Waiting loops use PAUSE; disable exits for it, which would only disturb. */
 	cap = (struct kvm_enable_cap){
 		.cap = KVM_CAP_X86_DISABLE_EXITS,
 		.args = { KVM_X86_DISABLE_EXITS_PAUSE },
 	};
-	ioctl(vm->fd, KVM_ENABLE_CAP, &cap);
+	vm_ioctl(vm, KVM_ENABLE_CAP, &cap);
 	return vm;
 }
 
@@ -116,7 +114,7 @@ static void *create_with_others(void *arg)
 	return NULL;
 }
 
-/* One of them must get the vCPU, and the others be told that it exists. */
+/* One of the threads must get the vCPU; the others must get the error that it exists. */
 static int create_racing(struct vm *vm, uint32_t id)
 {
 	enum { CREATORS = 4 };
@@ -144,7 +142,7 @@ static int create_racing(struct vm *vm, uint32_t id)
 	return made;
 }
 
-/* All of a vCPU but what the guest keeps of itself in memory. */
+/* Creates a vCPU, except for the data that its guest code keeps in memory. */
 static struct vcpu *add_vcpu(struct vm *vm, uint32_t id)
 {
 	unsigned int index = vm->vcpu_count;
@@ -164,7 +162,7 @@ static struct vcpu *add_vcpu(struct vm *vm, uint32_t id)
 	vcpu->run = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, vcpu->fd, 0);
 	if (vcpu->run == MAP_FAILED)
 		vm_fail(NULL, "mmap of vCPU %u: %s", id, strerror(errno));
-	vcpu->stats_fd = vcpu_ioctl(vcpu, KVM_GET_STATS_FD, 0);
+	vcpu->stats_fd = vcpu_ioctl(vcpu, KVM_GET_STATS_FD, NULL);
 	vm->vcpu_count++;
 	boot_set_state(vcpu);
 	return vcpu;
@@ -204,13 +202,13 @@ void vm_destroy(struct vm *vm)
 		struct vcpu *vcpu = &vm->vcpus[i];
 
 		vcpu_stop(vcpu);
-		munmap(vcpu->run, checked_ioctl(NULL, vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE,
-						0, "KVM_GET_VCPU_MMAP_SIZE"));
-		close(vcpu->stats_fd);
-		close(vcpu->fd);
+		if (munmap(vcpu->run, checked_ioctl(NULL, vm->kvm_fd, KVM_GET_VCPU_MMAP_SIZE,
+						    0, "KVM_GET_VCPU_MMAP_SIZE")) ||
+		    close(vcpu->stats_fd) || close(vcpu->fd))
+			vm_fail(NULL, "cannot end vCPU %u: %s", vcpu->id, strerror(errno));
 	}
-	close(vm->fd);
-	close(vm->kvm_fd);
+	if (close(vm->fd) || close(vm->kvm_fd))
+		vm_fail(NULL, "cannot end the VM: %s", strerror(errno));
 	free(vm);
 }
 

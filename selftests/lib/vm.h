@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A test VM as the host has it: its file descriptors, its vCPUs and how they are made.  run.h
+ * The host's side of a test VM: its file descriptors, its vCPUs and how they are created.  run.h
  * makes them run.
  *
- * No function here returns an error: what goes wrong is printed, together
- * with the state of every vCPU, and ends the process as a failed test.
+ * Unless said otherwise, no function here returns an error: on an error it prints what went
+ * wrong and the state of every vCPU, and ends the process as a failed test.
  */
 #ifndef SELFTESTS_LIB_VM_H
 #define SELFTESTS_LIB_VM_H
@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 #include <sys/types.h>
 
 #include "guest.h"
@@ -22,7 +23,7 @@
 /* Options of vm_create(). */
 #define VM_SPLIT	(1U << 0)	/* only the local APICs in the kernel */
 #define VM_X2APIC	(1U << 1)	/* vCPUs start in x2APIC mode */
-#define VM_RACE		(1U << 2)	/* several threads at once make each vCPU */
+#define VM_RACE		(1U << 2)	/* several threads at once create each vCPU */
 
 struct vcpu {
 	struct vm *vm;
@@ -33,11 +34,14 @@ struct vcpu {
 	struct kvm_run *run;
 
 	pthread_t thread;
-	volatile pid_t tid;
-	int pcpu;			/* pinned to this one, or -1 */
-	volatile int wanted;		/* enum in run.c */
-	volatile bool parked;		/* outside KVM_RUN, waiting for the host */
-	volatile bool finished;		/* the guest function returned */
+	int pcpu;			/* the processor it is pinned to, or -1 */
+
+	/* Written by the vCPU's own thread. */
+	_Atomic pid_t tid;
+	_Atomic bool parked;		/* outside KVM_RUN, waiting for the host */
+	_Atomic bool finished;		/* the guest function returned */
+	/* Written by whoever starts, pauses or stops the vCPU, and by a failed test's report. */
+	_Atomic int wanted;		/* enum in run.c */
 };
 
 struct vm {
@@ -49,7 +53,7 @@ struct vm {
 
 	/*
 	 * Called in the vCPU's thread for exits that the library does not
-	 * know.  Returns true if the vCPU may go on.
+	 * handle.  Returns true if the vCPU may continue.
 	 */
 	bool (*on_exit)(struct vcpu *vcpu);
 
@@ -57,20 +61,20 @@ struct vm {
 	void (*on_failure)(struct vm *vm);
 };
 
-/* NULL and *why if this machine cannot run VMs; any other trouble fails. */
+/* Returns NULL and sets *why if there is no /dev/kvm; any other error fails the test. */
 struct vm *vm_try_create(unsigned int options, const char **why);
 struct vm *vm_create(unsigned int options);
 
 /*
- * A second VM of the same kind with the same vCPUs, which wait for vcpu_resume(): nothing of
- * the guest is touched, so that it can take over where the first was stopped (state.h).
+ * Creates a second VM of the same kind with the same vCPUs, which wait for vcpu_resume().  This
+ * does not change guest memory, so the VM can continue where the first was stopped (state.h).
  */
 struct vm *vm_create_like(struct vm *vm);
 
-/* The in-kernel PIT, reinjecting by default, which inhibits AVIC. */
+/* Adds the in-kernel PIT, which reinjects by default and so inhibits AVIC. */
 void vm_add_pit(struct vm *vm);
 
-/* The next vCPU, with the given vCPU and APIC ID. */
+/* Adds the next vCPU, with @id as its vCPU ID and APIC ID. */
 struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t id,
 			 void (*function)(uint64_t), uint64_t arg);
 
@@ -84,11 +88,17 @@ void vm_destroy(struct vm *vm);
 void __attribute__((noreturn, format(printf, 2, 3)))
 vm_fail(struct vm *vm, const char *format, ...);
 
-/* An ioctl that must succeed; returns its result. */
-#define vm_ioctl(vm, request, arg) \
-	checked_ioctl(vm, (vm)->fd, request, (unsigned long)(arg), #request)
-#define vcpu_ioctl(vcpu, request, arg) \
-	checked_ioctl((vcpu)->vm, (vcpu)->fd, request, (unsigned long)(arg), #request)
+/*
+ * An ioctl that must succeed; returns its result.  A request that has a structure takes a pointer
+ * to it.
+ */
+#define ioctl_on(vm, fd, request, arg, name) ({					\
+	_Static_assert(!_IOC_SIZE(request) || sizeof(*(arg)) == _IOC_SIZE(request), \
+		       name " takes another structure");			\
+	checked_ioctl(vm, fd, request, (unsigned long)(arg), name);		\
+})
+#define vm_ioctl(vm, request, arg) ioctl_on(vm, (vm)->fd, request, arg, #request)
+#define vcpu_ioctl(vcpu, request, arg) ioctl_on((vcpu)->vm, (vcpu)->fd, request, arg, #request)
 int checked_ioctl(struct vm *vm, int fd, unsigned long request,
 		  unsigned long arg, const char *name);
 

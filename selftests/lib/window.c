@@ -90,7 +90,7 @@ static uint64_t sum_by_name(const struct window *window, const char *wanted,
 	for (unsigned int i = 0; i < window->counters; i++) {
 		uint64_t value = sum(window, i, first, last);
 
-		/* Names are read from the emulator: only those that matter. */
+		/* Reading a name is slow on the emulator, so skip counters that are zero. */
 		if (!value)
 			continue;
 		name_of(window, i, name);
@@ -100,7 +100,7 @@ static uint64_t sum_by_name(const struct window *window, const char *wanted,
 	return 0;
 }
 
-/* Exits for the host's own interrupts, as either emulator calls them. */
+/* Exits for the host's own interrupts; each emulator has another name for them. */
 static uint64_t host_interrupts(const struct window *window, unsigned int first,
 				unsigned int last)
 {
@@ -110,7 +110,7 @@ static uint64_t host_interrupts(const struct window *window, unsigned int first,
 	       sum_by_name(window, "exit.external_interrupt", first, last);
 }
 
-/* All counters that moved and whose name begins with prefix, without it. */
+/* Prints all counters that changed and whose name begins with prefix, without the prefix. */
 static void print_group(const struct window *window, const char *key, const char *prefix,
 			unsigned int first, unsigned int last)
 {

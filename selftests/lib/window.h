@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What a VM's vCPUs cost between two moments: exits by reason and doorbells,
- * from the emulator's counters where there are any, else from KVM's own.
+ * What a VM's vCPUs cost between two points in time: exits by reason and doorbells,
+ * from the emulator's counters if there are any, otherwise from KVM's.
  *
- * vCPU 0 is the sender and reported by itself; the others are the targets and
- * summed.  Every vCPU must stay on the processor it is pinned to.
+ * vCPU 0 is the sender and is reported separately; the others are the targets and
+ * are summed.  Every vCPU must stay on the processor to which it is pinned.
  */
 #ifndef SELFTESTS_LIB_WINDOW_H
 #define SELFTESTS_LIB_WINDOW_H
@@ -16,7 +16,7 @@ struct window {
 	struct vm *vm;
 	bool emulated;
 	unsigned int counters;
-	/* counters per vCPU, vCPU by vCPU; deltas once the window has ended */
+	/* the counters of one vCPU after the other; deltas once the window has ended */
 	uint64_t *values;
 	struct vapic_counts vapic_begin, vapic_end;
 };

@@ -2,12 +2,12 @@
 #
 # The emulated AMD host: QEMU's command line, and its channels, one socket pair each.
 
-import json
 import os
 import socket
 import subprocess
 
 import emulator
+import qmp
 import tsc
 
 # The console is the emulator's, and so is its monitor.
@@ -125,9 +125,8 @@ class Amd(emulator.Emulator):
 
     def provoke_panic(self):
         try:
-            monitor = self.connections["qmp"]
             for name in ("qmp_capabilities", "inject-nmi"):
-                monitor.sendall(json.dumps({"execute": name}).encode() + b"\n")
+                qmp.send(self.connections["qmp"], name)
         except OSError:
             pass
         return True

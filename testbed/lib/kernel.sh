@@ -14,7 +14,8 @@
 # shellcheck source=testbed/lib/debian.sh
 . "$(dirname "${BASH_SOURCE[0]}")/debian.sh"
 
-KERNEL_SERIES_KNOWN='6.12'
+KERNEL_SERIES_KNOWN=$(sed '/^#/d' "$(dirname "${BASH_SOURCE[0]}")/../kernel-series" | xargs)
+KERNEL_SERIES_DEFAULT=${KERNEL_SERIES_KNOWN%% *}
 
 # Builds against the headers need these on the build machine: the kernel's own
 # compiler, pahole for module BTF, and the libraries that kbuild tools use.

@@ -10,6 +10,9 @@ import status
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
+with open(f"{REPOSITORY}/testbed/kernel-series", encoding="ascii") as known:
+    SERIES = [line.strip() for line in known if not line.startswith("#")]
+
 USAGE = "testbed/run amd|intel [OPTIONS] -- COMMAND..."
 
 DESCRIPTION = """\
@@ -36,7 +39,7 @@ inside the machine:
   bash, hackbench, trace-cmd, qemu-system-x86_64, python3, ...
 
 exit status: that of COMMAND, or
-  {status.USAGE:3}  wrong options            {status.LOG_WARNINGS:3}  kernel warned (see --allow-warnings)
+  {status.USAGE:3}  wrong options            {status.LOG_WARNINGS:3}  warnings (--allow-warnings)
   {status.NO_BOOT:3}  host did not boot        {status.TIMEOUT:3}  timeout
   {status.NO_MODULE:3}  a module did not load    {status.TESTBED:3}  testbed cannot work here
   {status.HOST_DIED:3}  host crashed             {status.INTERRUPTED:3}  interrupted
@@ -66,7 +69,7 @@ def make_parser():
                     epilog=EPILOG, allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("machine", choices=list(DEFAULTS), help="which machine to emulate")
-    parser.add_argument("--kernel", metavar="SERIES", default="6.12",
+    parser.add_argument("--kernel", metavar="SERIES", default=SERIES[0],
                         help="stock Debian kernel to boot (default: %(default)s)")
     parser.add_argument("--smp", metavar="N", type=int,
                         help=f"number of CPUs {default('smp')}")

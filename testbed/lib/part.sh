@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Parts of the image, each built once and kept in the cache under a name that
+# Emulators and parts of the image, each built once and kept in the cache under a name that
 # holds the hash of what it is made from. Editing one script then rebuilds the
 # parts that use it and no others.
 
@@ -45,7 +45,7 @@ part_build()
 {
 	local folder=$1 name=$2 builder=$3 started=$SECONDS
 	[ ! -d "$folder" ] || return 0
-	say "image: building part '$name'"
+	say "building '$name'"
 	# What nothing has used for two days was made from scripts since edited.
 	find "$CACHE_DIR/part" -mindepth 1 -maxdepth 1 -name "$name-*" -mtime +1 \
 		-exec rm -rf {} + 2>/dev/null || true
@@ -53,5 +53,5 @@ part_build()
 	mkdir -p "$folder.new"
 	"$builder" "$folder.new"
 	mv "$folder.new" "$folder"
-	say "image: part '$name' took $((SECONDS - started)) s"
+	say "'$name' took $((SECONDS - started)) s"
 }

@@ -60,12 +60,18 @@ public:
 	static constexpr At<std::uint32_t, 56, 8> kXapicDestination{};
 };
 
+static_assert(Icr::kVector.kMask == 0xff);
 static_assert(Icr::kDeliveryMode.kMask == 0x700);
 static_assert(Icr::kDestinationMode.kMask == 0x800);
 static_assert(Icr::kBusy.kMask == 0x1000);
 static_assert(Icr::kLevelTriggered.kMask == 0x8000);
 static_assert(Icr::kShorthand.kMask == 0xc0000);
+static_assert(Icr::kLow.kMask == 0xffffffffull);
+static_assert(Icr::kHigh.kMask == 0xffffffff00000000ull);
 static_assert(Icr::kXapicDestination.kMask == 0xff00000000000000ull);
+static_assert(disjoint(Icr::kVector.kMask, Icr::kDeliveryMode.kMask, Icr::kDestinationMode.kMask,
+		       Icr::kBusy.kMask, Icr::kLevelTriggered.kMask, Icr::kShorthand.kMask,
+		       Icr::kXapicDestination.kMask));
 
 constexpr std::uint32_t kXapicBroadcast = 0xff;
 
@@ -115,6 +121,7 @@ public:
 
 static_assert(Lvt::kDeliveryMode.kMask == 0x700);
 static_assert(Lvt::kMasked.kMask == 0x10000);
+static_assert(disjoint(Lvt::kDeliveryMode.kMask, Lvt::kMasked.kMask));
 
 // LDR of x2APIC mode, which follows from the ID: the cluster of 16 and the bit in it.
 constexpr std::uint32_t x2apic_ldr(std::uint32_t id)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// One word of memory that hardware or other CPUs read and write while we do, for C++ alone:
-// a slot holds a hardware word, a cell a number or a pointer. The order is part of each name.
-// Nothing else touches such memory, but for what C shares (cell.h).
+// One word of memory that hardware or other CPUs read and write concurrently, for C++ alone: a
+// slot holds a hardware word, a cell a number or a pointer. The name of each operation says its
+// memory order. Nothing else touches such memory, except what C shares (cell.h).
 //
 // On x86 a relaxed or acquire load and a relaxed or release store are plain
 // moves; exchange, try_replace, set_bits and clear_bits are locked instructions and
@@ -46,7 +46,7 @@ public:
 						   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 	}
 
-	// Full barrier; returns the word before. Bits of `bits` are set, or cleared.
+	// Set or clear the bits of `bits`. Full barrier; set_bits() returns the word before.
 	W set_bits(W bits) { return W{__atomic_fetch_or(&raw_, bits.raw(), __ATOMIC_SEQ_CST)}; }
 	void clear_bits(W bits)
 	{
@@ -66,7 +66,7 @@ public:
 	Cell(const Cell &) = delete;
 	Cell &operator=(const Cell &) = delete;
 
-	// As those of Slot.
+	// As in Slot.
 	[[nodiscard]] T load() const { return __atomic_load_n(&value_, __ATOMIC_RELAXED); }
 	[[nodiscard]] T load_first() const { return __atomic_load_n(&value_, __ATOMIC_ACQUIRE); }
 	void publish(T value) { __atomic_store_n(&value_, value, __ATOMIC_RELEASE); }
@@ -76,8 +76,8 @@ public:
 						   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 	}
 
-	// One more. Locked, and so a full barrier; alone: by the only one who writes the cell,
-	// without order.
+	// Add one. count() is locked, and so a full barrier. count_alone() has no order and is
+	// for the only writer of the cell.
 	void count() { __atomic_fetch_add(&value_, 1, __ATOMIC_SEQ_CST); }
 	void count_alone() { __atomic_store_n(&value_, load() + 1, __ATOMIC_RELAXED); }
 

@@ -31,6 +31,8 @@ static_assert(PhysicalIdEntry::kHostApicId.kMask == 0x0000000000000fffull);
 static_assert(PhysicalIdEntry::kBackingPage.kMask == 0x000ffffffffff000ull);
 static_assert(PhysicalIdEntry::kIsRunning.kMask == 0x4000000000000000ull);
 static_assert(PhysicalIdEntry::kValid.kMask == 0x8000000000000000ull);
+static_assert(disjoint(PhysicalIdEntry::kHostApicId.kMask, PhysicalIdEntry::kBackingPage.kMask,
+		       PhysicalIdEntry::kIsRunning.kMask, PhysicalIdEntry::kValid.kMask));
 
 // Entry of the logical APIC ID table of xAPIC mode. Flat: index = bit number of the
 // destination; cluster: index = cluster * 4 + bit number.
@@ -45,6 +47,7 @@ public:
 static_assert(sizeof(LogicalIdEntry) == 4);
 static_assert(LogicalIdEntry::kGuestApicId.kMask == 0x000000ffu);
 static_assert(LogicalIdEntry::kValid.kMask == 0x80000000u);
+static_assert(disjoint(LogicalIdEntry::kGuestApicId.kMask, LogicalIdEntry::kValid.kMask));
 
 // VMCB 0F8h: where the physical table is, and the last valid index.
 class PhysicalTablePointer : public Word<PhysicalTablePointer, std::uint64_t> {
@@ -57,6 +60,7 @@ public:
 
 static_assert(PhysicalTablePointer::kMaxIndex.kMask == 0x00000000000001ffull);
 static_assert(PhysicalTablePointer::kTable.kMask == 0x000ffffffffff000ull);
+static_assert(disjoint(PhysicalTablePointer::kMaxIndex.kMask, PhysicalTablePointer::kTable.kMask));
 
 // VMCB 060h, the half that AVIC uses.
 class InterruptControl : public Word<InterruptControl, std::uint32_t> {
@@ -69,10 +73,11 @@ public:
 
 static_assert(InterruptControl::kX2apicMode.kMask == 0x40000000u);
 static_assert(InterruptControl::kAvicEnable.kMask == 0x80000000u);
+static_assert(disjoint(InterruptControl::kX2apicMode.kMask, InterruptControl::kAvicEnable.kMask));
 
-// What an entry can hold. The largest value stands for a CPU that none can name, or for none,
-// so that a sender tells it from a CPU to ring by the entry alone; with IsRunning clear
-// hardware does not look at it.
+// The largest host APIC ID that an entry can name. FFFh stands for no CPU, or for a CPU that no
+// entry can name, so a sender sees from the entry alone whether there is a CPU to ring; while
+// IsRunning is clear, hardware does not look at the field.
 constexpr std::uint32_t kMaxHostApicId = 0xffe;
 constexpr HostApicId kNoHostApicId{0xfff};
 
@@ -103,7 +108,7 @@ enum class IpiFailure : std::uint32_t {
 	kInvalidType = 0,	 // not a fixed, edge-triggered interrupt
 	kTargetNotRunning = 1,	 // IRR is set in every valid target; at least one did not run
 	kInvalidTarget = 2,	 // a destination has no valid entry
-	kInvalidBackingPage = 3, // an entry points nowhere
+	kInvalidBackingPage = 3, // an entry's backing page is invalid
 	kInvalidVector = 4,	 // vector below 16
 };
 
@@ -117,6 +122,7 @@ public:
 
 static_assert(IncompleteIpiInfo::kIndex.kMask == 0x1ffull);
 static_assert(IncompleteIpiInfo::kFailure.kMask == 0xffffffff00000000ull);
+static_assert(disjoint(IncompleteIpiInfo::kIndex.kMask, IncompleteIpiInfo::kFailure.kMask));
 
 // Exit 402h, EXITINFO1: which register, read or written.
 class UnacceleratedInfo : public Word<UnacceleratedInfo, std::uint64_t> {
@@ -129,5 +135,6 @@ public:
 
 static_assert(UnacceleratedInfo::kRegister.kMask == 0xff0ull);
 static_assert(UnacceleratedInfo::kWrite.kMask == 0x100000000ull);
+static_assert(disjoint(UnacceleratedInfo::kRegister.kMask, UnacceleratedInfo::kWrite.kMask));
 
 } // namespace vapic::hw

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A broken invariant, by number of vapic::Broken. The kernel warns once; a test fails.
+ * Report a broken invariant by its number in vapic::Broken, which is below 64. The kernel warns
+ * once for each number; a test fails.
  */
 #ifndef VAPIC_HW_BROKEN_H
 #define VAPIC_HW_BROKEN_H

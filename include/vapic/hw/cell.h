@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * One word of memory that hardware or other CPUs read and write while we do, in source that C
+ * One word of memory that hardware or other CPUs read and write concurrently, in source that C
  * and C++ share. Each kind of word is a type of its own, which cannot be copied in C++ and has
- * named operations only, with the order part of each name. What is in C++ alone has slots and
- * cells with the same operations (atomic.hpp). No atomic access stands anywhere else:
- * tools/check.d/contracts looks.
+ * only named operations, whose names say the memory order. Words that only C++ uses are slots and
+ * cells with the same operations (atomic.hpp). No other file has atomic accesses;
+ * tools/check.d/contracts checks that.
  */
 #ifndef VAPIC_HW_CELL_H
 #define VAPIC_HW_CELL_H
@@ -88,9 +88,9 @@
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 /*
- * Compilers make no atomic load a part of another instruction. These do, without order: test
- * bits of the lowest byte of @cell; collect that byte in @seen. A test that must see every
- * access (selftests/core/seam.hpp) has them as plain loads.
+ * Compilers never make an atomic load part of another instruction. These macros do, without
+ * order: they test bits of the lowest byte of @cell, or OR that byte into @seen. In tests that
+ * must see every access (tests/core/seam.hpp), they are plain loads.
  */
 #ifdef VAPIC_SEAM
 #define VAPIC_CELL_TEST(cell, bits) (!!(__atomic_load_n(&(cell)->raw, __ATOMIC_RELAXED) & (bits)))

@@ -16,8 +16,8 @@ namespace vapic::hw {
 // NDST as the descriptor holds it, which depends on the mode of the host's APICs.
 using NotificationDestination = Unit<struct NotificationDestinationTag, std::uint32_t>;
 
-// Bits 319:256 of a descriptor, the only part besides PIR. ON is set by whoever posts and
-// cleared by whoever takes PIR, hardware or software; the rest is software's.
+// Bits 319:256 of a descriptor, the only part besides PIR. Whoever posts sets ON and whoever
+// takes PIR clears it, hardware or software; only software writes the rest.
 class PiControl : public Word<PiControl, std::uint64_t> {
 public:
 	using Word::Word;
@@ -44,8 +44,8 @@ public:
 
 constexpr unsigned kPirWords = 4;
 
-// What IPI hardware, the IOMMU and notification processing read and write. It belongs to
-// KVM's vcpu_vmx, since the VMCS names it there.
+// What IPI hardware, the IOMMU and notification processing read and write. It is part of KVM's
+// vcpu_vmx, because the VMCS names the descriptor there.
 struct alignas(64) PiDescriptor {
 	// ORDERING post, on-clear, sn-clear.
 	Slot<PirWord> pir[kPirWords];
@@ -72,6 +72,7 @@ public:
 static_assert(sizeof(PidTableEntry) == 8);
 static_assert(PidTableEntry::kValid.kMask == 0x0000000000000001ull);
 static_assert(PidTableEntry::kDescriptor.kMask == 0x000fffffffffffc0ull);
+static_assert(disjoint(PidTableEntry::kValid.kMask, PidTableEntry::kDescriptor.kMask));
 
 // VMCS 0810h: highest requested and highest in-service virtual interrupt.
 class GuestInterruptStatus : public Word<GuestInterruptStatus, std::uint16_t> {
@@ -84,5 +85,6 @@ public:
 
 static_assert(GuestInterruptStatus::kRvi.kMask == 0x00ff);
 static_assert(GuestInterruptStatus::kSvi.kMask == 0xff00);
+static_assert(disjoint(GuestInterruptStatus::kRvi.kMask, GuestInterruptStatus::kSvi.kMask));
 
 } // namespace vapic::hw

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// One hardware word as a value: an immutable class over one integer of the
-// width the hardware uses, made of named fields that do not overlap.
+// One hardware word as a value: an immutable class over one integer of the width the hardware
+// uses, made of named fields. Each word asserts by disjoint() which of them share no bit.
 //
-// A field knows its place; a word knows which fields are its own. Reading and
-// replacing a field is the only way in or out, so a wrong unit, a wrong width or
-// a field of another register does not compile. Memory is not touched here: slot
-// types (atomic.hpp) do that through named operations.
+// A field knows its place; a word knows which fields are its own. Whole integers come in and go
+// out only by the explicit constructor and raw(), for memory and for C. Everything else goes by
+// field, so a wrong unit, a wrong width or a field of another register does not compile. Memory
+// is not touched here: slot types (atomic.hpp) do that through named operations.
 #pragma once
 
 #include <concepts>
@@ -28,6 +28,9 @@ concept UnitValue = requires(V v) {
 };
 // clang-format on
 
+template <typename V>
+concept FieldValue = UnitValue<V> || std::unsigned_integral<V> || std::is_enum_v<V>;
+
 // `Self` is the word type the field belongs to, `R` its access width.
 template <typename Self, std::unsigned_integral R, typename Value, unsigned Low, unsigned Width>
 struct Field {
@@ -36,6 +39,10 @@ struct Field {
 	static constexpr unsigned kWidth = Width;
 
 	static_assert(Width >= 1 && Low + Width <= 8 * sizeof(Raw), "field leaves its word");
+	static_assert(FieldValue<Value>, "a field holds an unsigned integer, bool, enum or unit");
+	static_assert(Width <= (std::same_as<Value, bool> ? 1 : 8 * sizeof(Value)) &&
+			      sizeof(Value) <= sizeof(Raw),
+		      "field and value differ in width");
 
 	static constexpr Raw kMax =
 		Width == 8 * sizeof(Raw) ? ~Raw{0} : (Raw{1} << (Width % (8 * sizeof(Raw)))) - 1;

@@ -13,10 +13,10 @@ import os
 import shlex
 from dataclasses import dataclass
 
+from vapic.files import TOP, read
 from vapic.run import steps as steps_of
 from vapic.run.steps import Board, Step
 
-SERIES = "6.12"
 SELFTESTS = "build/selftests"
 # Steps of everything(), and the one of tools/lib/packages before them.
 COUNT = 7
@@ -25,6 +25,12 @@ EMULATORS = {
     "AMD": ("testbed/qemu/build", "VAPIC_QEMU"),
     "Intel": ("testbed/bochs/build", "VAPIC_BOCHS"),
 }
+
+
+def series() -> str:
+    """The kernel that the hosts boot."""
+    lines = read(TOP / "testbed/kernel-series").splitlines()
+    return next(line for line in lines if not line.startswith("#"))
 
 
 @dataclass(frozen=True)
@@ -55,10 +61,10 @@ def emulator(number: int, machine: str) -> Step:
 
 def everything(board: Board) -> Built:
     """Build all of it; raise steps.Failed if a part does not build."""
-    kernel = Step(2, "kernel", "fetching", ["testbed/kernel-headers", SERIES], keep=True)
+    kernel = Step(2, "kernel", "fetching", ["testbed/kernel-headers", series()], keep=True)
     emulators = {machine: emulator(number, machine) for number, machine in
                  enumerate(EMULATORS, start=3)}
-    image = Step(5, "image", "building", ["testbed/image/build", "--kernel", SERIES],
+    image = Step(5, "image", "building", ["testbed/image/build", "--kernel", series()],
                  after=["kernel"], keep=True)
 
     def module_command() -> list[str]:
@@ -71,7 +77,7 @@ def everything(board: Board) -> Built:
 
     module = Step(6, "module", "building", module_command, after=["kernel"])
     # After the image: both read package lists into the same place.
-    harness = Step(7, "test harness", "fetching", ["tools/lib/kselftest-headers", SERIES],
+    harness = Step(7, "test harness", "fetching", ["tools/lib/kselftest-headers", series()],
                    after=["image"], keep=True)
     selftests = Step(7, "selftests", "building", selftests_command, after=["test harness"])
     steps_of.run_steps(board, [kernel, *emulators.values(), image, module, harness, selftests])

@@ -40,7 +40,7 @@ def stage(folder: str, files: Sequence[str], boot: Boot) -> None:
 
 def command(boot: Boot, folder: str, out: str, options: Sequence[str]) -> list[str]:
     """Boot with the first mode's KVM; the program inside changes modes itself."""
-    return ["testbed/run", boot.machine, "--kernel", build.SERIES,
+    return ["testbed/run", boot.machine, "--kernel", build.series(),
             "--smp", str(boot.host_cpus), "--stock",
             "--kvm", boot.modes[0].kvm, "--dir", folder, "--out", out, *options,
             "--", "env", "PYTHONPATH=/mnt", "python3", "-B", "-m", boot.PROGRAM,
