@@ -12,7 +12,8 @@
 #   EMULATOR_KNOWN     versions with which they were tried
 #   EMULATOR_FILES     files of the recipe's folder that go into the source
 #   EMULATOR_PACKAGES  Debian packages that the build needs
-# emulator_build has $work, a folder of its own for as long as the build takes.
+# emulator_build has $work, a folder of its own for as long as the build takes, and is in it
+# after emulator_fetch.
 
 # shellcheck source=testbed/lib/part.sh
 . "$(dirname "${BASH_SOURCE[0]}")/part.sh"
@@ -83,6 +84,9 @@ emulator_build_in()
 	work=$(mktemp -d "$CACHE_DIR/build-$EMULATOR.XXXXXX")
 	trap 'rm -rf "$work"' EXIT
 	DEBIAN_APT=$work/apt
+	# A list that cannot be read is an error, not a reason to find no source in it.
+	mkdir -p "$DEBIAN_APT/etc/apt.conf.d"
+	echo 'APT::Update::Error-Mode "any";' >"$DEBIAN_APT/etc/apt.conf.d/update"
 	emulator_build "$1"
 	echo "$EMULATOR_VERSION" >"$1/version"
 }
