@@ -238,8 +238,10 @@ static void map_page(struct vm *vm, bool on)
 }
 
 /* These tests are about KVM's own code, so acceleration by hardware is inhibited. */
-static void begin_inhibited_in(struct vm *vm, void (*guest)(uint64_t), uint64_t arg)
+static struct vm *begin_inhibited(unsigned int options, void (*guest)(uint64_t), uint64_t arg)
 {
+	struct vm *vm = vm_create(options);
+
 	roles_begin();
 	memset((void *)page, 0, sizeof(page));
 	in_service = may_leave = left = 0;
@@ -247,13 +249,6 @@ static void begin_inhibited_in(struct vm *vm, void (*guest)(uint64_t), uint64_t 
 	if (hyperv_add(&vm->vcpus[0]))
 		hyperv_set_auto_eoi(&vm->vcpus[0], true);
 	map_page(vm, true);
-}
-
-static struct vm *begin_inhibited(void (*guest)(uint64_t), uint64_t arg)
-{
-	struct vm *vm = vm_create(0);
-
-	begin_inhibited_in(vm, guest, arg);
 	return vm;
 }
 
@@ -305,9 +300,8 @@ TEST(vcpu_that_an_init_restarts_goes_on_when_inhibited)
 
 	REQUIRE_EXPECTED_ACCELERATION();
 	init_wanted = restarted = entry_failed = false;
-	vm = vm_create(VM_X2APIC);
+	vm = begin_inhibited(VM_X2APIC, starter, 0);
 	vm->on_exit = note_restart;
-	begin_inhibited_in(vm, starter, 0);
 	vm_add_vcpu(vm, 1, role_with_held_interrupt, 0);
 	memcpy((void *)page, restart_code, sizeof(restart_code));
 	vm_start(vm);
@@ -351,7 +345,7 @@ TEST(eoi_by_a_flag_in_memory_ends_the_interrupt)
 	REQUIRE_EXPECTED_ACCELERATION();
 	guest_set_handler(VECTOR, flag_handler);
 	flags_taken = 0;
-	vm = begin_inhibited(flag_guest, rounds);
+	vm = begin_inhibited(0, flag_guest, rounds);
 	set_msr(&vm->vcpus[0], MSR_PV_EOI, PAGE_ADDRESS | 1);
 	vm_start(vm);
 	vm_wait(vm, role_is_ready(&vm->vcpus[0]), "every interrupt is taken");
@@ -387,7 +381,7 @@ TEST(interrupt_goes_on_when_the_memory_of_its_flag_is_gone)
 
 	REQUIRE_EXPECTED_ACCELERATION();
 	guest_set_handler(VECTOR, staying_handler);
-	vm = begin_inhibited(role_spinner, 0);
+	vm = begin_inhibited(0, role_spinner, 0);
 	vcpu = &vm->vcpus[0];
 	set_msr(vcpu, MSR_PV_EOI, PAGE_ADDRESS | 1);
 	vm_start(vm);
@@ -440,7 +434,7 @@ TEST(task_priority_in_memory_becomes_that_of_the_apic)
 	struct vm *vm;
 
 	REQUIRE_EXPECTED_ACCELERATION();
-	vm = begin_inhibited(word_guest, 0);
+	vm = begin_inhibited(0, word_guest, 0);
 	vcpu_ioctl(&vm->vcpus[0], KVM_SET_VAPIC_ADDR, &address);
 	vm_start(vm);
 	vm_wait(vm, role_is_ready(&vm->vcpus[0]), "the guest has set its priority");
