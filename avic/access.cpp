@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // Exit 402h: a register access that hardware does not carry out by itself. A trap-like
-// exit comes after the write, a fault-like one instead of the access.
+// exit comes after the write, a fault-like one instead of the access. And which MSRs of x2APIC
+// mode exit before hardware even looks at them.
 #include "state.hpp"
 
 using namespace vapic;
@@ -52,7 +53,43 @@ constexpr vapic_access_action action(ApicRegister reg, bool trap)
 	}
 }
 
+// The manual leaves all other writes to software, and KVM has to see them at once.
+constexpr bool write_is_free(ApicRegister reg)
+{
+	return reg == ApicRegister::kTpr || reg == ApicRegister::kEoi ||
+	       reg == ApicRegister::kIcrLow || reg == ApicRegister::kSelfIpi;
+}
+
+// Only KVM's timer knows the current count.
+constexpr bool read_is_free(ApicRegister reg)
+{
+	return reg != ApicRegister::kTimerCurrent;
+}
+
 } // namespace
+
+void vapic_avic_x2apic_msrs(u64 readable, bool accelerated, u32 *words)
+{
+	constexpr unsigned kRegisters = 64;
+	constexpr unsigned kMsrsPerWord = 16;
+
+	for (unsigned word = 0; word < VAPIC_X2APIC_MSR_WORDS; ++word)
+		words[word] = ~u32{0};
+	if (!accelerated)
+		return;
+
+	for (unsigned number = 0; number < kRegisters; ++number) {
+		const auto reg = ApicRegister{number << 4};
+		u32 &word = words[number / kMsrsPerWord];
+		const u32 read = u32{1} << 2 * (number % kMsrsPerWord);
+		const u32 write = read << 1;
+
+		if ((readable >> number & 1) && read_is_free(reg))
+			word &= ~read;
+		if (write_is_free(reg))
+			word &= ~write;
+	}
+}
 
 void vapic_avic_vcpu_access(vapic_avic_vcpu *vcpu, u64 info1, u64 info2, vapic_access *access)
 {

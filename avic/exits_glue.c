@@ -9,6 +9,9 @@
 #include "../kvm/hooks.h"
 #include "glue.h"
 
+/* The index in EXITINFO2 of exit 401h, as wide as the extension to 4,096 entries makes it. */
+#define IPI_INDEX_MASK 0xfff
+
 /* Called by core, for one destination whose IRR bit is set. */
 void vapic_host_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low, enum vapic_ipi_target target)
 {
@@ -38,32 +41,39 @@ void vapic_host_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low, enum vapic_ipi_
 }
 
 /* True for a broadcast in any form, for which stock walks all vCPUs. */
-static bool is_broadcast(u32 icr_low, u32 icr_high)
+static bool is_broadcast(u32 icr_low, u32 icr_high, bool x2apic)
 {
 	/* APIC_DEST_ALLBUT is both bits of the shorthand field. */
-	return (icr_low & APIC_DEST_ALLBUT) ||
-	       (!(icr_low & APIC_DEST_LOGICAL) && GET_XAPIC_DEST_FIELD(icr_high) == 0xff);
+	if (icr_low & APIC_DEST_ALLBUT)
+		return true;
+	if (x2apic)
+		return icr_high == U32_MAX;
+	return !(icr_low & APIC_DEST_LOGICAL) && GET_XAPIC_DEST_FIELD(icr_high) == 0xff;
 }
 
 int vapic_hook_avic_incomplete_ipi_interception(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vcpu_svm *svm = to_svm(kvm_vcpu);
 	struct vmcb *vmcb = svm->vmcb;
-	u64 info1 = vmcb->control.exit_info_1;
-	u64 info2 = vmcb->control.exit_info_2;
-	u32 icr_high = upper_32_bits(info1);
-	u32 icr_low = lower_32_bits(info1);
-	u32 id = upper_32_bits(info2);
-	u32 index = info2 & AVIC_PHYSICAL_MAX_INDEX_MASK;
-	/* Stock reports every destination; do so only while the tracepoint is on. */
-	bool visit_all = vapic_traced_kvm_apicv_accept_irq();
+	struct vapic_ipi_exit exit = {
+		.info1 = vmcb->control.exit_info_1,
+		.info2 = vmcb->control.exit_info_2,
+		.x2apic = vapic_x2apic_mode(kvm_vcpu),
+		/* Stock reports every destination; do so only while the tracepoint is on. */
+		.visit_all = vapic_traced_kvm_apicv_accept_irq(),
+	};
+	u32 icr_high = upper_32_bits(exit.info1);
+	u32 icr_low = lower_32_bits(exit.info1);
+	u32 id = upper_32_bits(exit.info2);
+	u32 index = exit.info2 & IPI_INDEX_MASK;
 
 	vapic_trace_kvm_avic_incomplete_ipi(kvm_vcpu->vcpu_id, icr_high, icr_low, id, index);
-	if (id == AVIC_IPI_FAILURE_TARGET_NOT_RUNNING && is_broadcast(icr_low, icr_high))
+	if (id == AVIC_IPI_FAILURE_TARGET_NOT_RUNNING &&
+	    is_broadcast(icr_low, icr_high, exit.x2apic))
 		vapic_trace_kvm_avic_kick_vcpu_slowpath(icr_high, icr_low, index);
 
 	/* The task holds kvm->srcu, which vapic_vm_wait_for_ipis() waits for. */
-	switch (vapic_avic_vcpu_ipi(vapic_core(vapic_vcpu_of(svm)), info1, info2, visit_all)) {
+	switch (vapic_avic_vcpu_ipi(vapic_core(vapic_vcpu_of(svm)), &exit)) {
 	case VAPIC_IPI_DONE:
 		break;
 	case VAPIC_IPI_EMULATE:

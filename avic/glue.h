@@ -17,6 +17,7 @@
 #include <linux/lockdep.h>
 #include <linux/mutex.h>
 
+#include <asm/cpufeature.h>
 #include <asm/svm.h>
 
 #include <vapic/avic.h>
@@ -29,8 +30,10 @@
 struct vapic_vm {
 	struct vapic_vm_common common;
 
-	struct page *physical_table;
-	struct page *logical_table;
+	/* From its first vCPU on, if any may be accelerated; core is NULL until then. */
+	void *physical_table;
+	void *logical_table;
+	u32 ids; /* how many APIC IDs the tables can name */
 
 	/*
 	 * How many vCPUs have the whole VM inhibited for their interrupt windows. The lock
@@ -90,6 +93,18 @@ static inline struct vapic_vcpu *vapic_listed_vcpu_of(struct vcpu_svm *svm)
 static inline struct vapic_vcpu *vapic_vcpu_of(struct vcpu_svm *svm)
 {
 	return svm->avic_physical_id_cache;
+}
+
+/* Bytes of the physical table. */
+static inline size_t vapic_physical_table_size(const struct vapic_vm *vm)
+{
+	return PAGE_ALIGN(vm->ids * sizeof(u64));
+}
+
+/* Whether the processor accelerates x2APIC mode. */
+static inline bool vapic_has_x2avic(void)
+{
+	return boot_cpu_has(X86_FEATURE_X2AVIC);
 }
 
 static inline bool vapic_x2apic_mode(struct kvm_vcpu *kvm_vcpu)

@@ -18,8 +18,9 @@ namespace {
 // One round over the destinations of one IPI.
 class Round {
 public:
-	Round(vapic_avic_vcpu &sender, Icr icr, bool visit_all)
-		: sender_(sender), vm_(*sender.vm), icr_(icr), visit_all_(visit_all)
+	Round(vapic_avic_vcpu &sender, const vapic_ipi_exit &exit)
+		: sender_(sender), vm_(*sender.vm), icr_(exit.info1), x2apic_(exit.x2apic),
+		  visit_all_(exit.visit_all)
 	{
 	}
 
@@ -28,7 +29,7 @@ public:
 		using Shape = lapic::Destination::Shape;
 
 		const Dfr dfr{sender_.regs->read(ApicRegister::kDfr)};
-		const lapic::Destination dest = lapic::destination(icr_, dfr);
+		const lapic::Destination dest = lapic::destination(icr_, x2apic_, dfr);
 
 		switch (dest.shape) {
 		case Shape::kSelf:
@@ -46,6 +47,9 @@ public:
 		case Shape::kLogical:
 			visit_logical(dest.first, dest.bits);
 			break;
+		case Shape::kCluster:
+			visit_cluster(dest.first, dest.bits);
+			break;
 		}
 	}
 
@@ -60,7 +64,13 @@ private:
 		}
 	}
 
-	void visit_logical(std::uint32_t first, std::uint8_t bits)
+	void visit_cluster(std::uint32_t first, std::uint16_t bits)
+	{
+		for (std::uint32_t left = bits; left; left &= left - 1)
+			visit(GuestApicId{first + static_cast<std::uint32_t>(__builtin_ctz(left))});
+	}
+
+	void visit_logical(std::uint32_t first, std::uint16_t bits)
 	{
 		GuestApicId named[8];
 		unsigned count = 0;
@@ -98,7 +108,7 @@ private:
 
 	void visit(GuestApicId id)
 	{
-		if (id.raw() > kMaxXapicId)
+		if (id.raw() >= vm_.ids)
 			return;
 
 		const Attention seen = vm_.attention[id.raw()].load();
@@ -127,15 +137,16 @@ private:
 	vapic_avic_vcpu &sender_;
 	vapic_avic_vm &vm_;
 	const Icr icr_;
+	const bool x2apic_;
 	const bool visit_all_;
 };
 
 } // namespace
 
-vapic_ipi_action vapic_avic_vcpu_ipi(vapic_avic_vcpu *vcpu, u64 info1, u64 info2, bool visit_all)
+vapic_ipi_action vapic_avic_vcpu_ipi(vapic_avic_vcpu *vcpu, const vapic_ipi_exit *exit)
 {
-	const Icr icr{info1};
-	const IpiFailure failure = IncompleteIpiInfo{info2}.get(IncompleteIpiInfo::kFailure);
+	const Icr icr{exit->info1};
+	const IpiFailure failure = IncompleteIpiInfo{exit->info2}.get(IncompleteIpiInfo::kFailure);
 
 	if (failure > IpiFailure::kInvalidVector)
 		return VAPIC_IPI_UNKNOWN;
@@ -143,7 +154,7 @@ vapic_ipi_action vapic_avic_vcpu_ipi(vapic_avic_vcpu *vcpu, u64 info1, u64 info2
 
 	switch (failure) {
 	case IpiFailure::kTargetNotRunning:
-		Round(*vcpu, icr, visit_all).visit_destinations();
+		Round(*vcpu, *exit).visit_destinations();
 		return VAPIC_IPI_DONE;
 	case IpiFailure::kInvalidType:
 	case IpiFailure::kInvalidTarget:

@@ -6,6 +6,7 @@
  * leaves the tables before KVM frees its register page.
  */
 #include <linux/cc_platform.h>
+#include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 
@@ -19,36 +20,45 @@
 #include "glue.h"
 #include "vendor.h"
 
-static struct kmem_cache *vm_core_cache;
 static struct kmem_cache *vcpu_cache;
+static bool hide_running;
+static char mode[80];
+
+/* CPUID 8000_000A ECX; this kernel has no name for the leaf's ECX. */
+#define CPUID_SVM_X2AVIC_EXT BIT(6)
 
 void vapic_avic_host_facts(struct vapic_avic_host *host)
 {
 	host->family = boot_cpu_data.x86;
 	host->avic = boot_cpu_has(X86_FEATURE_AVIC);
+	host->x2avic = boot_cpu_has(X86_FEATURE_X2AVIC);
+	host->x2avic_ext = host->x2avic && cpuid_ecx(0x8000000a) & CPUID_SVM_X2AVIC_EXT;
+	host->zen4 = boot_cpu_has(X86_FEATURE_ZEN4);
 	host->nested_paging = true;
 	host->snp = cc_platform_has(CC_ATTR_HOST_SEV_SNP);
 	host->in_use_writes = boot_cpu_has(X86_FEATURE_HV_INUSE_WR_ALLOWED);
 }
 
-static bool hides_running(void)
+/* How many APIC IDs a VM may have that this machine can accelerate. */
+static u32 ids(void)
 {
 	struct vapic_avic_host host;
 
 	vapic_avic_host_facts(&host);
-	return vapic_avic_hides_running(&host);
+	return vapic_avic_ids(&host);
 }
 
-int vapic_avic_init(void)
+int vapic_avic_init(bool hide)
 {
-	vm_core_cache = kmem_cache_create("vapic_avic_vm", vapic_avic_vm_size(), VAPIC_AVIC_ALIGN,
-					  SLAB_ACCOUNT, NULL);
+	hide_running = hide;
+	scnprintf(mode, sizeof(mode), "%s, %u vCPUs, IPI virtualization %s, IOMMU posting off",
+		  vapic_has_x2avic() ? "x2AVIC" : "xAPIC mode, x2AVIC off", ids(),
+		  hide ? "off" : "on");
 	vcpu_cache = kmem_cache_create("vapic_avic_vcpu",
 				       sizeof(struct vapic_vcpu) + vapic_avic_vcpu_size(),
 				       VAPIC_AVIC_ALIGN, SLAB_ACCOUNT, NULL);
-	if (vm_core_cache && vcpu_cache)
+	if (vcpu_cache)
 		return 0;
-	vapic_avic_exit();
 	vapic_err("no memory for a cache of objects\n");
 	return -ENOMEM;
 }
@@ -56,16 +66,12 @@ int vapic_avic_init(void)
 void vapic_avic_exit(void)
 {
 	kmem_cache_destroy(vcpu_cache);
-	kmem_cache_destroy(vm_core_cache);
 	vcpu_cache = NULL;
-	vm_core_cache = NULL;
 }
 
 const char *vapic_avic_mode(void)
 {
-	if (hides_running())
-		return "xAPIC mode, IsRunning hidden (erratum 1235), x2AVIC off, IOMMU posting off";
-	return "xAPIC mode, x2AVIC off, IOMMU posting off";
+	return mode;
 }
 
 /*
@@ -86,37 +92,70 @@ static enum vapic_encryption encryption(struct kvm *kvm)
 	return VAPIC_UNENCRYPTED;
 }
 
-/* Allocate the VM's tables. A test can make each of the three allocations fail. */
-static bool vm_allocate(struct vapic_vm *vm)
+/* Whole pages, zeroed. A test can make each allocation fail. */
+static void *allocate(size_t size)
 {
-	if (!vapic_create_should_fail())
-		vm->physical_table = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
-	if (!vm->physical_table)
-		return false;
-	if (!vapic_create_should_fail())
-		vm->logical_table = alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO);
-	if (!vm->logical_table)
-		return false;
-	if (!vapic_create_should_fail())
-		vm->core = kmem_cache_zalloc(vm_core_cache, GFP_KERNEL_ACCOUNT);
-	if (!vm->core)
-		return false;
+	if (vapic_create_should_fail())
+		return NULL;
+	return alloc_pages_exact(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
+}
 
-	vapic_avic_vm_init(vm->core, page_address(vm->physical_table),
-			   __sme_set(page_to_phys(vm->physical_table)),
-			   page_address(vm->logical_table),
-			   __sme_set(page_to_phys(vm->logical_table)), hides_running());
-	return true;
+static void vm_free_tables(struct vapic_vm *vm)
+{
+	if (vm->core)
+		free_pages_exact(vm->core, vapic_avic_vm_size(vm->ids));
+	if (vm->logical_table)
+		free_pages_exact(vm->logical_table, PAGE_SIZE);
+	if (vm->physical_table)
+		free_pages_exact(vm->physical_table, vapic_physical_table_size(vm));
+	vm->core = NULL;
+	vm->logical_table = NULL;
+	vm->physical_table = NULL;
+}
+
+static int vm_allocate_tables(struct vapic_vm *vm)
+{
+	struct vapic_avic_tables tables = {.ids = vm->ids, .hide_running = hide_running};
+	struct vapic_avic_vm *core = NULL;
+
+	vm->physical_table = allocate(vapic_physical_table_size(vm));
+	if (vm->physical_table)
+		vm->logical_table = allocate(PAGE_SIZE);
+	if (vm->logical_table)
+		core = allocate(vapic_avic_vm_size(vm->ids));
+	if (!core) {
+		vm_free_tables(vm);
+		return -ENOMEM;
+	}
+
+	tables.physical = vm->physical_table;
+	tables.physical_pa = __sme_set(virt_to_phys(vm->physical_table));
+	tables.logical = vm->logical_table;
+	tables.logical_pa = __sme_set(virt_to_phys(vm->logical_table));
+	vapic_avic_vm_init(core, &tables);
+	vm->core = core;
+	return 0;
+}
+
+/*
+ * KVM calls this with kvm->lock held before each vCPU. From the first on, the largest ID of the VM
+ * cannot change, nor can its local APIC move to user space. The VM may become an SEV guest if that
+ * vCPU fails, but then vapic_avic_vcpu_decision() refuses the next one.
+ */
+int vapic_svm_vcpu_precreate(struct kvm *kvm)
+{
+	struct vapic_vm *vm = vapic_vm_of(kvm);
+
+	if (vm->core || !vapic_irqchip_in_kernel(kvm) ||
+	    vapic_avic_vm_decision(encryption(kvm)) != VAPIC_ACCELERATED)
+		return 0;
+	vm->ids = min(ids(), kvm->arch.max_vcpu_ids);
+	return vm_allocate_tables(vm);
 }
 
 static void vm_free(struct vapic_vm *vm)
 {
-	if (vm->core)
-		kmem_cache_free(vm_core_cache, vm->core);
-	if (vm->logical_table)
-		__free_page(vm->logical_table);
-	if (vm->physical_table)
-		__free_page(vm->physical_table);
+	vm_free_tables(vm);
 	mutex_destroy(&vm->irq_window_lock);
 	kfree(vm);
 }
@@ -136,11 +175,6 @@ int vapic_hook_avic_vm_init(struct kvm *kvm)
 	if (!vm)
 		return -ENOMEM;
 	mutex_init(&vm->irq_window_lock);
-	/* Without tables no vCPU may be accelerated: vapic_avic_vcpu_decision() asks the same. */
-	if (vapic_avic_vm_decision(encryption(kvm)) == VAPIC_ACCELERATED && !vm_allocate(vm)) {
-		vm_free(vm);
-		return -ENOMEM;
-	}
 	to_kvm_svm(kvm)->avic_physical_id_table_page = vm;
 	vapic_vm_enter(&vm->common, kvm);
 	return 0;
@@ -185,6 +219,7 @@ static enum vapic_decision decide(struct kvm_vcpu *kvm_vcpu)
 		.inhibited = READ_ONCE(kvm_vcpu->kvm->arch.apicv_inhibit_reasons) &
 			     LASTING_INHIBITS,
 		.id = kvm_vcpu->vcpu_id,
+		.ids = vapic_vm_of(kvm_vcpu->kvm)->ids,
 	};
 
 	return vapic_avic_vcpu_decision(&candidate);
@@ -202,7 +237,7 @@ static void never_accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 	if (vcpu->never == VAPIC_ID_BEYOND_TABLE) {
 		pr_info_once("vapic: vCPU ID %d is beyond the AVIC table (%u): the VM runs without "
 			     "AVIC\n",
-			     kvm_vcpu->vcpu_id, vapic_avic_max_id());
+			     kvm_vcpu->vcpu_id, vcpu->vm->ids - 1);
 		vapic_call(kvm_set_or_clear_apicv_inhibit)(kvm_vcpu->kvm,
 							   APICV_INHIBIT_REASON_DISABLED, true);
 	}

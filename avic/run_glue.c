@@ -161,33 +161,65 @@ static void intercept_cr8_write(struct vcpu_svm *svm, struct vmcb *vmcb, bool on
 	vapic_call(recalc_intercepts)(svm);
 }
 
+/* Let the vCPU access the MSRs of x2APIC mode that need no exit, or none. */
+static void set_x2apic_msr_intercepts(struct vcpu_svm *svm, bool accelerated)
+{
+	/* Word of the map that begins with MSR 800h: it has two bits for each MSR from 0 on. */
+	u32 *words = svm->msrpm + APIC_BASE_MSR * 2 / 32;
+
+	vapic_avic_x2apic_msrs(vapic_call(kvm_lapic_readable_reg_mask)(svm->vcpu.arch.apic),
+			       accelerated, words);
+}
+
+static enum vapic_avic_mode mode(struct kvm_vcpu *kvm_vcpu)
+{
+	if (!vapic_apicv_active(kvm_vcpu->arch.apic))
+		return VAPIC_AVIC_OFF;
+	return vapic_x2apic_mode(kvm_vcpu) && vapic_has_x2avic() ? VAPIC_AVIC_X2APIC :
+								   VAPIC_AVIC_XAPIC;
+}
+
+/*
+ * Stock sets the intercepts of all MSRs in its list anew, and leaves those of x2APIC mode
+ * intercepted. Filters of user space do not apply to these MSRs.
+ */
+void vapic_svm_msr_filter_changed(struct kvm_vcpu *kvm_vcpu)
+{
+	struct vcpu_svm *svm = to_svm(kvm_vcpu);
+
+	vapic_svm_stock(msr_filter_changed)(kvm_vcpu);
+	if (vapic_vcpu_of(svm) && vapic_has_x2avic())
+		set_x2apic_msr_intercepts(svm, mode(kvm_vcpu) == VAPIC_AVIC_X2APIC);
+}
+
 /* Store the VMCB words of AVIC, on or off, and do all that goes with the change. */
 void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)
 {
 	struct kvm_vcpu *kvm_vcpu = &svm->vcpu;
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(svm);
-	bool active = vapic_apicv_active(kvm_vcpu->arch.apic);
+	enum vapic_avic_mode now = mode(kvm_vcpu);
 	struct vapic_avic_vmcb words;
 
 	/* The vCPU is never accelerated, so the VMCB stays as reset left it. */
 	if (!vcpu)
 		return;
 
-	vapic_avic_vcpu_vmcb_words(vapic_core(vcpu), vmcb->control.int_ctl, active,
-				   kvm_vcpu->kvm->arch.max_vcpu_ids - 1, &words);
+	vapic_avic_vcpu_vmcb_words(vapic_core(vcpu), vmcb->control.int_ctl, now, &words);
 	vmcb->control.avic_vapic_bar = words.apic_bar;
 	vmcb->control.avic_backing_page = words.backing_page;
 	vmcb->control.avic_logical_id = words.logical_table;
 	vmcb->control.avic_physical_id = words.physical_table;
 	vmcb->control.int_ctl = words.int_ctl;
-	intercept_cr8_write(svm, vmcb, !active);
+	intercept_cr8_write(svm, vmcb, now == VAPIC_AVIC_OFF);
+	if (vapic_has_x2avic())
+		set_x2apic_msr_intercepts(svm, now == VAPIC_AVIC_X2APIC);
 	vmcb->control.clean &= ~(BIT(VMCB_CLEAN_INT_CTL) | BIT(VMCB_CLEAN_AVIC));
 
 	/*
 	 * While AVIC was off, or the guest's APIC was in x2APIC mode, the TLB may have cached
-	 * the page at the APIC's address as memory.
+	 * the page at the APIC's address as memory, and in xAPIC mode as the register page.
 	 */
-	if (active)
+	if (now != VAPIC_AVIC_OFF)
 		kvm_make_request(KVM_REQ_TLB_FLUSH_CURRENT, kvm_vcpu);
 }
 

@@ -30,19 +30,24 @@ public:
 // Enter a vCPU that KVM has accepted in the VM's tables.
 void enter_tables(vapic_avic_vcpu &vcpu);
 
-constexpr std::uint32_t kIds = hw::kMaxXapicId + 1;
-
 // Statistics. Only the vCPU's own task writes them; anybody may read them.
 using Counter = hw::Cell<std::uint64_t>;
 
 } // namespace vapic::avic
 
 struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vm {
-	// Constant after vapic_avic_vm_init().
-	vapic::hw::PhysicalIdTable *physical;
+	// Constant after vapic_avic_vm_init(). The first three point to `ids` cells each.
+	// Table of hardware, indexed by guest APIC ID. ORDERING running-set, running-clear, enter.
+	vapic::hw::Slot<vapic::hw::PhysicalIdEntry> *physical;
+	// Indexed by guest APIC ID. ORDERING asleep, inactive, far-set, enter.
+	vapic::hw::Slot<vapic::avic::Attention> *attention;
+	// Indexed by guest APIC ID; set by enter_tables(), cleared by vapic_avic_vcpu_retire().
+	// ORDERING vcpus.
+	vapic::hw::Cell<vapic_avic_vcpu *> *vcpus;
 	vapic::hw::LogicalIdTable *logical;
 	std::uint64_t physical_pa;
 	std::uint64_t logical_pa;
+	std::uint32_t ids;
 	bool hide_running;
 
 	// One above the largest ID that has entered the tables. ORDERING id-end.
@@ -53,14 +58,6 @@ struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vm {
 	// How many are done; equal to logical_begun while none is under way. ORDERING
 	// logical-change.
 	vapic::hw::Cell<std::uint32_t> logical_done;
-
-	// Indexed by guest APIC ID. ORDERING asleep, inactive, far-set, enter.
-	alignas(VAPIC_AVIC_ALIGN)
-		vapic::hw::Slot<vapic::avic::Attention> attention[vapic::avic::kIds];
-
-	// Indexed by guest APIC ID; set by enter_tables(), cleared by vapic_avic_vcpu_retire().
-	// ORDERING vcpus.
-	vapic::hw::Cell<vapic_avic_vcpu *> vcpus[vapic::avic::kIds];
 };
 
 struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vcpu {

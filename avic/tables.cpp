@@ -69,9 +69,11 @@ void withdraw(vapic_avic_vcpu &vcpu)
 
 } // namespace
 
-u32 vapic_avic_vm_size()
+// The object of a VM and, behind it, its two arrays: the pointers, then the bytes.
+u32 vapic_avic_vm_size(u32 ids)
 {
-	return sizeof(vapic_avic_vm);
+	return static_cast<u32>(sizeof(vapic_avic_vm) + ids * (sizeof(*vapic_avic_vm::vcpus) +
+							       sizeof(*vapic_avic_vm::attention)));
 }
 
 u32 vapic_avic_vcpu_size()
@@ -79,25 +81,22 @@ u32 vapic_avic_vcpu_size()
 	return sizeof(vapic_avic_vcpu);
 }
 
-u32 vapic_avic_max_id()
+void vapic_avic_vm_init(vapic_avic_vm *vm, const vapic_avic_tables *tables)
 {
-	return kMaxXapicId;
-}
-
-void vapic_avic_vm_init(vapic_avic_vm *vm, void *physical, u64 physical_pa, void *logical,
-			u64 logical_pa, bool hide_running)
-{
-	vm->physical = static_cast<PhysicalIdTable *>(physical);
-	vm->logical = static_cast<LogicalIdTable *>(logical);
-	vm->physical_pa = physical_pa;
-	vm->logical_pa = logical_pa;
-	vm->hide_running = hide_running;
+	vm->vcpus = reinterpret_cast<Cell<vapic_avic_vcpu *> *>(vm + 1);
+	vm->attention = reinterpret_cast<Slot<Attention> *>(vm->vcpus + tables->ids);
+	vm->physical = static_cast<Slot<PhysicalIdEntry> *>(tables->physical);
+	vm->logical = static_cast<LogicalIdTable *>(tables->logical);
+	vm->physical_pa = tables->physical_pa;
+	vm->logical_pa = tables->logical_pa;
+	vm->ids = tables->ids;
+	vm->hide_running = tables->hide_running;
 }
 
 bool vapic_avic_vcpu_init(vapic_avic_vcpu *vcpu, vapic_avic_vm *vm, vapic_vcpu *glue, u32 id,
 			  void *regs, u64 regs_pa)
 {
-	if (id > kMaxXapicId)
+	if (id >= vm->ids)
 		return false;
 
 	vcpu->vm = vm;
@@ -172,8 +171,8 @@ void vapic::avic::enter_tables(vapic_avic_vcpu &vcpu)
 			break;
 	}
 
-	vm.physical->entries[id].publish(vcpu.parked);
-	set_slot_at(vcpu, vm.physical->entries[id]);
+	vm.physical[id].publish(vcpu.parked);
+	set_slot_at(vcpu, vm.physical[id]);
 }
 
 bool vapic_avic_vcpu_retire(vapic_avic_vcpu *vcpu)
@@ -208,8 +207,10 @@ void vapic_avic_vcpu_sync_logical(vapic_avic_vcpu *vcpu, bool x2apic)
 	// KVM emulates LDR writes of an inactive vCPU, unseen by vapic. An old entry would name
 	// the wrong vCPU to a sender that becomes active before this vCPU does.
 	const bool inactive = attention(*vcpu).load().get(Attention::kInactive);
-	const std::uint32_t index = x2apic || inactive ? lapic::kNoLogicalIndex :
-							 lapic::logical_index(ldr, dfr);
+	// An entry has 8 bits for the ID. A vCPU with a larger one gets logical IPIs only from KVM.
+	const bool unnamed = vcpu->id.raw() >= kXapicIds;
+	const std::uint32_t index = x2apic || inactive || unnamed ? lapic::kNoLogicalIndex :
+								    lapic::logical_index(ldr, dfr);
 
 	if (index != vcpu->logical_index)
 		withdraw(*vcpu);

@@ -14,14 +14,15 @@ void vapic_avic_host_facts(struct vapic_avic_host *host);
 
 /*
  * Called at init after symbols are resolved and before anything is taken over; 0 or a
- * negative errno, which fails the init.  May sleep.
+ * negative errno, which fails the init.  @hide_running: hide it from IPI hardware, so that it
+ * exits for each IPI between vCPUs.  May sleep.
  */
-int vapic_avic_init(void);
+int vapic_avic_init(bool hide_running);
 
 /* Called at exit, and by a failed init, when no hook can run any more. */
 void vapic_avic_exit(void);
 
-/* For the log line at init: "xAPIC mode, x2AVIC off, IOMMU posting off". */
+/* For the log line at init: "x2AVIC, 512 vCPUs, IPI virtualization on, IOMMU posting off". */
 const char *vapic_avic_mode(void);
 
 /* Content of /sys/kernel/vapic/vcpus, as the viewer may see it.  0 or -ENOMEM.  May sleep. */

@@ -60,6 +60,7 @@
 	REDIRECT(kvm_amd, avic_init_vmcb, void, (struct vcpu_svm *svm, struct vmcb *vmcb)) \
 	REDIRECT(kvm_amd, avic_init_vcpu, int, (struct vcpu_svm *svm)) \
 	REDIRECT(kvm_amd, avic_vm_init, int, (struct kvm *kvm)) \
+	OP(svm, vcpu_precreate) \
 	OP(svm, vcpu_put) \
 	OP(svm, vcpu_blocking) \
 	OP(svm, vcpu_unblocking) \
@@ -74,6 +75,7 @@
 	WRAP(svm, vcpu_create) \
 	WRAP(svm, vcpu_free) \
 	WRAP(svm, vm_destroy) \
+	WRAP(svm, msr_filter_changed) \
 	WRAP(svm, inject_irq) \
 	WRAP(svm, vcpu_deliver_sipi_vector) \
 	SWITCH(kvm, allow_apicv_in_x2apic_without_x2apic_virtualization)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Finds out whom an xAPIC-mode interrupt is for: takes the ICR's destination apart into one of
-// a few shapes, and computes the place of a logical ID in a table of logical IDs.
+// Finds out whom an interrupt is for: takes the ICR's destination apart into one of a few shapes,
+// and computes the place of a logical ID in a table of logical IDs.
 //
 // Pure functions, which know registers but no tables or vCPUs.
 #pragma once
@@ -19,10 +19,11 @@ struct Destination {
 		kAllButSelf, // everybody but the sender
 		kOne,	     // physical ID `first`
 		kLogical,    // bit n of `bits`: logical index `first` + n
+		kCluster,    // bit n of `bits`: physical ID `first` + n
 	};
 
 	Shape shape;
-	std::uint8_t bits = 0;
+	std::uint16_t bits = 0;
 	std::uint32_t first = 0;
 };
 
@@ -49,8 +50,44 @@ constexpr std::uint32_t logical_index(hw::Ldr ldr, hw::Dfr dfr)
 	return first + static_cast<std::uint32_t>(__builtin_ctz(id));
 }
 
-// `dfr` is the sender's: hardware assumes that the destination uses the sender's model.
-constexpr Destination destination(hw::Icr icr, hw::Dfr dfr)
+// A destination in xAPIC mode, without shorthand.
+constexpr Destination xapic_destination(hw::Icr icr, hw::Dfr dfr)
+{
+	using Shape = Destination::Shape;
+
+	const std::uint32_t dest = icr.get(hw::Icr::kXapicDestination);
+	const bool logical = icr.get(hw::Icr::kDestinationMode) == hw::DestinationMode::kLogical;
+
+	// FFh is everybody in every mode. Cluster 15 is some members of every cluster, which
+	// are not one range of the table; everybody is right for a caller that only wakes
+	// vCPUs that sleep.
+	if (dest == hw::kXapicBroadcast || (logical && !dfr.flat() && dest >> 4 == 15))
+		return {Shape::kAll};
+	if (!logical)
+		return {Shape::kOne, 0, dest};
+	if (dfr.flat())
+		return {Shape::kLogical, static_cast<std::uint16_t>(dest), 0};
+	return {Shape::kLogical, static_cast<std::uint16_t>(dest & 0xf), (dest >> 4) * 4};
+}
+
+// A destination in x2APIC mode, without shorthand. A logical ID is the number of a cluster above
+// a bit for each of its 16 members, and follows from the physical ID (hw::x2apic_ldr()).
+constexpr Destination x2apic_destination(hw::Icr icr)
+{
+	using Shape = Destination::Shape;
+
+	const std::uint32_t dest = icr.get(hw::Icr::kX2apicDestination);
+
+	if (dest == hw::kX2apicBroadcast)
+		return {Shape::kAll};
+	if (icr.get(hw::Icr::kDestinationMode) == hw::DestinationMode::kPhysical)
+		return {Shape::kOne, 0, dest};
+	return {Shape::kCluster, static_cast<std::uint16_t>(dest), dest >> 16 << 4};
+}
+
+// `x2apic` and `dfr` are the sender's: hardware assumes that the destination is in the sender's
+// mode and uses the sender's model of logical IDs.
+constexpr Destination destination(hw::Icr icr, bool x2apic, hw::Dfr dfr)
 {
 	using Shape = Destination::Shape;
 
@@ -64,21 +101,7 @@ constexpr Destination destination(hw::Icr icr, hw::Dfr dfr)
 	case hw::Shorthand::kNone:
 		break;
 	}
-
-	const std::uint32_t dest = icr.get(hw::Icr::kXapicDestination);
-
-	const bool logical = icr.get(hw::Icr::kDestinationMode) == hw::DestinationMode::kLogical;
-
-	// FFh is everybody in every mode. Cluster 15 is some members of every cluster, which
-	// are not one range of the table; everybody is right for a caller that only wakes
-	// vCPUs that sleep.
-	if (dest == hw::kXapicBroadcast || (logical && !dfr.flat() && dest >> 4 == 15))
-		return {Shape::kAll};
-	if (!logical)
-		return {Shape::kOne, 0, dest};
-	if (dfr.flat())
-		return {Shape::kLogical, static_cast<std::uint8_t>(dest), 0};
-	return {Shape::kLogical, static_cast<std::uint8_t>(dest & 0xf), (dest >> 4) * 4};
+	return x2apic ? x2apic_destination(icr) : xapic_destination(icr, dfr);
 }
 
 } // namespace vapic::lapic

@@ -60,6 +60,20 @@ vapic_decision vapic_avic_host_decision(const vapic_avic_host *host)
 	return VAPIC_ACCELERATED;
 }
 
+bool vapic_avic_by_default(const vapic_avic_host *host)
+{
+	constexpr u32 kZen5Family = 0x1a;
+
+	return host->x2avic && (host->family >= kZen5Family || host->zen4);
+}
+
+u32 vapic_avic_ids(const vapic_avic_host *host)
+{
+	if (!host->x2avic)
+		return vapic::hw::kXapicIds;
+	return host->x2avic_ext ? vapic::hw::kX2apicIdsExtended : vapic::hw::kX2apicIds;
+}
+
 bool vapic_avic_hides_running(const vapic_avic_host *host)
 {
 	return host->family == 0x17 || host->family == 0x18;
@@ -90,7 +104,7 @@ vapic_decision vapic_avic_vcpu_decision(const vapic_avic_candidate *vcpu)
 
 	if (vm != VAPIC_ACCELERATED)
 		return vm;
-	if (vcpu->id > vapic::hw::kMaxXapicId)
+	if (vcpu->id >= vcpu->ids)
 		return VAPIC_ID_BEYOND_TABLE;
 	if (vcpu->inhibited)
 		return VAPIC_INHIBITED;

@@ -29,7 +29,7 @@ static const struct vapic_vendor *const vendors[] = {&vapic_svm, &vapic_vmx};
 
 const struct vapic_vendor *vapic_vendor;
 
-/* The parameter that makes vapic take over nothing. */
+/* Why vapic takes over nothing: the parameter that asks for that. */
 static const char *idle_reason;
 
 /* Pinned from the step "KVM modules" on. */
@@ -305,7 +305,6 @@ static void leave_steps(unsigned int count)
 static int choose_vendor(void)
 {
 	const struct vapic_vendor *vendor = NULL;
-	bool wanted;
 	unsigned int i;
 	int ret;
 
@@ -317,14 +316,10 @@ static int choose_vendor(void)
 		return -ENODEV;
 	}
 
-	ret = vendor->wanted(&wanted);
-	if (ret)
-		return ret;
-	if (wanted)
+	ret = vendor->wanted(&idle_reason);
+	if (!ret && !idle_reason)
 		vapic_vendor = vendor;
-	else
-		idle_reason = vendor->off;
-	return 0;
+	return ret;
 }
 
 /*
@@ -392,7 +387,7 @@ static int __init vapic_init(void)
 			   vapic_vendor->what, vapic_vendor->module, vapic_redirect_count(),
 			   vapic_vendor->takeovers.op_count + 1, vapic_vendor->mode());
 	else
-		vapic_info("%s took over nothing, as %s asks\n", VAPIC_VERSION, idle_reason);
+		vapic_info("%s took over nothing, as %s\n", VAPIC_VERSION, idle_reason);
 	return 0;
 }
 

@@ -20,11 +20,13 @@ struct param {
 	const char *name;
 	bool value;
 	bool given;
+	bool may_be_auto;
+	bool is_auto;
 	char refused[16];
 };
 
 static struct param params[] = {
-	[VAPIC_AVIC] = {"avic", true},
+	[VAPIC_AVIC] = {"avic", true, .may_be_auto = true},
 	[VAPIC_ENABLE_APICV] = {"enable_apicv", true},
 	[VAPIC_ENABLE_IPIV] = {"enable_ipiv", true},
 };
@@ -35,6 +37,9 @@ static int param_set(const char *value, const struct kernel_param *kp)
 
 	param->given = true;
 	param->refused[0] = '\0';
+	param->is_auto = param->may_be_auto && value && sysfs_streq(value, "auto");
+	if (param->is_auto)
+		return 0;
 
 	/* "avic" alone means on, as everywhere. */
 	if (!value)
@@ -59,7 +64,7 @@ static const struct kernel_param_ops param_ops = {
 
 module_param_cb(avic, &param_ops, &params[VAPIC_AVIC], 0444);
 __MODULE_PARM_TYPE(avic, "bool");
-MODULE_PARM_DESC(avic, "take over AVIC from kvm_amd (default: y)");
+MODULE_PARM_DESC(avic, "take over AVIC from kvm_amd, or auto: from Zen 4 on (default: y)");
 
 module_param_cb(enable_apicv, &param_ops, &params[VAPIC_ENABLE_APICV], 0444);
 __MODULE_PARM_TYPE(enable_apicv, "bool");
@@ -67,7 +72,8 @@ MODULE_PARM_DESC(enable_apicv, "take over APICv from kvm_intel (default: y)");
 
 module_param_cb(enable_ipiv, &param_ops, &params[VAPIC_ENABLE_IPIV], 0444);
 __MODULE_PARM_TYPE(enable_ipiv, "bool");
-MODULE_PARM_DESC(enable_ipiv, "use IPI virtualization where the processor has it (default: y)");
+MODULE_PARM_DESC(enable_ipiv, "use IPI virtualization where the processor has it (default: y, but "
+			      "n on AMD family 17h, 18h)");
 
 int vapic_params_check(void)
 {
@@ -76,8 +82,9 @@ int vapic_params_check(void)
 	for (param = params; param < params + ARRAY_SIZE(params); param++) {
 		if (!param->refused[0])
 			continue;
-		vapic_err("%s=%s is neither on nor off: say %s=1 or %s=0\n", param->name,
-			  param->refused, param->name, param->name);
+		vapic_err("%s=%s is neither on nor off: say %s=1 or %s=0%s\n", param->name,
+			  param->refused, param->name, param->name,
+			  param->may_be_auto ? " or auto" : "");
 		return -EINVAL;
 	}
 	return 0;
@@ -86,6 +93,17 @@ int vapic_params_check(void)
 bool vapic_param_on(enum vapic_param param)
 {
 	return params[param].value;
+}
+
+bool vapic_param_auto(enum vapic_param param)
+{
+	return params[param].is_auto;
+}
+
+void vapic_param_decide(enum vapic_param param, bool value)
+{
+	params[param].value = value;
+	params[param].is_auto = false;
 }
 
 bool vapic_param_given(enum vapic_param param)

@@ -2,9 +2,11 @@
 /*
  * Module parameters.
  *
- *   avic         y/n, any spelling kvm_amd takes for its own: take over AVIC or nothing
+ *   avic         y/n, any spelling kvm_amd takes for its own, or auto, as of kvm_amd in newer
+ *                kernels: take over AVIC or nothing
  *   enable_apicv y/n, as of kvm_intel: take over APICv or nothing
- *   enable_ipiv  y/n, as of kvm_intel: use IPI virtualization where the processor has it
+ *   enable_ipiv  y/n, as of kvm_intel, and of kvm_amd in newer kernels: use IPI virtualization
+ *                where the processor has it
  *   fail_step    N: point N of init, of those that can fail, fails, out of memory (tests)
  *   fail_create  N: allocation N of VM and vCPU creation from now on fails, once (tests)
  */
@@ -18,9 +20,16 @@ enum vapic_param { VAPIC_AVIC, VAPIC_ENABLE_APICV, VAPIC_ENABLE_IPIV };
 /* 0, or -EINVAL, logged, if the user gave one of them a value that is neither on nor off. */
 int vapic_params_check(void);
 
-/* The parameter's value, true by default; whether the user gave the parameter. */
+/*
+ * The parameter's value, true by default; whether it is auto, which is neither; whether the user
+ * gave the parameter.
+ */
 bool vapic_param_on(enum vapic_param param);
+bool vapic_param_auto(enum vapic_param param);
 bool vapic_param_given(enum vapic_param param);
+
+/* Decide about a parameter that is auto or was not given. */
+void vapic_param_decide(enum vapic_param param, bool value);
 
 /*
  * For a parameter of the other vendor: 0, or -EINVAL if the user gave it, on or off, because

@@ -17,11 +17,23 @@ static bool present(void)
 	return boot_cpu_has(X86_FEATURE_SVM);
 }
 
-static int wanted(bool *wanted)
+/* Defaults and auto are those of kvm_amd in newer kernels. */
+static int wanted(const char **why_not)
 {
-	*wanted = vapic_param_on(VAPIC_AVIC);
-	return vapic_param_refuse(VAPIC_ENABLE_APICV, "avic") ?:
-		       vapic_param_refuse(VAPIC_ENABLE_IPIV, "avic");
+	bool automatic = vapic_param_auto(VAPIC_AVIC);
+	struct vapic_avic_host host;
+
+	vapic_avic_host_facts(&host);
+	if (automatic)
+		vapic_param_decide(VAPIC_AVIC, vapic_avic_by_default(&host));
+	if (!vapic_param_given(VAPIC_ENABLE_IPIV))
+		vapic_param_decide(VAPIC_ENABLE_IPIV, !vapic_avic_hides_running(&host));
+
+	if (!vapic_param_on(VAPIC_AVIC))
+		*why_not = automatic ? "avic=auto asks on a processor before Zen 4 or without "
+				       "x2AVIC" :
+				       "avic=0 asks";
+	return vapic_param_refuse(VAPIC_ENABLE_APICV, "avic");
 }
 
 static int check_processor(void)
@@ -41,16 +53,21 @@ static int check_module(void)
 	return vapic_refuse(vapic_avic_host_decision(&host));
 }
 
+static int init_glue(void)
+{
+	return vapic_avic_init(!vapic_param_on(VAPIC_ENABLE_IPIV));
+}
+
 /*
- * vapic does not use x2AVIC: a guest in x2APIC mode gets its interrupts by doorbell and KVM
- * emulates its accesses.  KVM must be told that, whatever the parameters of kvm_amd: KVM then
- * takes the xAPIC page out of such a guest's memory, where hardware would redirect accesses
- * to the registers.  Stock says so only with avic=1 on a processor that has no x2AVIC.
- * kvm_amd's x2avic_enabled may stay set meanwhile: all functions that read it are replaced,
- * or called only by functions that are.
+ * Without x2AVIC a guest in x2APIC mode gets its interrupts by doorbell and KVM emulates its
+ * accesses.  KVM must be told that, whatever the parameters of kvm_amd: KVM then takes the xAPIC
+ * page out of such a guest's memory, where hardware would redirect accesses to the registers.
+ * Stock says so only with avic=1.  kvm_amd's own x2avic_enabled may be another value: all
+ * functions that read it are replaced, or called only by functions that are.
  */
 VAPIC_BOOL_SWITCH(allow_apicv_in_x2apic_without_x2apic_virtualization,
-		  vapic_data(kvm_x86_ops).allow_apicv_in_x2apic_without_x2apic_virtualization, true)
+		  vapic_data(kvm_x86_ops).allow_apicv_in_x2apic_without_x2apic_virtualization,
+		  !boot_cpu_has(X86_FEATURE_X2AVIC))
 
 /* kvm_amd reads its own variable only at its init, and vapic takes over only to have AVIC on. */
 static bool avic_is_on = true;
@@ -75,13 +92,12 @@ const struct vapic_vendor vapic_svm = {
 	.module = "kvm_amd",
 	.build_id = VAPIC_BUILD_ID_kvm_amd,
 	.what = "AVIC",
-	.off = "avic=0",
 	.takeovers = VAPIC_TAKEOVERS(redirects, ops, switches),
 	.present = present,
 	.wanted = wanted,
 	.check_processor = check_processor,
 	.check_module = check_module,
-	.init = vapic_avic_init,
+	.init = init_glue,
 	.exit = vapic_avic_exit,
 	.mode = vapic_avic_mode,
 	.status = vapic_avic_status,

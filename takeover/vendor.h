@@ -33,15 +33,17 @@ struct vapic_vendor {
 	const char *module;   /* "kvm_amd" */
 	const char *build_id; /* of the build of it that vapic was made for */
 	const char *what;     /* is taken over: "AVIC" */
-	const char *off;      /* the parameter that says to take over nothing: "avic=0" */
 
 	struct vapic_takeovers takeovers;
 
 	/* Is this the vendor of the machine's processor? */
 	bool (*present)(void);
 
-	/* Does the user want a takeover?  -EINVAL, logged, if the parameters make no sense. */
-	int (*wanted)(bool *wanted);
+	/*
+	 * Does the user want a takeover?  If not, sets @why_not to who asks: "avic=0 asks".
+	 * -EINVAL, logged, if the parameters make no sense.
+	 */
+	int (*wanted)(const char **why_not);
 
 	/*
 	 * Both return 0, or a negative errno with the reason logged.  The first checks that

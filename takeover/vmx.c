@@ -47,9 +47,10 @@ static bool has_ipiv(void)
 	       allowed & TERTIARY_EXEC_IPI_VIRT;
 }
 
-static int wanted(bool *wanted)
+static int wanted(const char **why_not)
 {
-	*wanted = vapic_param_on(VAPIC_ENABLE_APICV);
+	if (!vapic_param_on(VAPIC_ENABLE_APICV))
+		*why_not = "enable_apicv=0 asks";
 	return vapic_param_refuse(VAPIC_AVIC, "enable_apicv");
 }
 
@@ -130,7 +131,6 @@ const struct vapic_vendor vapic_vmx = {
 	.module = "kvm_intel",
 	.build_id = VAPIC_BUILD_ID_kvm_intel,
 	.what = "APICv",
-	.off = "enable_apicv=0",
 	.takeovers = VAPIC_TAKEOVERS(redirects, ops, switches),
 	.present = present,
 	.wanted = wanted,

@@ -21,23 +21,27 @@ struct vapic_avic_vm;
 /* AVIC state of one vCPU. */
 struct vapic_avic_vcpu;
 
-/* Bytes that each object needs. */
-u32 vapic_avic_vm_size(void);
+/* Bytes that each object needs; for a VM, by the number of its APIC IDs. */
+u32 vapic_avic_vm_size(u32 ids);
 u32 vapic_avic_vcpu_size(void);
 
-/*
- * Set up a VM's tables. @physical and @logical are zeroed 4 KiB pages at the
- * host-physical addresses @physical_pa and @logical_pa (encryption bit included);
- * the caller keeps owning them, and they must outlive the object.
- *
- * @hide_running keeps IsRunning clear in the table that hardware reads, for CPUs on
- * which IPI hardware may miss its change (AMD erratum 1235).
- */
-void vapic_avic_vm_init(struct vapic_avic_vm *vm, void *physical, u64 physical_pa, void *logical,
-			u64 logical_pa, bool hide_running);
+/* The tables of a VM, and what they are to hold. */
+struct vapic_avic_tables {
+	void *physical; /* zeroed, @ids entries of 8 bytes, in whole pages */
+	void *logical;	/* a zeroed page of 4 KiB */
+	/* Host-physical addresses of both, encryption bit included */
+	u64 physical_pa;
+	u64 logical_pa;
+	u32 ids; /* how many guest APIC IDs, from 0 on, the physical table has entries for */
+	/*
+	 * Keep IsRunning clear in the table that hardware reads, for CPUs on which IPI hardware
+	 * may miss its change (AMD erratum 1235).
+	 */
+	bool hide_running;
+};
 
-/* Largest guest APIC ID that the tables can name in xAPIC mode. */
-u32 vapic_avic_max_id(void);
+/* Set up a VM. The caller keeps owning the tables, which must outlive the object. */
+void vapic_avic_vm_init(struct vapic_avic_vm *vm, const struct vapic_avic_tables *tables);
 
 /*
  * Set up the vCPU with guest APIC ID @id. @regs is its register page, which hardware uses as
@@ -103,6 +107,13 @@ void vapic_avic_vcpu_deactivate(struct vapic_avic_on_cpu on);
  */
 void vapic_avic_vcpu_sync_logical(struct vapic_avic_vcpu *vcpu, bool x2apic);
 
+/* How hardware accelerates a vCPU. */
+enum vapic_avic_mode {
+	VAPIC_AVIC_OFF,
+	VAPIC_AVIC_XAPIC,  /* the page at the APIC's address; in x2APIC mode, doorbells alone */
+	VAPIC_AVIC_X2APIC, /* the MSRs of x2APIC mode */
+};
+
 /* VMCB words of AVIC, to be stored as they are. */
 struct vapic_avic_vmcb {
 	u64 apic_bar;	    /* 098h */
@@ -112,13 +123,9 @@ struct vapic_avic_vmcb {
 	u32 int_ctl;	    /* 060h */
 };
 
-/*
- * Fill @words for a vCPU that is accelerated (@active) or not and whose interrupt control
- * word is @int_ctl now. @max_id is the largest APIC ID that the VM may have; it is clamped
- * to what the mode allows.
- */
-void vapic_avic_vcpu_vmcb_words(const struct vapic_avic_vcpu *vcpu, u32 int_ctl, bool active,
-				u32 max_id, struct vapic_avic_vmcb *words);
+/* Fill @words for a vCPU in @mode whose interrupt control word is @int_ctl now. */
+void vapic_avic_vcpu_vmcb_words(const struct vapic_avic_vcpu *vcpu, u32 int_ctl,
+				enum vapic_avic_mode mode, struct vapic_avic_vmcb *words);
 
 /* What is left to do after exit 401h. */
 enum vapic_ipi_action {
@@ -128,14 +135,21 @@ enum vapic_ipi_action {
 	VAPIC_IPI_UNKNOWN, /* a failure the manual does not name */
 };
 
+struct vapic_ipi_exit {
+	u64 info1; /* EXITINFO1 and EXITINFO2 */
+	u64 info2;
+	bool x2apic;	/* the sender is in x2APIC mode */
+	bool visit_all; /* report all destinations, not only those that need it */
+};
+
 /*
- * Handle exit 401h of @vcpu, with both EXITINFO words. For an IPI that hardware delivered
- * but could not announce to every target, call vapic_host_ipi_target() for each destination
- * that sleeps, is inactive or may run unseen; with @visit_all, for each destination. The
- * caller keeps vCPUs of the VM from being freed.
+ * Handle exit 401h of @vcpu. For an IPI that hardware delivered but could not announce to every
+ * target, call vapic_host_ipi_target() for each destination that sleeps, is inactive or may run
+ * unseen; with visit_all, for each destination. The caller keeps vCPUs of the VM from being
+ * freed.
  */
-enum vapic_ipi_action vapic_avic_vcpu_ipi(struct vapic_avic_vcpu *vcpu, u64 info1, u64 info2,
-					  bool visit_all);
+enum vapic_ipi_action vapic_avic_vcpu_ipi(struct vapic_avic_vcpu *vcpu,
+					  const struct vapic_ipi_exit *exit);
 
 /* What is left to do after exit 402h. */
 enum vapic_access_action {
@@ -156,6 +170,16 @@ struct vapic_access {
 /* Exit 402h: decode both EXITINFO words. */
 void vapic_avic_vcpu_access(struct vapic_avic_vcpu *vcpu, u64 info1, u64 info2,
 			    struct vapic_access *access);
+
+/* MSRs 800h to 8FFh in the MSR permission map: two bits each, read below write, set for an exit. */
+#define VAPIC_X2APIC_MSR_WORDS 16
+
+/*
+ * Fill @words, VAPIC_X2APIC_MSR_WORDS of them. All exit unless the vCPU is in x2APIC mode and
+ * @accelerated. Then reads are free of those registers whose bit in @readable is set (bit n:
+ * offset n * 16), but for the current count, and writes of TPR, EOI, ICR and SELF_IPI.
+ */
+void vapic_avic_x2apic_msrs(u64 readable, bool accelerated, u32 *words);
 
 /* Counts since the vCPU was made; only the vCPU's own task writes them. */
 struct vapic_avic_counts {

@@ -44,12 +44,21 @@ const char *vapic_decision_reason(enum vapic_decision decision);
 struct vapic_avic_host {
 	u32 family;	    /* of the processor */
 	bool avic;	    /* CPUID 8000_000A EDX bit 13 */
+	bool x2avic;	    /* CPUID 8000_000A EDX bit 18 */
+	bool x2avic_ext;    /* CPUID 8000_000A ECX bit 6: 4,096 IDs */
+	bool zen4;	    /* of the Zen 4 in family 19h */
 	bool nested_paging; /* in use by kvm_amd; true while that is not known yet */
 	bool snp;	    /* SEV-SNP is enabled for guests of this host */
 	bool in_use_writes; /* HvInUseWrAllowed, CPUID 8000_001F EAX bit 30 */
 };
 
 enum vapic_decision vapic_avic_host_decision(const struct vapic_avic_host *host);
+
+/* What avic=auto means on this machine: true from Zen 4 on, if it has x2AVIC. */
+bool vapic_avic_by_default(const struct vapic_avic_host *host);
+
+/* How many APIC IDs, from 0 on, this machine can accelerate in one VM. */
+u32 vapic_avic_ids(const struct vapic_avic_host *host);
 
 /*
  * AMD erratum 1235, on families 17h and 18h: IPI hardware may read IsRunning before its write
@@ -78,6 +87,7 @@ struct vapic_avic_candidate {
 	bool apic_in_kernel;
 	bool inhibited; /* its VM is inhibited for good */
 	u32 id;		/* its APIC ID at reset, which KVM calls vCPU ID */
+	u32 ids;	/* how many IDs, from 0 on, its VM's table can name */
 };
 
 enum vapic_decision vapic_avic_vcpu_decision(const struct vapic_avic_candidate *vcpu);

@@ -108,4 +108,50 @@ TEST(Access, EndOfALevelInterruptNamesItsVector)
 	}
 }
 
+// --- MSRs of x2APIC mode ---
+
+// Whether an access of MSR 800h + `number` exits.
+bool exits(const u32 *words, u32 number, bool write)
+{
+	const u32 bit = number * 2 + write;
+
+	return words[bit / 32] >> bit % 32 & 1;
+}
+
+TEST(X2apicMsrs, AllExitWithoutAcceleration)
+{
+	u32 words[VAPIC_X2APIC_MSR_WORDS] = {};
+
+	vapic_avic_x2apic_msrs(~u64{0}, false, words);
+	for (u32 word : words)
+		EXPECT_EQ(word, 0xffffffffu);
+}
+
+TEST(X2apicMsrs, WritesOfFourRegistersAreFree)
+{
+	for (u64 readable : {u64{0}, ~u64{0}}) {
+		u32 words[VAPIC_X2APIC_MSR_WORDS] = {};
+
+		vapic_avic_x2apic_msrs(readable, true, words);
+		// TPR, EOI, ICR and SELF_IPI
+		for (u32 number = 0; number < 256; ++number)
+			EXPECT_EQ(exits(words, number, true), number != 0x08 && number != 0x0b &&
+								      number != 0x30 && number != 0x3f)
+				<< number;
+	}
+}
+
+// The current count changes with time, and only KVM's timer knows it.
+TEST(X2apicMsrs, ReadsAreFreeOfWhatIsReadableButTheCurrentCount)
+{
+	for (u32 bit = 0; bit < 64; ++bit) {
+		u32 words[VAPIC_X2APIC_MSR_WORDS] = {};
+
+		vapic_avic_x2apic_msrs(u64{1} << bit, true, words);
+		for (u32 number = 0; number < 256; ++number)
+			EXPECT_EQ(exits(words, number, false), number != bit || bit == 0x39)
+				<< number;
+	}
+}
+
 } // namespace

@@ -79,11 +79,11 @@ TEST(Destination, ShorthandNamesNoDestination)
 	for (u32 dfr : kModels) {
 		for (u32 dest = 0; dest < 256; ++dest) {
 			for (bool logical : {false, true}) {
-				EXPECT_EQ(destination(hw::Icr{icr(dest, logical, 1)}, hw::Dfr{dfr}).shape,
+				EXPECT_EQ(destination(hw::Icr{icr(dest, logical, 1)}, false, hw::Dfr{dfr}).shape,
 					  Shape::kSelf);
-				EXPECT_EQ(destination(hw::Icr{icr(dest, logical, 2)}, hw::Dfr{dfr}).shape,
+				EXPECT_EQ(destination(hw::Icr{icr(dest, logical, 2)}, false, hw::Dfr{dfr}).shape,
 					  Shape::kAll);
-				EXPECT_EQ(destination(hw::Icr{icr(dest, logical, 3)}, hw::Dfr{dfr}).shape,
+				EXPECT_EQ(destination(hw::Icr{icr(dest, logical, 3)}, false, hw::Dfr{dfr}).shape,
 					  Shape::kAllButSelf);
 			}
 		}
@@ -94,12 +94,12 @@ TEST(Destination, PhysicalNamesOneIdOrEverybody)
 {
 	for (u32 dfr : kModels) {
 		for (u32 dest = 0; dest < 255; ++dest) {
-			const Destination d = destination(hw::Icr{icr(dest, false, 0)}, hw::Dfr{dfr});
+			const Destination d = destination(hw::Icr{icr(dest, false, 0)}, false, hw::Dfr{dfr});
 
 			EXPECT_EQ(d.shape, Shape::kOne);
 			EXPECT_EQ(d.first, dest);
 		}
-		EXPECT_EQ(destination(hw::Icr{icr(255, false, 0)}, hw::Dfr{dfr}).shape, Shape::kAll);
+		EXPECT_EQ(destination(hw::Icr{icr(255, false, 0)}, false, hw::Dfr{dfr}).shape, Shape::kAll);
 	}
 }
 
@@ -119,7 +119,7 @@ TEST(Destination, LogicalCoversExactlyTheTargetsThatMatch)
 {
 	for (u32 dfr : kModels) {
 		for (u32 dest = 0; dest < 256; ++dest) {
-			const Destination d = destination(hw::Icr{icr(dest, true, 0)}, hw::Dfr{dfr});
+			const Destination d = destination(hw::Icr{icr(dest, true, 0)}, false, hw::Dfr{dfr});
 
 			// Broadcast, and cluster 15, which is part of every cluster.
 			if (dest == 255 || (!is_flat(dfr) && dest >= 0xf0)) {
@@ -147,14 +147,69 @@ TEST(Destination, OtherBitsOfIcrChangeNothing)
 	for (u32 dest = 0; dest < 256; ++dest) {
 		for (bool logical : {false, true}) {
 			const u64 plain = icr(dest, logical, 0) & ~others;
-			const Destination a = destination(hw::Icr{plain}, hw::Dfr{0x0fffffff});
-			const Destination b = destination(hw::Icr{plain | others}, hw::Dfr{0x0fffffff});
+			const Destination a = destination(hw::Icr{plain}, false, hw::Dfr{0x0fffffff});
+			const Destination b = destination(hw::Icr{plain | others}, false, hw::Dfr{0x0fffffff});
 
 			EXPECT_EQ(a.shape, b.shape);
 			EXPECT_EQ(a.bits, b.bits);
 			EXPECT_EQ(a.first, b.first);
 		}
 	}
+}
+
+u64 x2apic_icr(u32 destination, bool logical, u32 shorthand)
+{
+	return u64{destination} << 32 | u64{shorthand} << 18 | u64{logical} << 11 | 0x41;
+}
+
+Destination x2apic_destination_of(u32 destination, bool logical, u32 shorthand = 0)
+{
+	return vapic::lapic::destination(hw::Icr{x2apic_icr(destination, logical, shorthand)}, true,
+					 hw::Dfr{});
+}
+
+constexpr u32 kX2apicDestinations[] = {0,	 1,	     0xfe,	 0xff,	     0x100,	 0xffff,
+				       0x10001,	 0x1ffff,    0x100001,	 0xff8000,   0xfffff,	 0x80000000,
+				       0xffff0000, 0xfffffffe};
+
+TEST(X2apicDestination, ShorthandNamesNoDestination)
+{
+	for (u32 dest : kX2apicDestinations) {
+		for (bool logical : {false, true}) {
+			EXPECT_EQ(x2apic_destination_of(dest, logical, 1).shape, Shape::kSelf);
+			EXPECT_EQ(x2apic_destination_of(dest, logical, 2).shape, Shape::kAll);
+			EXPECT_EQ(x2apic_destination_of(dest, logical, 3).shape, Shape::kAllButSelf);
+		}
+	}
+}
+
+// FFh is an ID like any other in this mode.
+TEST(X2apicDestination, PhysicalNamesOneIdOf32BitsOrEverybody)
+{
+	for (u32 dest : kX2apicDestinations) {
+		EXPECT_EQ(x2apic_destination_of(dest, false).shape, Shape::kOne) << dest;
+		EXPECT_EQ(x2apic_destination_of(dest, false).first, dest);
+	}
+	EXPECT_EQ(x2apic_destination_of(0xffffffff, false).shape, Shape::kAll);
+}
+
+// The manual's rule for a match, asked for every ID that a table can have.
+TEST(X2apicDestination, LogicalCoversExactlyTheTargetsThatMatch)
+{
+	for (u32 dest : kX2apicDestinations) {
+		const Destination d = x2apic_destination_of(dest, true);
+
+		ASSERT_EQ(d.shape, Shape::kCluster) << dest;
+		for (u32 id = 0; id < 0x1000; ++id) {
+			const u32 ldr = hw::x2apic_ldr(id);
+			const bool matches = ldr >> 16 == dest >> 16 && (ldr & dest & 0xffff);
+			const bool covered = id >= d.first && id - d.first < 16 &&
+					     (d.bits >> (id - d.first) & 1);
+
+			ASSERT_EQ(covered, matches) << dest << " " << id;
+		}
+	}
+	EXPECT_EQ(x2apic_destination_of(0xffffffff, true).shape, Shape::kAll);
 }
 
 } // namespace

@@ -11,13 +11,14 @@
 namespace {
 
 constexpr vapic_avic_host kAmd = {
-	.family = 0x19, .avic = true, .nested_paging = true, .snp = false, .in_use_writes = false};
+	.family = 0x19, .avic = true, .x2avic = false, .x2avic_ext = false, .zen4 = false,
+	.nested_paging = true, .snp = false, .in_use_writes = false};
 
 constexpr vapic_apicv_host kIntel = {
 	.apicv = true, .ipiv = true, .ipiv_demanded = false, .tpr_shadow = true, .used = true};
 
 constexpr vapic_avic_candidate kVcpu = {
-	.encryption = VAPIC_UNENCRYPTED, .apic_in_kernel = true, .inhibited = false, .id = 0};
+	.encryption = VAPIC_UNENCRYPTED, .apic_in_kernel = true, .inhibited = false, .id = 0, .ids = 255};
 
 TEST(Decision, HasANameAndAReasonOfItsOwn)
 {
@@ -74,6 +75,32 @@ TEST(AvicHost, HidesIsRunningOnTheFamiliesOfErratum1235)
 	}
 }
 
+TEST(AvicHost, IsUsedByDefaultFromZen4OnWithX2avic)
+{
+	for (u32 family : {0x17u, 0x18u, 0x19u, 0x1au, 0x1bu}) {
+		for (bool zen4 : {false, true}) {
+			vapic_avic_host host = kAmd;
+
+			host.family = family;
+			host.zen4 = zen4;
+			EXPECT_FALSE(vapic_avic_by_default(&host)) << family;
+			host.x2avic = true;
+			EXPECT_EQ(vapic_avic_by_default(&host), zen4 || family >= 0x1a) << family;
+		}
+	}
+}
+
+TEST(AvicHost, NamesAsManyIdsAsItsModeAllows)
+{
+	vapic_avic_host host = kAmd;
+
+	EXPECT_EQ(vapic_avic_ids(&host), 255u);
+	host.x2avic = true;
+	EXPECT_EQ(vapic_avic_ids(&host), 512u);
+	host.x2avic_ext = true;
+	EXPECT_EQ(vapic_avic_ids(&host), 4096u);
+}
+
 TEST(AvicVm, IsAcceleratedUnlessEncrypted)
 {
 	EXPECT_EQ(vapic_avic_vm_decision(VAPIC_UNENCRYPTED), VAPIC_ACCELERATED);
@@ -84,13 +111,16 @@ TEST(AvicVm, IsAcceleratedUnlessEncrypted)
 
 TEST(AvicVcpu, IsAcceleratedUpToTheTablesEnd)
 {
-	for (u32 id : {0u, 1u, 253u, 254u, 255u, 256u, 4095u, 0xffffffffu}) {
-		vapic_avic_candidate vcpu = kVcpu;
+	for (u32 ids : {1u, 255u, 512u, 4096u}) {
+		for (u32 id : {0u, 1u, 254u, 255u, 511u, 512u, 4095u, 4096u, 0xffffffffu}) {
+			vapic_avic_candidate vcpu = kVcpu;
 
-		vcpu.id = id;
-		EXPECT_EQ(vapic_avic_vcpu_decision(&vcpu),
-			  id <= 254 ? VAPIC_ACCELERATED : VAPIC_ID_BEYOND_TABLE)
-			<< id;
+			vcpu.id = id;
+			vcpu.ids = ids;
+			EXPECT_EQ(vapic_avic_vcpu_decision(&vcpu),
+				  id < ids ? VAPIC_ACCELERATED : VAPIC_ID_BEYOND_TABLE)
+				<< id;
+		}
 	}
 }
 

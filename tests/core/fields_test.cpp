@@ -66,7 +66,7 @@ TEST(PhysicalTablePointer, HasItsFieldsWhereTheManualSays)
 {
 	using P = PhysicalTablePointer;
 
-	expect_field<P>(P::kMaxIndex, 0x1a5u, 0x1a5ull, 0x1ffull);
+	expect_field<P>(P::kMaxIndex, 0xba5u, 0xba5ull, 0xfffull);
 	expect_field<P>(P::kTable, PageFrame{0x8123456789ull}, 0x0008123456789000ull,
 			0x000ffffffffff000ull);
 }
@@ -83,7 +83,7 @@ TEST(IncompleteIpiInfo, HasItsFieldsWhereTheManualSays)
 {
 	using I = IncompleteIpiInfo;
 
-	expect_field<I>(I::kIndex, 0x155u, 0x155ull, 0x1ffull);
+	expect_field<I>(I::kIndex, 0xa55u, 0xa55ull, 0xfffull);
 	expect_field<I>(I::kFailure, IpiFailure::kInvalidVector, 0x400000000ull,
 			0xffffffff00000000ull);
 	EXPECT_EQ(static_cast<u32>(IpiFailure::kInvalidType), 0u);
@@ -111,7 +111,7 @@ TEST(Icr, HasItsFieldsWhereTheManualSays)
 	expect_field<Icr>(Icr::kShorthand, Shorthand::kAll, 0x80000ull, 0xc0000ull);
 	expect_field<Icr>(Icr::kShorthand, Shorthand::kAllButSelf, 0xc0000ull, 0xc0000ull);
 	expect_field<Icr>(Icr::kLow, 0x89abcdefu, 0x89abcdefull, 0xffffffffull);
-	expect_field<Icr>(Icr::kHigh, 0x89abcdefu, 0x89abcdef00000000ull, 0xffffffff00000000ull);
+	expect_field<Icr>(Icr::kX2apicDestination, 0x89abcdefu, 0x89abcdef00000000ull, 0xffffffff00000000ull);
 	expect_field<Icr>(Icr::kXapicDestination, 0x9eu, 0x9e00000000000000ull,
 			  0xff00000000000000ull);
 }
@@ -139,7 +139,7 @@ TEST(Field, ValueTooLargeIsReportedAndDoesNotSpill)
 			  .raw(),
 		  0x000ffffffffff000ull);
 	EXPECT_THAT(expect.take(), overflow);
-	EXPECT_EQ(PhysicalTablePointer{}.with(PhysicalTablePointer::kMaxIndex, 0x200u).raw(), 0u);
+	EXPECT_EQ(PhysicalTablePointer{}.with(PhysicalTablePointer::kMaxIndex, 0x1000u).raw(), 0u);
 	EXPECT_THAT(expect.take(), overflow);
 }
 
@@ -147,17 +147,18 @@ TEST(Field, LargestValueFits)
 {
 	EXPECT_EQ(PhysicalIdEntry{}.with(PhysicalIdEntry::kHostApicId, HostApicId{0xfff}).raw(),
 		  0xfffu);
-	EXPECT_EQ(PhysicalTablePointer{}.with(PhysicalTablePointer::kMaxIndex, 0x1ffu).raw(), 0x1ffu);
-	EXPECT_EQ(Icr{}.with(Icr::kHigh, ~u32{0}).raw(), 0xffffffff00000000ull);
+	EXPECT_EQ(PhysicalTablePointer{}.with(PhysicalTablePointer::kMaxIndex, 0xfffu).raw(), 0xfffu);
+	EXPECT_EQ(Icr{}.with(Icr::kX2apicDestination, ~u32{0}).raw(), 0xffffffff00000000ull);
 }
 
 TEST(Tables, HaveTheManualsSizesAndIndices)
 {
-	EXPECT_EQ(sizeof(PhysicalIdTable), 4096u);
-	EXPECT_EQ(sizeof(PhysicalIdTable::entries[0]), 8u);
+	EXPECT_EQ(sizeof(Slot<PhysicalIdEntry>), 8u);
 	EXPECT_EQ(sizeof(LogicalIdTable), 4096u);
 	EXPECT_EQ(sizeof(LogicalIdTable::entries[0]), 4u);
-	EXPECT_EQ(kMaxXapicId, 254u);
+	EXPECT_EQ(kXapicIds, 255u);
+	EXPECT_EQ(kX2apicIds, 512u);
+	EXPECT_EQ(kX2apicIdsExtended, 4096u);
 	EXPECT_EQ(kLogicalIndices, 60u);
 }
 

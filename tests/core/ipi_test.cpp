@@ -44,8 +44,8 @@ TEST(Ipi, FailureDecidesWhatIsLeftToDo)
 		for (u64 index : {0ull, 0xffull, 0x1ffull}) {
 			const u64 info2 = u64{c.failure} << 32 | index;
 
-			EXPECT_EQ(vapic_avic_vcpu_ipi(vcpu.core(), icr(9, 0x41), info2, false), c.idle);
-			EXPECT_EQ(vapic_avic_vcpu_ipi(vcpu.core(), icr(9, 0x41 | kBusy), info2, false),
+			EXPECT_EQ(incomplete_ipi(vcpu.core(), icr(9, 0x41), info2, false), c.idle);
+			EXPECT_EQ(incomplete_ipi(vcpu.core(), icr(9, 0x41 | kBusy), info2, false),
 				  c.busy);
 			expected.ipi_exits[c.failure] += 2;
 		}
@@ -61,7 +61,7 @@ TEST(Ipi, InvalidBackingPageIsABrokenInvariant)
 	Vcpu &vcpu = machine.add_active(0);
 	fake_host::ExpectBroken broken;
 
-	EXPECT_EQ(vapic_avic_vcpu_ipi(vcpu.core(), icr(0, 0x41), 0x300000000ull, false),
+	EXPECT_EQ(incomplete_ipi(vcpu.core(), icr(0, 0x41), 0x300000000ull, false),
 		  VAPIC_IPI_DONE);
 	EXPECT_THAT(broken.take(), testing::ElementsAre(vapic::Broken::kBackingPageInvalid));
 	EXPECT_EQ(vcpu.counts().ipi_exits[3], 1u);
@@ -74,7 +74,7 @@ TEST(Ipi, UnknownFailureIsSaidAndTouchesNothing)
 
 	vapic_avic_vcpu_block(vcpu.core());
 	for (u64 failure : {5ull, 6ull, 0x100ull, 0x80000000ull, 0xffffffffull})
-		EXPECT_EQ(vapic_avic_vcpu_ipi(vcpu.core(), icr(0xff, 0x41), failure << 32, true),
+		EXPECT_EQ(incomplete_ipi(vcpu.core(), icr(0xff, 0x41), failure << 32, true),
 			  VAPIC_IPI_UNKNOWN);
 	EXPECT_TRUE(fake_host::take_targets().empty());
 	for (u64 count : vcpu.counts().ipi_exits)
@@ -151,7 +151,7 @@ protected:
 			asleep += *how == VAPIC_TARGET_ASLEEP;
 			inactive += *how == VAPIC_TARGET_INACTIVE;
 		}
-		ASSERT_EQ(vapic_avic_vcpu_ipi(vcpus[kSender]->core(), info1, kNotRunning, visit_all()),
+		ASSERT_EQ(incomplete_ipi(vcpus[kSender]->core(), info1, kNotRunning, visit_all()),
 			  VAPIC_IPI_DONE);
 		ASSERT_THAT(fake_host::take_targets(), testing::UnorderedElementsAreArray(expected))
 			<< std::hex << info1;
@@ -303,6 +303,81 @@ TEST_P(Destinations, LowHalfOfIcrReachesTheHostUnchanged)
 	const u32 low = 0x0003f7e5 & ~(3u << 18) & ~kLogicalMode;
 
 	expect(icr(kIds[2], low), {2});
+}
+
+// --- Destinations in x2APIC mode ---
+
+// vCPUs on both sides of ID 255 and of a cluster's border, all asleep but the first, which sends.
+class X2apicDestinations : public testing::Test {
+protected:
+	static constexpr u32 kIds[] = {0, 14, 15, 16, 17, 254, 255, 256, 271, 272, 511};
+
+	X2apicDestinations()
+	{
+		for (u32 id : kIds) {
+			Vcpu &vcpu = machine.add_active(id);
+
+			vcpus[id] = &vcpu;
+			if (id)
+				vapic_avic_vcpu_block(vcpu.core());
+		}
+	}
+
+	void expect(u32 dest, u32 low, const std::set<u32> &ids)
+	{
+		std::vector<fake_host::Target> expected;
+
+		for (u32 id : ids)
+			if (id)
+				expected.push_back({vcpus[id]->host(), low, VAPIC_TARGET_ASLEEP});
+		ASSERT_EQ(incomplete_ipi(vcpus[0]->core(), u64{dest} << 32 | low, kNotRunning, false, true),
+			  VAPIC_IPI_DONE);
+		ASSERT_THAT(fake_host::take_targets(), testing::UnorderedElementsAreArray(expected))
+			<< std::hex << dest << " " << low;
+	}
+
+	Machine machine{false, 512};
+	std::map<u32, Vcpu *> vcpus;
+};
+
+TEST_F(X2apicDestinations, PhysicalIdReachesThatVcpuOrNobody)
+{
+	for (u32 dest = 0; dest < 0x1200; ++dest) {
+		const std::set<u32> to = vcpus.count(dest) ? std::set<u32>{dest} : std::set<u32>{};
+
+		expect(dest, 0x41, to);
+	}
+	// These would be in the table if an upper half were dropped.
+	for (u32 dest : {0x10000u, 0x1000fu, 0xff000000u, 0xfffffffeu})
+		expect(dest, 0x41, {});
+}
+
+TEST_F(X2apicDestinations, BroadcastAndShorthandsReachEverybody)
+{
+	const std::set<u32> all(std::begin(kIds), std::end(kIds));
+
+	expect(0xffffffff, 0x41, all);
+	expect(0xffffffff, 0x41 | kLogicalMode, all);
+	expect(3, 0x41 | 2u << 18, all);
+	expect(3, 0x41 | 3u << 18, all);
+	expect(3, 0x41 | 1u << 18, {});
+}
+
+TEST_F(X2apicDestinations, LogicalReachesTheNamedMembersOfOneCluster)
+{
+	for (u32 cluster = 0; cluster < 40; ++cluster) {
+		for (u32 mask : {0x0000u, 0x0001u, 0x4000u, 0x8000u, 0x8003u, 0xffffu}) {
+			std::set<u32> to;
+
+			for (u32 id : kIds)
+				if (id / 16 == cluster && (mask >> id % 16 & 1))
+					to.insert(id);
+			expect(cluster << 16 | mask, 0x41 | kLogicalMode, to);
+		}
+	}
+	// Of clusters beyond the table, whatever their number is when multiplied by 16.
+	for (u32 cluster : {0x1000u, 0x1010u, 0xfffeu})
+		expect(cluster << 16 | 0xffff, 0x41 | kLogicalMode, {});
 }
 
 } // namespace

@@ -50,10 +50,18 @@ vapic_avic_counts Vcpu::counts() const
 	return counts;
 }
 
-Machine::Machine(bool hide_running)
-	: hide_running_(hide_running), object_(vapic_avic_vm_size(), VAPIC_AVIC_ALIGN)
+Machine::Machine(bool hide_running, u32 ids)
+	: hide_running_(hide_running), ids_(ids), physical_((ids * 8 + 4095) / 4096 * 4096, 4096),
+	  object_(vapic_avic_vm_size(ids), VAPIC_AVIC_ALIGN)
 {
-	vapic_avic_vm_init(core(), physical(), kPhysicalPa, logical(), kLogicalPa, hide_running);
+	const vapic_avic_tables tables = {.physical = physical(),
+					  .logical = logical(),
+					  .physical_pa = kPhysicalPa,
+					  .logical_pa = kLogicalPa,
+					  .ids = ids,
+					  .hide_running = hide_running};
+
+	vapic_avic_vm_init(core(), &tables);
 }
 
 Vcpu &Machine::add(u32 id, bool stays)

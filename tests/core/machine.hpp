@@ -76,7 +76,8 @@ public:
 	static constexpr u32 kFlat = 0xffffffff;
 	static constexpr u32 kCluster = 0x0fffffff;
 
-	explicit Machine(bool hide_running = false);
+	// `ids` IDs fit into the table: 255 without x2AVIC.
+	explicit Machine(bool hide_running = false, u32 ids = 255);
 
 	// Creates a vCPU; Vcpu::made() says whether core accepted it. It is loaded once, so it is
 	// in the tables if it stays. LDR is 0, DFR flat.
@@ -85,6 +86,7 @@ public:
 	Vcpu &add_active(u32 id);
 
 	bool hide_running() const { return hide_running_; }
+	u32 ids() const { return ids_; }
 	vapic_avic_vm *core() const { return static_cast<vapic_avic_vm *>(object_.get()); }
 	u64 *physical() const { return static_cast<u64 *>(physical_.get()); }
 	u32 *logical() const { return static_cast<u32 *>(logical_.get()); }
@@ -95,11 +97,21 @@ public:
 
 private:
 	bool hide_running_;
-	Block physical_{4096, 4096};
+	u32 ids_;
+	Block physical_;
 	Block logical_{4096, 4096};
 	Block object_;
 	std::vector<std::unique_ptr<Vcpu>> vcpus_;
 };
+
+// Exit 401h of `vcpu`.
+inline vapic_ipi_action incomplete_ipi(vapic_avic_vcpu *vcpu, u64 info1, u64 info2, bool visit_all,
+				       bool x2apic = false)
+{
+	const vapic_ipi_exit exit = {info1, info2, x2apic, visit_all};
+
+	return vapic_avic_vcpu_ipi(vcpu, &exit);
+}
 
 // The entry of `vcpu` in the physical table, as in the manual: valid, and either running on a
 // host CPU, or not running with the CPU where the vCPU was last, or with kNowhere.

@@ -158,7 +158,7 @@ void Model::send(ModelVcpu &v)
 	const u32 low = pick(256) | shorthand << 18 | u32{to_logical} << 11 | pick(2) << 12;
 	const u32 failure = pick(2) ? 1 : std::array{0u, 2u, 4u, 5u}[pick(4)];
 	const bool visit_all = pick(2);
-	const vapic_ipi_action action = vapic_avic_vcpu_ipi(v.vcpu->core(), u64{dest} << 56 | low,
+	const vapic_ipi_action action = incomplete_ipi(v.vcpu->core(), u64{dest} << 56 | low,
 							    u64{failure} << 32 | dest, visit_all);
 
 	if (failure < 5)
@@ -236,14 +236,14 @@ void Model::access(ModelVcpu &v)
 void Model::words(ModelVcpu &v)
 {
 	const u32 int_ctl = static_cast<u32>(random());
-	const bool active = pick(2);
-	const u32 max_id = pick(600);
+	const auto mode = static_cast<vapic_avic_mode>(pick(3));
+	const u32 set[] = {0, 0x80000000u, 0xc0000000u};
 	vapic_avic_vmcb w;
 
-	vapic_avic_vcpu_vmcb_words(v.vcpu->core(), int_ctl, active, max_id, &w);
+	vapic_avic_vcpu_vmcb_words(v.vcpu->core(), int_ctl, mode, &w);
 	ASSERT_EQ(w.backing_page, v.vcpu->regs_pa());
-	ASSERT_EQ(w.int_ctl, (int_ctl & 0x3fffffff) | u32{active} << 31);
-	ASSERT_EQ(w.physical_table, Machine::kPhysicalPa + (active ? std::min(max_id, 254u) : 0));
+	ASSERT_EQ(w.int_ctl, (int_ctl & 0x3fffffff) | set[mode]);
+	ASSERT_EQ(w.physical_table, Machine::kPhysicalPa + (mode == VAPIC_AVIC_OFF ? 0 : 254));
 }
 
 void Model::step()

@@ -268,7 +268,7 @@ public:
 		}
 		cpu_.fence();
 		fake_host::handle_targets([this](const fake_host::Target &t) { act_on(t); });
-		static_cast<void>(vapic_avic_vcpu_ipi(sender_.core(), u64{kTargetId} << 56 | vector,
+		static_cast<void>(incomplete_ipi(sender_.core(), u64{kTargetId} << 56 | vector,
 						      0x100000000ull, false));
 	}
 

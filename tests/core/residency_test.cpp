@@ -145,7 +145,7 @@ TEST_P(Residency, SenderIsToldOfAVcpuOnACpuThatNoEntryCanName)
 
 	vapic_avic_vcpu_activate(vcpu.core());
 	vapic_avic_vcpu_load(vcpu.core(), 0x1003);
-	EXPECT_EQ(vapic_avic_vcpu_ipi(sender.core(), 0x0700000000000041ull, 0x100000000ull, false),
+	EXPECT_EQ(incomplete_ipi(sender.core(), 0x0700000000000041ull, 0x100000000ull, false),
 		  VAPIC_IPI_DONE);
 	EXPECT_THAT(fake_host::take_targets(),
 		    testing::ElementsAre(

@@ -49,17 +49,16 @@ TEST(Creation, GivesTheEntryOfTheIdAndNoOther)
 
 TEST(Creation, RefusesIdsBeyondTheTable)
 {
-	EXPECT_EQ(vapic_avic_max_id(), 254u);
 	for (u32 id : {255u, 256u, 511u, 512u, 4095u, 0x7fffffffu, 0xffffffffu}) {
 		Machine machine;
-		const std::vector<unsigned char> vm = bytes(machine.core(), vapic_avic_vm_size());
+		const std::vector<unsigned char> vm = bytes(machine.core(), vapic_avic_vm_size(machine.ids()));
 		const std::vector<unsigned char> before = tables(machine);
 		Vcpu &vcpu = machine.add(id);
 
 		EXPECT_FALSE(vcpu.made()) << id;
 		EXPECT_TRUE(vcpu.object().all_zero());
 		EXPECT_EQ(tables(machine), before);
-		EXPECT_EQ(bytes(machine.core(), vapic_avic_vm_size()), vm);
+		EXPECT_EQ(bytes(machine.core(), vapic_avic_vm_size(machine.ids())), vm);
 	}
 }
 
@@ -70,7 +69,7 @@ TEST(Creation, VcpuThatDoesNotStayIsNotInTheTables)
 		Machine machine;
 		Vcpu *owner = other_came_first ? &machine.add_active(9) : nullptr;
 		const std::vector<unsigned char> before = tables(machine);
-		const std::vector<unsigned char> vm = bytes(machine.core(), vapic_avic_vm_size());
+		const std::vector<unsigned char> vm = bytes(machine.core(), vapic_avic_vm_size(machine.ids()));
 		Vcpu &vcpu = machine.add(9, false);
 
 		ASSERT_TRUE(vcpu.made());
@@ -83,7 +82,7 @@ TEST(Creation, VcpuThatDoesNotStayIsNotInTheTables)
 		vapic_avic_vcpu_put(vcpu.core());
 		EXPECT_FALSE(vapic_avic_vcpu_retire(vcpu.core())) << "nobody needs to wait";
 		EXPECT_EQ(tables(machine), before);
-		EXPECT_EQ(bytes(machine.core(), vapic_avic_vm_size()), vm);
+		EXPECT_EQ(bytes(machine.core(), vapic_avic_vm_size(machine.ids())), vm);
 		if (owner) {
 			EXPECT_TRUE(vapic_avic_vcpu_retire(owner->core()));
 		}
@@ -134,7 +133,7 @@ TEST(Creation, SecondVcpuOfAnIdThatStaysIsReportedAndTheOwnerIsNotDisturbed)
 	vapic_avic_vcpu_load(owner.core(), 4);
 
 	const std::vector<unsigned char> before = tables(machine);
-	const std::vector<unsigned char> vm = bytes(machine.core(), vapic_avic_vm_size());
+	const std::vector<unsigned char> vm = bytes(machine.core(), vapic_avic_vm_size(machine.ids()));
 	fake_host::ExpectBroken broken;
 	Vcpu &second = machine.add_active(9);
 
@@ -143,15 +142,52 @@ TEST(Creation, SecondVcpuOfAnIdThatStaysIsReportedAndTheOwnerIsNotDisturbed)
 	EXPECT_THAT(broken.take(), testing::ElementsAre(vapic::Broken::kEntryForeign));
 	vapic_avic_vcpu_retire(second.core());
 	EXPECT_EQ(tables(machine), before);
-	EXPECT_EQ(bytes(machine.core(), vapic_avic_vm_size()), vm);
+	EXPECT_EQ(bytes(machine.core(), vapic_avic_vm_size(machine.ids())), vm);
 
 	// An IPI still finds the owner.
 	vapic_avic_vcpu_block(owner.core());
-	EXPECT_EQ(vapic_avic_vcpu_ipi(owner.core(), 0x0900000000000041ull, 0x100000000ull, false),
+	EXPECT_EQ(incomplete_ipi(owner.core(), 0x0900000000000041ull, 0x100000000ull, false),
 		  VAPIC_IPI_DONE);
 	EXPECT_THAT(fake_host::take_targets(),
 		    testing::ElementsAre(
 			    fake_host::Target{owner.host(), 0x41, VAPIC_TARGET_ASLEEP}));
+}
+
+// Tables of all sizes: the last ID has its entry, and the next one is refused.
+TEST(Creation, TheTableEndsWhereTheMachineSays)
+{
+	for (u32 ids : {1u, 2u, 63u, 64u, 255u, 256u, 511u, 512u, 513u, 4095u, 4096u}) {
+		Machine machine(false, ids);
+		Vcpu &last = machine.add_active(ids - 1);
+
+		ASSERT_TRUE(last.made());
+		vapic_avic_vcpu_load(last.core(), 4);
+		EXPECT_EQ(machine.physical(ids - 1), running(last, 4));
+		EXPECT_EQ(machine.attention()[ids - 1], 0);
+		EXPECT_FALSE(machine.add(ids).made());
+		EXPECT_TRUE(vapic_avic_vcpu_retire(last.core()));
+		EXPECT_EQ(machine.physical(ids - 1), 0u);
+	}
+}
+
+// An entry of the logical table has 8 bits for an ID.
+TEST(Logical, VcpuWithAnIdAboveXapicModesHasNoEntry)
+{
+	Machine machine(false, 512);
+
+	for (u32 id : {255u, 256u, 257u, 511u}) {
+		Vcpu &vcpu = machine.add_active(id);
+
+		vcpu.set_ldr(0x02);
+		vapic_avic_vcpu_sync_logical(vcpu.core(), false);
+		EXPECT_EQ(std::count(machine.logical(), machine.logical() + 1024, 0u), 1024) << id;
+	}
+
+	Vcpu &vcpu = machine.add_active(254);
+
+	vcpu.set_ldr(0x02);
+	vapic_avic_vcpu_sync_logical(vcpu.core(), false);
+	EXPECT_EQ(machine.logical(1), logical_entry(vcpu));
 }
 
 TEST(Creation, MisalignedRegisterPageIsReported)

@@ -265,7 +265,7 @@ void Host::run_sender(unsigned number)
 				ring();
 			} else {
 				full_barrier();
-				static_cast<void>(vapic_avic_vcpu_ipi(senders[number]->core(),
+				static_cast<void>(incomplete_ipi(senders[number]->core(),
 								      u64{kTargetId} << 56 | vector,
 								      0x100000000ull, false));
 			}
@@ -384,7 +384,7 @@ TEST(Creation, IsNotSeenHalfDoneByASender)
 	{
 		std::jthread broadcasts([&] {
 			while (!stop.load(std::memory_order_relaxed))
-				static_cast<void>(vapic_avic_vcpu_ipi(sender.core(), 0xff00000000000041ull,
+				static_cast<void>(incomplete_ipi(sender.core(), 0xff00000000000041ull,
 								      0x100000000ull, false));
 		});
 		const Clock::time_point end = Clock::now() + kPatience;

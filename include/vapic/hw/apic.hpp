@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // The local APIC's registers: where they lie in the 4 KiB page and what their
-// fields mean in xAPIC mode.
+// fields mean in xAPIC mode, and in x2APIC mode where that differs.
 //
 // Source: AMD64 Architecture Programmer's Manual, volume 2, "APIC Registers",
 // "Interrupt Command Register", "Logical Destination Register".
@@ -39,6 +39,7 @@ enum class ApicRegister : std::uint32_t {
 	kTimerInitial = 0x380,
 	kTimerCurrent = 0x390,
 	kTimerDivide = 0x3e0,
+	kSelfIpi = 0x3f0, // x2APIC mode only
 };
 
 enum class DestinationMode : std::uint32_t { kPhysical = 0, kLogical = 1 };
@@ -56,7 +57,7 @@ public:
 	static constexpr At<bool, 15, 1> kLevelTriggered{};
 	static constexpr At<Shorthand, 18, 2> kShorthand{};
 	static constexpr At<std::uint32_t, 0, 32> kLow{};
-	static constexpr At<std::uint32_t, 32, 32> kHigh{};
+	static constexpr At<std::uint32_t, 32, 32> kX2apicDestination{};
 	static constexpr At<std::uint32_t, 56, 8> kXapicDestination{};
 };
 
@@ -67,13 +68,14 @@ static_assert(Icr::kBusy.kMask == 0x1000);
 static_assert(Icr::kLevelTriggered.kMask == 0x8000);
 static_assert(Icr::kShorthand.kMask == 0xc0000);
 static_assert(Icr::kLow.kMask == 0xffffffffull);
-static_assert(Icr::kHigh.kMask == 0xffffffff00000000ull);
+static_assert(Icr::kX2apicDestination.kMask == 0xffffffff00000000ull);
 static_assert(Icr::kXapicDestination.kMask == 0xff00000000000000ull);
 static_assert(disjoint(Icr::kVector.kMask, Icr::kDeliveryMode.kMask, Icr::kDestinationMode.kMask,
 		       Icr::kBusy.kMask, Icr::kLevelTriggered.kMask, Icr::kShorthand.kMask,
 		       Icr::kXapicDestination.kMask));
 
 constexpr std::uint32_t kXapicBroadcast = 0xff;
+constexpr std::uint32_t kX2apicBroadcast = 0xffffffff;
 
 class Ldr : public Word<Ldr, std::uint32_t> {
 public:

@@ -14,7 +14,7 @@
 
 namespace vapic::hw {
 
-// Entry of the physical APIC ID table, indexed by guest physical APIC ID. Read by
+// Entry of the physical APIC ID table, indexed by guest physical APIC ID in either mode. Read by
 // IPI hardware and by the IOMMU; written by software alone.
 class PhysicalIdEntry : public Word<PhysicalIdEntry, std::uint64_t> {
 public:
@@ -54,11 +54,12 @@ class PhysicalTablePointer : public Word<PhysicalTablePointer, std::uint64_t> {
 public:
 	using Word::Word;
 
-	static constexpr At<std::uint32_t, 0, 9> kMaxIndex{};
+	// 9 bits, but 12 with the extension to 4,096 entries.
+	static constexpr At<std::uint32_t, 0, 12> kMaxIndex{};
 	static constexpr At<PageFrame, 12, 40> kTable{};
 };
 
-static_assert(PhysicalTablePointer::kMaxIndex.kMask == 0x00000000000001ffull);
+static_assert(PhysicalTablePointer::kMaxIndex.kMask == 0x0000000000000fffull);
 static_assert(PhysicalTablePointer::kTable.kMask == 0x000ffffffffff000ull);
 static_assert(disjoint(PhysicalTablePointer::kMaxIndex.kMask, PhysicalTablePointer::kTable.kMask));
 
@@ -81,26 +82,20 @@ static_assert(disjoint(InterruptControl::kX2apicMode.kMask, InterruptControl::kA
 constexpr std::uint32_t kMaxHostApicId = 0xffe;
 constexpr HostApicId kNoHostApicId{0xfff};
 
-// Largest index of the physical table that VMRUN accepts in xAPIC mode and that
-// names one vCPU: FFh is the broadcast destination.
-constexpr std::uint32_t kMaxXapicId = 254;
-// The table is one page.
-constexpr std::uint32_t kPhysicalTableEntries = 512;
+// How many IDs, from 0 on, the physical table can name: in xAPIC mode, where FFh is the broadcast
+// destination; in x2APIC mode; and there on processors with the extension.
+constexpr std::uint32_t kXapicIds = 255;
+constexpr std::uint32_t kX2apicIds = 512;
+constexpr std::uint32_t kX2apicIdsExtended = 4096;
 constexpr std::uint32_t kLogicalTableEntries = 1024;
 // Indices that a destination can name: 15 clusters of four (the 16th is broadcast).
 constexpr std::uint32_t kLogicalIndices = 60;
-
-struct PhysicalIdTable {
-	// ORDERING running-set, running-clear, enter.
-	Slot<PhysicalIdEntry> entries[kPhysicalTableEntries];
-};
 
 struct LogicalIdTable {
 	// ORDERING logical-entry, logical-change.
 	Slot<LogicalIdEntry> entries[kLogicalTableEntries];
 };
 
-static_assert(sizeof(PhysicalIdTable) == 4096);
 static_assert(sizeof(LogicalIdTable) == 4096);
 
 // Exit 401h, EXITINFO2: why an IPI was not completed.
@@ -116,11 +111,12 @@ class IncompleteIpiInfo : public Word<IncompleteIpiInfo, std::uint64_t> {
 public:
 	using Word::Word;
 
-	static constexpr At<std::uint32_t, 0, 9> kIndex{};
+	// 9 bits, but 12 with the extension to 4,096 entries.
+	static constexpr At<std::uint32_t, 0, 12> kIndex{};
 	static constexpr At<IpiFailure, 32, 32> kFailure{};
 };
 
-static_assert(IncompleteIpiInfo::kIndex.kMask == 0x1ffull);
+static_assert(IncompleteIpiInfo::kIndex.kMask == 0xfffull);
 static_assert(IncompleteIpiInfo::kFailure.kMask == 0xffffffff00000000ull);
 static_assert(disjoint(IncompleteIpiInfo::kIndex.kMask, IncompleteIpiInfo::kFailure.kMask));
 
