@@ -100,8 +100,6 @@
 	OP(vmx, refresh_apicv_exec_ctrl) \
 	OP(vmx, set_virtual_apic_mode) \
 	OP(vmx, vcpu_precreate) \
-	OP(vmx, pi_update_irte) \
-	OP(vmx, pi_start_assignment) \
 	WRAP(vmx, check_processor_compatibility) \
 	WRAP(vmx, vcpu_create) \
 	WRAP(vmx, vcpu_reset) \

@@ -8,7 +8,9 @@
 #include <linux/gfp.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
+#include <linux/string_choices.h>
 
+#include <asm/irq_remapping.h>
 #include <asm/irq_vectors.h>
 
 #include <vapic/host.h>
@@ -19,6 +21,8 @@
 #include "vendor.h"
 
 bool vapic_vmx_ipiv;
+bool vapic_vmx_iommu_posts;
+static char mode[80];
 
 static struct kmem_cache *vcpu_cache;
 
@@ -80,6 +84,11 @@ int vapic_vmx_init(bool want_ipiv)
 	vapic_vmx_ipiv = want_ipiv &&
 			 (vapic_data(vmcs_config).cpu_based_3rd_exec_ctrl & TERTIARY_EXEC_IPI_VIRT);
 
+	vapic_vmx_iommu_posts = irq_remapping_cap(IRQ_POSTING_CAP);
+	scnprintf(mode, sizeof(mode),
+		  "posted interrupts, IPI virtualization %s, IOMMU posting %s",
+		  str_on_off(vapic_vmx_ipiv), str_on_off(vapic_vmx_iommu_posts));
+
 	preempt_disable();
 	read_capabilities(&accepted);
 	preempt_enable();
@@ -106,9 +115,7 @@ void vapic_vmx_exit(void)
 
 const char *vapic_vmx_mode(void)
 {
-	if (vapic_vmx_ipiv)
-		return "posted interrupts, IPI virtualization on, IOMMU posting off";
-	return "posted interrupts, IPI virtualization off, IOMMU posting off";
+	return mode;
 }
 
 static unsigned int table_order(u32 entries)
@@ -185,22 +192,28 @@ void vapic_vmx_vm_destroy(struct kvm *kvm)
 	kref_put(&vm->common.refs, vm_release);
 }
 
+/* Hardware posts to vCPUs, or will once a device is assigned. */
+static bool hardware_posts(void)
+{
+	return vapic_vmx_ipiv || vapic_vmx_iommu_posts;
+}
+
 static struct vapic_vcpu *vcpu_allocate(void)
 {
 	struct vapic_vcpu *vcpu = NULL;
 
-	if (vapic_vmx_ipiv && vapic_vmx_waiters_reserve())
+	if (hardware_posts() && vapic_vmx_waiters_reserve())
 		return NULL;
 	if (!vapic_create_should_fail())
 		vcpu = kmem_cache_zalloc(vcpu_cache, GFP_KERNEL_ACCOUNT);
-	if (!vcpu && vapic_vmx_ipiv)
+	if (!vcpu && hardware_posts())
 		vapic_vmx_waiters_release();
 	return vcpu;
 }
 
 static void vcpu_free(struct vapic_vcpu *vcpu)
 {
-	if (vapic_vmx_ipiv)
+	if (hardware_posts())
 		vapic_vmx_waiters_release();
 	kmem_cache_free(vcpu_cache, vcpu);
 }

@@ -203,18 +203,6 @@ void vapic_vmx_load_eoi_exitmap(struct kvm_vcpu *kvm_vcpu, u64 *eoi_exit_bitmap)
 	}
 }
 
-/* Interrupts of assigned devices stay remapped: the IOMMU posts nothing. */
-int vapic_vmx_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_irq, bool set)
-{
-	if (set)
-		pr_info_once("vapic: interrupts of assigned devices are remapped, not posted\n");
-	vapic_trace_remapped(kvm, host_irq, guest_irq);
-	return 0;
-}
-
-/* The IOMMU posts nothing, so no vCPU that sleeps needs to prepare for it. */
-void vapic_vmx_pi_start_assignment(struct kvm *kvm) {}
-
 /* On a SIPI, forget an earlier paravirtual kick, so that it does not end a later halt. */
 void vapic_vmx_vcpu_deliver_sipi_vector(struct kvm_vcpu *kvm_vcpu, u8 vector)
 {

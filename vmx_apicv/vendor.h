@@ -27,6 +27,9 @@ void vapic_vmx_exit(void);
 /* IPI virtualization is wanted and available.  Set by vapic_vmx_init(). */
 extern bool vapic_vmx_ipiv;
 
+/* The IOMMU can post interrupts of assigned devices.  Set by vapic_vmx_init(). */
+extern bool vapic_vmx_iommu_posts;
+
 /* For the log line at init, after vapic_vmx_init(). */
 const char *vapic_vmx_mode(void);
 

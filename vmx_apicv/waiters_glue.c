@@ -258,22 +258,33 @@ static noinline void put_blocking(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *
 }
 
 /*
- * Hardware posts if IPI virtualization is on, and then to every vCPU of the VM: a post must
- * wake a vCPU that sleeps. Without it only software posts, and software wakes.
+ * Hardware posts to every vCPU of a VM if IPI virtualization is on, or a device is assigned to
+ * the VM and the IOMMU posts. A vCPU that sleeps while a device is assigned is woken for that by
+ * stock's vmx_pi_start_assignment(), and comes here again.
+ */
+static bool hardware_posts_to(struct kvm *kvm)
+{
+	return vapic_vmx_ipiv ||
+	       (vapic_vmx_iommu_posts && atomic_read(&kvm->arch.assigned_device_count));
+}
+
+/*
+ * Where hardware posts, a post must wake a vCPU that sleeps. Where only software posts, software
+ * wakes.
  *
  * A preempted vCPU may be away for long, and posts would keep interrupting this CPU, so they
- * are suppressed. A vCPU that goes to user space, or waits in the kernel, is back soon, and
- * mostly on this CPU: it stays loaded.
+ * are suppressed. It need not be woken, even if it was about to sleep. A vCPU that goes to user
+ * space, or waits in the kernel, is back soon, and mostly on this CPU: it stays loaded.
  */
 void vapic_hook_vmx_vcpu_pi_put(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(vmx);
 
-	if (!vcpu || !vapic_vmx_ipiv)
+	if (!vcpu || !hardware_posts_to(kvm_vcpu->kvm))
 		return;
-	if (kvm_vcpu_is_blocking(kvm_vcpu))
-		put_blocking(kvm_vcpu, vcpu);
-	else if (kvm_vcpu->preempted)
+	if (kvm_vcpu->preempted)
 		vapic_pi_vcpu_suppress(vapic_on_cpu(vcpu));
+	else if (kvm_vcpu_is_blocking(kvm_vcpu))
+		put_blocking(kvm_vcpu, vcpu);
 }

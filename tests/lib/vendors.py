@@ -59,7 +59,7 @@ AMD = Vendor(
 
 INTEL = Vendor(
     module="kvm_intel", what="APICv", switch="enable_apicv", foreign=("avic",),
-    functions=7 + COMMON_FUNCTIONS, ops=17, switches=3, parameters=("enable_apicv", "enable_ipiv"),
+    functions=7 + COMMON_FUNCTIONS, ops=15, switches=3, parameters=("enable_apicv", "enable_ipiv"),
     settings=(["enable_apicv=0"], ["enable_apicv=1", "enable_ipiv=0"], ["enable_ipiv=1"]),
     unfit=("flexpriority=0", r"TPR shadow is off.*flexpriority=1"),
     loader="vmx_vcpu_load", load="vmx_vcpu_pi_load", another="vmx_vcpu_pi_put",

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Stands in for an assigned device and an IOMMU that can post, by VT-d's rules: the kernel is
+ * told that there is such an IOMMU, and KVM that an interrupt of ours is the one behind an
+ * eventfd. What KVM asks the interrupt chip to do decides what happens to an interrupt: it is
+ * posted to the descriptor that KVM named, as hardware would do it, or the eventfd is signalled,
+ * as VFIO does in its handler of an interrupt that is remapped.
+ *
+ * In /sys/module/fake_device/parameters:
+ *   eventfd=N   a descriptor of whoever writes it; -1 takes the device away
+ *   fire=N      raise N interrupts, one behind the other
+ *   counts      interrupts posted with a notification by the notification vector, by the wakeup
+ *               vector, with none since SN was set, and with none since ON was; those remapped
+ *   irq         number of the interrupt
+ */
+#include <linux/eventfd.h>
+#include <linux/interrupt.h>
+#include <linux/irq.h>
+#include <linux/irqbypass.h>
+#include <linux/kprobes.h>
+#include <linux/module.h>
+#include <linux/smp.h>
+
+#include <asm/apic.h>
+#include <asm/irq_remapping.h>
+#include <asm/irq_vectors.h>
+#include <asm/posted_intr.h>
+
+enum { NOTIFIED, WOKEN, SUPPRESSED, OUTSTANDING, REMAPPED, COUNTS };
+
+static struct irq_bypass_producer device;
+static atomic64_t counts[COUNTS];
+
+/* The entry of the remapping table. Nobody posts by the old one once it has been changed. */
+static DEFINE_RAW_SPINLOCK(entry_lock);
+static struct pi_desc *descriptor; /* NULL: remapped */
+static u8 posted_vector;
+
+static int set_vcpu_affinity(struct irq_data *data, void *info)
+{
+	const struct vcpu_data *to = info;
+
+	guard(raw_spinlock_irqsave)(&entry_lock);
+	descriptor = to ? phys_to_virt(to->pi_desc_addr) : NULL;
+	posted_vector = to ? to->vector : 0;
+	return 0;
+}
+
+static void ignore(struct irq_data *data) {}
+
+static struct irq_chip chip = {
+	.name = "fake_device",
+	.irq_mask = ignore,
+	.irq_unmask = ignore,
+	.irq_ack = ignore,
+	.irq_set_vcpu_affinity = set_vcpu_affinity,
+};
+
+static void notify(u64 control)
+{
+	u8 vector = control >> 16;
+	u32 destination = control >> 32;
+	int cpu;
+
+	if (!x2apic_mode)
+		destination = destination >> 8 & 0xff;
+	for_each_online_cpu(cpu) {
+		if (cpu_physical_id(cpu) != destination)
+			continue;
+		__apic_send_IPI_mask(cpumask_of(cpu), vector);
+		atomic64_inc(&counts[vector == POSTED_INTR_WAKEUP_VECTOR ? WOKEN : NOTIFIED]);
+		return;
+	}
+	pr_err("fake_device: NDST %x names no processor\n", destination);
+}
+
+/* PIR, then ON and the decision to notify in one atomic operation on the control word. */
+static void post(void)
+{
+	u64 on = BIT(POSTED_INTR_ON), sn = BIT(POSTED_INTR_SN);
+	u64 seen;
+
+	set_bit(posted_vector, (unsigned long *)descriptor->pir);
+	seen = READ_ONCE(descriptor->control);
+	do {
+		if (seen & (on | sn)) {
+			atomic64_inc(&counts[seen & sn ? SUPPRESSED : OUTSTANDING]);
+			return;
+		}
+	} while (!try_cmpxchg64(&descriptor->control, &seen, seen | on));
+	notify(seen);
+}
+
+static void fire_one(void)
+{
+	bool posted;
+
+	scoped_guard(raw_spinlock_irqsave, &entry_lock) {
+		posted = descriptor;
+		if (posted)
+			post();
+	}
+	if (posted)
+		return;
+	atomic64_inc(&counts[REMAPPED]);
+	eventfd_signal(device.token);
+}
+
+/* The kernel calls the three below with the lock of this module's parameters. */
+static int fire(const char *text, const struct kernel_param *param)
+{
+	unsigned int number;
+	int ret = kstrtouint(text, 0, &number);
+
+	if (ret)
+		return ret;
+	if (!device.token)
+		return -ENODEV;
+	while (number--)
+		fire_one();
+	return 0;
+}
+
+static int show_counts(char *buffer, const struct kernel_param *param)
+{
+	return sysfs_emit(buffer, "%lld %lld %lld %lld %lld\n", atomic64_read(&counts[NOTIFIED]),
+			  atomic64_read(&counts[WOKEN]), atomic64_read(&counts[SUPPRESSED]),
+			  atomic64_read(&counts[OUTSTANDING]), atomic64_read(&counts[REMAPPED]));
+}
+
+static void take_away(void)
+{
+	if (!device.token)
+		return;
+	irq_bypass_unregister_producer(&device);
+	eventfd_ctx_put(device.token);
+	device.token = NULL;
+}
+
+static int set_eventfd(const char *text, const struct kernel_param *param)
+{
+	struct eventfd_ctx *context;
+	int fd, ret;
+
+	ret = kstrtoint(text, 0, &fd);
+	if (ret)
+		return ret;
+	take_away();
+	if (fd < 0)
+		return 0;
+
+	context = eventfd_ctx_fdget(fd);
+	if (IS_ERR(context))
+		return PTR_ERR(context);
+	device.token = context;
+	ret = irq_bypass_register_producer(&device);
+	if (ret) {
+		device.token = NULL;
+		eventfd_ctx_put(context);
+	}
+	return ret;
+}
+
+static const struct kernel_param_ops eventfd_ops = {.set = set_eventfd};
+module_param_cb(eventfd, &eventfd_ops, NULL, 0200);
+static const struct kernel_param_ops fire_ops = {.set = fire};
+module_param_cb(fire, &fire_ops, NULL, 0200);
+static const struct kernel_param_ops counts_ops = {.get = show_counts};
+module_param_cb(counts, &counts_ops, NULL, 0444);
+module_param_named(irq, device.irq, int, 0444);
+
+static int say_yes(struct kretprobe_instance *instance, struct pt_regs *regs)
+{
+	regs_set_return_value(regs, true);
+	return 0;
+}
+
+static struct kretprobe can_post = {
+	.kp.symbol_name = "irq_remapping_cap",
+	.handler = say_yes,
+};
+
+static int __init load(void)
+{
+	int irq = irq_alloc_desc(NUMA_NO_NODE);
+	int ret;
+
+	if (irq < 0)
+		return irq;
+	irq_set_chip_and_handler(irq, &chip, handle_edge_irq);
+	device.irq = irq;
+	ret = register_kretprobe(&can_post);
+	if (ret)
+		irq_free_desc(irq);
+	return ret;
+}
+
+static void __exit unload(void)
+{
+	take_away();
+	unregister_kretprobe(&can_post);
+	irq_free_desc(device.irq);
+}
+
+module_init(load);
+module_exit(unload);
+MODULE_DESCRIPTION("For tests: a device whose interrupts KVM may have posted");
+MODULE_LICENSE("GPL");
