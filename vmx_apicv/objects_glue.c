@@ -85,8 +85,7 @@ int vapic_vmx_init(bool want_ipiv)
 			 (vapic_data(vmcs_config).cpu_based_3rd_exec_ctrl & TERTIARY_EXEC_IPI_VIRT);
 
 	vapic_vmx_iommu_posts = irq_remapping_cap(IRQ_POSTING_CAP);
-	scnprintf(mode, sizeof(mode),
-		  "posted interrupts, IPI virtualization %s, IOMMU posting %s",
+	scnprintf(mode, sizeof(mode), "posted interrupts, IPI virtualization %s, IOMMU posting %s",
 		  str_on_off(vapic_vmx_ipiv), str_on_off(vapic_vmx_iommu_posts));
 
 	preempt_disable();

@@ -21,11 +21,12 @@
 #define MAX_CPUID 256
 #define X2APIC_ENABLED 0xc00
 
-/* 16 bits: enable the APIC (MSR 80fh), then halt with interrupts enabled. */
+/* 16 bits: enable the APIC (MSR 80fh), exit once, then halt with interrupts enabled. */
 static const uint8_t code[] = {
 	0x66, 0xb9, 0x0f, 0x08, 0,    0, /* mov $0x80f, %ecx */
 	0x66, 0xb8, 0xff, 0x01, 0,    0, /* mov $0x1ff, %eax */
 	0x66, 0x31, 0xd2, 0x0f, 0x30,	 /* xor %edx, %edx; wrmsr */
+	0xe6, 0x80,			 /* out %al, $0x80 */
 	0xfb, 0xf4, 0xeb, 0xfc,		 /* 1: sti; hlt; jmp 1b */
 };
 
@@ -79,6 +80,20 @@ static struct kvm_cpuid2 *supported_cpuid(int kvm)
 	return cpuid;
 }
 
+/* Until the guest's access of the port. */
+static void run_up(int vcpu)
+{
+	struct kvm_run *state = mmap(NULL, sizeof(*state), PROT_READ, MAP_SHARED, vcpu, 0);
+
+	check(state == MAP_FAILED ? -1 : 0, "mmap of a vCPU");
+	request(vcpu, KVM_RUN, NULL, "KVM_RUN");
+	if (state->exit_reason != KVM_EXIT_IO) {
+		fprintf(stderr, "a sleeper begins with exit %u\n", state->exit_reason);
+		exit(1);
+	}
+	munmap(state, sizeof(*state));
+}
+
 static int new_vcpu(int vm, struct kvm_cpuid2 *cpuid, unsigned long id)
 {
 	struct kvm_mp_state runnable = {.mp_state = KVM_MP_STATE_RUNNABLE};
@@ -106,12 +121,12 @@ static void *run(void *vcpu)
 	exit(1);
 }
 
-int sleepers_start(unsigned int count)
+int sleepers_start(unsigned int count, unsigned int asleep)
 {
 	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	struct kvm_cpuid2 *cpuid;
 	pthread_t thread;
-	int vm, first;
+	int vm, first, *vcpus;
 
 	check(kvm, "/dev/kvm");
 	vm = request(kvm, KVM_CREATE_VM, 0, "KVM_CREATE_VM");
@@ -120,11 +135,18 @@ int sleepers_start(unsigned int count)
 	fill_memory(vm);
 	cpuid = supported_cpuid(kvm);
 	first = new_vcpu(vm, cpuid, 0);
+	vcpus = calloc(count + 1, sizeof(*vcpus));
+	check(vcpus ? 0 : -1, "calloc");
+	for (unsigned int id = 1; id <= count; id++)
+		vcpus[id] = new_vcpu(vm, cpuid, id);
+	/* All are in one mode of the APIC by now, so nothing inhibits the VM. */
 	for (unsigned int id = 1; id <= count; id++) {
-		intptr_t vcpu = new_vcpu(vm, cpuid, id);
-
-		check(-pthread_create(&thread, NULL, run, (void *)vcpu), "pthread_create");
+		run_up(vcpus[id]);
+		if (id <= asleep)
+			check(-pthread_create(&thread, NULL, run, (void *)(intptr_t)vcpus[id]),
+			      "pthread_create");
 	}
+	free(vcpus);
 	free(cpuid);
 	return first;
 }

@@ -9,9 +9,10 @@
 #define SLEEPERS_VECTOR 0x60
 
 /*
- * Create vCPU 0, which never runs, and vCPUs 1 to @count with a thread each, which
- * live until the process ends. Returns the file of vCPU 0; dies of any error.
+ * Create vCPU 0, which never runs, and vCPUs 1 to @count, which live until the process ends. Of
+ * these the first @asleep, with a thread each, sleep; the others have run, and are out of the
+ * kernel. Returns the file of vCPU 0; dies of any error.
  */
-int sleepers_start(unsigned int count);
+int sleepers_start(unsigned int count, unsigned int asleep);
 
 #endif

@@ -275,7 +275,7 @@ static void deliver_blocked(uint32_t count)
 }
 
 /* Where vCPUs sleep: @target is woken, 0 for none. */
-static void wake_sleeper(int vcpu_fd, enum pathbench_path path, uint32_t target, uint32_t sample)
+static void measure_asleep(int vcpu_fd, enum pathbench_path path, uint32_t target, uint32_t sample)
 {
 	struct pathbench_request request = {
 		.vcpu_fd = vcpu_fd,
@@ -309,15 +309,25 @@ static void wake_sleepers(uint32_t count)
 		{"wake_thread_again", PATHBENCH_WAKE_THREAD, true},
 		{"wake_none_of_64", PATHBENCH_WAKE, false},
 	};
-	int vcpu_fd = sleepers_start(SLEEPERS);
+	int vcpu_fd = sleepers_start(SLEEPERS, SLEEPERS);
 
 	for (unsigned int step = 0; step < sizeof(steps) / sizeof(steps[0]); step++) {
 		for (uint32_t i = 0; i < WARM_UP + count; i++)
-			wake_sleeper(vcpu_fd, steps[step].path,
-				     steps[step].one_due ? 1 + i % SLEEPERS : 0,
-				     i < WARM_UP ? 0 : i - WARM_UP);
+			measure_asleep(vcpu_fd, steps[step].path,
+				       steps[step].one_due ? 1 + i % SLEEPERS : 0,
+				       i < WARM_UP ? 0 : i - WARM_UP);
 		report(steps[step].name, count);
 	}
+}
+
+/* An IPI to 64 others of which one sleeps. */
+static void broadcast(uint32_t count)
+{
+	int vcpu_fd = sleepers_start(SLEEPERS, 1);
+
+	for (uint32_t i = 0; i < WARM_UP + count; i++)
+		measure_asleep(vcpu_fd, PATHBENCH_BROADCAST, 1, i < WARM_UP ? 0 : i - WARM_UP);
+	report("broadcast_64", count);
 }
 
 static const struct {
@@ -331,6 +341,7 @@ static const struct {
 	{"blocked", deliver_blocked, true},
 	/* Last: its vCPUs stay. */
 	{"sleepers", wake_sleepers, false},
+	{"broadcast", broadcast, false},
 };
 
 static bool is_wanted(unsigned int group, char **names)
@@ -350,7 +361,7 @@ int main(int argc, char **argv)
 
 	if (!count && !only_known) {
 		fprintf(stderr,
-			"Usage: %s SAMPLES [own|linux|running|blocked|sleepers...]\n"
+			"Usage: %s SAMPLES [own|linux|running|blocked|sleepers|broadcast...]\n"
 			"       %s known\n",
 			argv[0], argv[0]);
 		return 2;

@@ -64,7 +64,8 @@ static void notify(u64 control)
 
 	if (!x2apic_mode)
 		destination = destination >> 8 & 0xff;
-	for_each_online_cpu(cpu) {
+	for_each_online_cpu(cpu)
+	{
 		if (cpu_physical_id(cpu) != destination)
 			continue;
 		__apic_send_IPI_mask(cpumask_of(cpu), vector);
@@ -95,7 +96,8 @@ static void fire_one(void)
 {
 	bool posted;
 
-	scoped_guard(raw_spinlock_irqsave, &entry_lock) {
+	scoped_guard(raw_spinlock_irqsave, &entry_lock)
+	{
 		posted = descriptor;
 		if (posted)
 			post();

@@ -26,6 +26,7 @@
 
 #include "counters.h"
 #include "known.h"
+#include "layout.h"
 #include "pathbench.h"
 
 #define MAX_SAMPLES 100000
@@ -49,6 +50,8 @@ static vcpu_op sync_to_vapic;
 /* What only SVM has; kvm_amd's own function for an exit of a guest that takes interrupts now. */
 static struct static_call_key *key_ask_window, *key_inject, *key_cancel;
 static int (*window_exit)(struct kvm_vcpu *vcpu);
+/* And for an IPI that hardware could not complete. */
+static int (*ipi_exit)(struct kvm_vcpu *vcpu);
 
 /* The function that a static call goes to now; NULL if to none. */
 static void *target_of(const struct static_call_key *key)
@@ -368,6 +371,36 @@ static int wake(struct kvm_vcpu *vcpu, const struct pathbench_request *request, 
 	return ret;
 }
 
+/*
+ * As after the exit 401h, "target not running". The target's thread has been woken before: what
+ * the scheduler makes of that is no part of it.
+ */
+static int broadcast(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *ticks)
+{
+	struct kvm_vcpu *target = kvm_get_vcpu_by_id(vcpu->kvm, request->target);
+	struct vcpu_svm *svm = container_of(vcpu, struct vcpu_svm, vcpu);
+	int ret = -EAGAIN, idx;
+	u64 start;
+
+	if (!target)
+		return -EINVAL;
+	preempt_disable();
+	vcpu_load(vcpu);
+	svm->vmcb->control.exit_info_1 = APIC_DEST_ALLBUT | request->vector;
+	svm->vmcb->control.exit_info_2 = BIT_ULL(32) | request->target;
+	idx = srcu_read_lock(&vcpu->kvm->srcu);
+	if (kvm_vcpu_wake_up(target)) {
+		start = clock_begin();
+		ipi_exit(vcpu);
+		*ticks = clock_end() - start;
+		ret = 0;
+	}
+	srcu_read_unlock(&vcpu->kvm->srcu, idx);
+	vcpu_put(vcpu);
+	preempt_enable();
+	return ret;
+}
+
 static bool is_wake(const struct pathbench_request *request)
 {
 	return request->path >= PATHBENCH_WAKE && request->path <= PATHBENCH_WAKE_THREAD;
@@ -392,6 +425,8 @@ static bool is_supported(const struct pathbench_request *request)
 		return counters_are_there() && known_is_possible(request->vector);
 	if (request->path == PATHBENCH_WINDOW)
 		return boot_cpu_has(X86_FEATURE_SVM) && window_exit;
+	if (request->path == PATHBENCH_BROADCAST)
+		return boot_cpu_has(X86_FEATURE_SVM) && ipi_exit;
 	if (request->path < PATHBENCH_SLEEP)
 		return true;
 	if (!boot_cpu_has(X86_FEATURE_VMX) || !target_of(key_sync) || !target_of(key_bitmap))
@@ -467,6 +502,8 @@ static int take(struct kvm_vcpu *vcpu, const struct pathbench_request *request, 
 	case PATHBENCH_WINDOW:
 		*ticks = window(vcpu, request->vector);
 		break;
+	case PATHBENCH_BROADCAST:
+		return broadcast(vcpu, request, ticks);
 	default:
 		*ticks = measure(vcpu, request);
 	}
@@ -571,6 +608,7 @@ static int find_keys(void)
 	key_inject = (void *)lookup("__SCK__kvm_x86_inject_irq");
 	key_cancel = (void *)lookup("__SCK__kvm_x86_cancel_injection");
 	window_exit = (void *)lookup("interrupt_window_interception");
+	ipi_exit = (void *)lookup("avic_incomplete_ipi_interception");
 	get_state = (void *)lookup("kvm_apic_get_state");
 	set_state = (void *)lookup("kvm_apic_set_state");
 	sync_to_vapic = (void *)lookup("kvm_lapic_sync_to_vapic");

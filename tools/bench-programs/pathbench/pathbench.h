@@ -14,7 +14,7 @@ struct pathbench_request {
 	__u64 ticks;	/* address of that many __u64 for the result */
 	__u64 costs;	/* and of as many for each kind of testbed/cost.h */
 	__u32 sleepers; /* of the three WAKE: vCPUs 1 to this must sleep on this CPU */
-	__u32 target;	/* and this one is woken; 0, of PATHBENCH_WAKE: none */
+	__u32 target;	/* and this one is woken; 0, of PATHBENCH_WAKE: none; also of BROADCAST */
 };
 
 enum pathbench_path {
@@ -33,6 +33,8 @@ enum pathbench_path {
 	PATHBENCH_TOGGLE,	 /* acceleration goes off and on */
 	/* On AMD only: an interrupt that KVM injects into a guest of a VM that is inhibited */
 	PATHBENCH_WINDOW, /* waits for its window; the exit for that; its injection */
+	/* The exit of vCPU 0's IPI to all others, of which @target sleeps; -EAGAIN: it does not */
+	PATHBENCH_BROADCAST,
 	PATHBENCH_KNOWN, /* of which is known what it holds; vector is an enum pathbench_known */
 	/* On Intel only, with IPI virtualization; -EOPNOTSUPP elsewhere. */
 	PATHBENCH_SLEEP,	  /* the thread is switched out to sleep and back in */

@@ -48,7 +48,7 @@ class GuestsBoot(Boot):
 # one CPU, so that what takes two has a boot of its own.
 BOOTS: dict[str, Boot] = {
     "amd": StepsBoot("amd", AMD, host_cpus=2, samples=200,
-                     steps=["own", "linux", "running", "blocked"], operations=True),
+                     steps=["own", "linux", "running", "blocked", "broadcast"], operations=True),
     "intel": StepsBoot("intel", INTEL_IPIV, host_cpus=1, samples=200,
                        steps=["own", "linux", "blocked", "sleepers"], operations=False),
     "intel-2": StepsBoot("intel", INTEL_IPIV, host_cpus=2, samples=200,

@@ -53,6 +53,7 @@ STEPS = {
     "block": "blocking + unblocking",
     "deliver_running": "delivery to a running vCPU",
     "deliver_blocked_again": "delivery to a vCPU just woken",
+    "broadcast_64": "exit of an IPI to 64, one of them just woken",
 }
 # What this takes depends on whether the other processor idles deeply or looks for work.
 WAKE_STEPS = {"deliver_blocked": "delivery to a blocked vCPU"}
