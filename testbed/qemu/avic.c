@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * AMD AVIC for TCG, xAPIC mode.
+ * AMD AVIC for TCG, in xAPIC and, as x2AVIC, in x2APIC mode.
  *
  * The guest's APIC page is not memory: avic_redirect() points its translations at
  * a region of our own, far above any physical address a page table can hold.  The
  * region's handlers know the CPU they run on, hence its backing page; so one
  * region serves all CPUs and no translation can lead to another one's page.
  *
- * Being I/O, an access is always the last of its translation block.  A trap-like
- * exit is therefore only noted by the handler, raises CPU_INTERRUPT_AVIC, and is
- * taken at the boundary that follows.
+ * In x2APIC mode the page is memory like any other, and the registers are MSRs.
+ *
+ * Being I/O, an access is always the last of its translation block, and so is
+ * WRMSR.  A trap-like exit is therefore only noted by the handler, raises
+ * CPU_INTERRUPT_AVIC, and is taken at the boundary that follows.
  *
  * References are to the AMD64 Architecture Programmer's Manual, volume 2,
  * section "Advanced Virtual Interrupt Controller".
@@ -40,8 +42,13 @@ enum {
 
 #define ADDRESS_MASK    MAKE_64BIT_MASK(12, 40)
 
-/* FFh is broadcast, so the table ends before it. */
-#define XAPIC_MAX_INDEX 0xfe
+/* The largest index in each mode.  In xAPIC mode FFh is broadcast. */
+#define XAPIC_MAX_INDEX      0xfe
+#define X2APIC_MAX_INDEX     0x1ff
+#define X2APIC_EXT_MAX_INDEX 0xfff
+
+#define XAPIC_BROADCAST  0xffu
+#define X2APIC_BROADCAST 0xffffffffu
 
 #define PHYSICAL_VALID   (1ull << 63)
 #define PHYSICAL_RUNNING (1ull << 62)
@@ -84,6 +91,9 @@ enum {
     REG_LVTERR = 0x370,
     REG_TMICT  = 0x380,
     REG_TDCR   = 0x3e0,
+    REG_SELF   = 0x3f0,
+    REG_EXTENDED     = 0x400,
+    REG_EXTENDED_END = 0x530,
 };
 
 #define ICR_BUSY        (1u << 12)
@@ -93,10 +103,10 @@ enum {
 #define ICR_SHORT(icr)  (((icr) >> 18) & 3)
 #define ICR_VECTOR(icr) ((icr) & 0xff)
 
-enum { SHORT_NONE, SHORT_SELF, SHORT_ALL, SHORT_OTHERS };
+/* In x2APIC mode, of the lower half: delivery status among them. */
+#define X2APIC_ICR_RESERVED 0xfff33000u
 
-/* A guest's IPI has at most this many targets. */
-#define MAX_TARGETS (XAPIC_MAX_INDEX + 1)
+enum { SHORT_NONE, SHORT_SELF, SHORT_ALL, SHORT_OTHERS };
 
 static MemoryRegion avic_region;
 static X86CPU *avic_cpus[PHYSICAL_HOST_ID + 1];
@@ -306,12 +316,12 @@ static void exit_after(CPUX86State *env, uint64_t code, uint64_t info_1,
 }
 
 /* Exit before the current instruction, undoing what it did so far. */
-static G_NORETURN void exit_instead(CPUX86State *env, uint64_t info_1)
+static G_NORETURN void exit_instead(CPUX86State *env, uint64_t info_1,
+                                    uintptr_t retaddr)
 {
-    CPUState *cs = env_cpu(env);
-
-    x86_stq_phys(cs, env->vm_vmcb + offsetof(struct vmcb, control.exit_info_2), 0);
-    cpu_vmexit(env, EXIT_NOACCEL, info_1, cs->mem_io_pc);
+    x86_stq_phys(env_cpu(env),
+                 env->vm_vmcb + offsetof(struct vmcb, control.exit_info_2), 0);
+    cpu_vmexit(env, EXIT_NOACCEL, info_1, retaddr);
 }
 
 static void incomplete_ipi(CPUX86State *env, uint32_t icr, uint32_t icr2,
@@ -404,27 +414,30 @@ void avic_service(CPUX86State *env)
 
 /* ---- IPIs ---- */
 
-typedef struct Targets {
-    unsigned n;
-    uint8_t id[MAX_TARGETS];
-    AVICPage page[MAX_TARGETS];
-} Targets;
+/* The guest's own physical ID, in its mode. */
+static uint32_t own_id(AVICState *avic)
+{
+    uint32_t id = reg_read(&avic->backing, REG_ID);
+
+    return avic->x2apic ? id : id >> 24;
+}
 
 static uint64_t physical_entry(AVICState *avic, unsigned id)
 {
-    uint64_t *table = (uint64_t *)avic->physical_table.host;
+    uint8_t *page = avic->physical_table[id / AVIC_ENTRIES_PER_PAGE].host;
+    uint64_t *table = (uint64_t *)page;
 
-    return le64_to_cpu(qatomic_read(&table[id]));
+    return le64_to_cpu(qatomic_read(&table[id % AVIC_ENTRIES_PER_PAGE]));
 }
 
 /*
  * Append the vCPU with guest physical APIC ID @id.  True, or false with the
  * failure in @why.
  */
-static bool add_target(CPUX86State *env, Targets *targets, unsigned id,
-                       IPIFailure *why)
+static bool add_target(CPUX86State *env, unsigned id, IPIFailure *why)
 {
     AVICState *avic = avic_state(env);
+    AVICTarget *target = &avic->targets[avic->target_count];
     uint64_t entry;
 
     if (id > avic->max_index) {
@@ -436,19 +449,20 @@ static bool add_target(CPUX86State *env, Targets *targets, unsigned id,
         *why = IPI_INVALID_TARGET;
         return false;
     }
-    if (!page_map(env, entry & ADDRESS_MASK, &targets->page[targets->n])) {
+    if (!page_map(env, entry & ADDRESS_MASK, &target->page)) {
         *why = IPI_INVALID_BACKING;
         return false;
     }
-    targets->id[targets->n++] = id;
+    target->id = id;
+    avic->target_count++;
     return true;
 }
 
 /*
- * Resolve logical destination @dest; on failure @index is the table entry at
- * fault.
+ * Resolve logical destination @dest of xAPIC mode; on failure @index is the table
+ * entry at fault.
  */
-static bool add_logical(CPUX86State *env, Targets *targets, uint8_t dest,
+static bool add_logical(CPUX86State *env, uint8_t dest,
                         IPIFailure *why, unsigned *index)
 {
     AVICState *avic = avic_state(env);
@@ -466,7 +480,25 @@ static bool add_logical(CPUX86State *env, Targets *targets, uint8_t dest,
             *why = IPI_INVALID_TARGET;
             return false;
         }
-        if (!add_target(env, targets, entry & LOGICAL_GUEST_ID, why)) {
+        if (!add_target(env, entry & LOGICAL_GUEST_ID, why)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/*
+ * The same of x2APIC mode, where logical IDs follow from the physical ones: a
+ * cluster of 16 and a bit for each member.  @index is a physical ID.
+ */
+static bool add_cluster(CPUX86State *env, uint32_t dest,
+                        IPIFailure *why, unsigned *index)
+{
+    unsigned members = dest & 0xffff;
+
+    for (; members; members &= members - 1) {
+        *index = (dest >> 16) * 16 + ctz32(members);
+        if (!add_target(env, *index, why)) {
             return false;
         }
     }
@@ -474,7 +506,7 @@ static bool add_logical(CPUX86State *env, Targets *targets, uint8_t dest,
 }
 
 /* Every valid vCPU; those that are not are passed over. */
-static bool add_broadcast(CPUX86State *env, Targets *targets, int except,
+static bool add_broadcast(CPUX86State *env, int64_t except,
                           IPIFailure *why, unsigned *index)
 {
     AVICState *avic = avic_state(env);
@@ -485,7 +517,7 @@ static bool add_broadcast(CPUX86State *env, Targets *targets, int except,
             continue;
         }
         *index = id;
-        if (!add_target(env, targets, id, why) && *why != IPI_INVALID_TARGET) {
+        if (!add_target(env, id, why) && *why != IPI_INVALID_TARGET) {
             return false;
         }
     }
@@ -505,18 +537,17 @@ static void request(const AVICPage *page, unsigned vector)
  * The steps of "Inter-Processor Interrupts": find all targets, then set all IRR
  * bits, ring those that run, exit once for those that do not.
  */
-static void send_ipi(CPUX86State *env, uint32_t icr)
+static void send_ipi(CPUX86State *env, uint32_t icr, uint32_t icr2)
 {
     AVICState *avic = avic_state(env);
-    uint32_t icr2 = reg_read(&avic->backing, REG_ICR2);
     unsigned vector = ICR_VECTOR(icr);
     unsigned shorthand = ICR_SHORT(icr);
-    uint8_t dest = icr2 >> 24;
+    uint32_t dest = avic->x2apic ? icr2 : icr2 >> 24;
+    uint32_t everybody = avic->x2apic ? X2APIC_BROADCAST : XAPIC_BROADCAST;
     bool sleeper = false;
     IPIFailure why = IPI_INVALID_TARGET;
     unsigned index = dest;
     unsigned kind;
-    Targets targets;
     unsigned i;
     bool ok;
 
@@ -536,45 +567,45 @@ static void send_ipi(CPUX86State *env, uint32_t icr)
         return;
     }
 
-    targets.n = 0;
-    if (shorthand != SHORT_NONE || dest == 0xff) {
-        int self = shorthand == SHORT_OTHERS ?
-                   reg_read(&avic->backing, REG_ID) >> 24 : -1;
+    avic->target_count = 0;
+    if (shorthand != SHORT_NONE || dest == everybody) {
+        int64_t self = shorthand == SHORT_OTHERS ? own_id(avic) : -1;
 
         kind = AVIC_STAT_IPI_BROADCAST;
-        ok = add_broadcast(env, &targets, self, &why, &index);
+        ok = add_broadcast(env, self, &why, &index);
     } else if (icr & ICR_LOGICAL) {
         kind = AVIC_STAT_IPI_LOGICAL;
-        ok = add_logical(env, &targets, dest, &why, &index);
+        ok = avic->x2apic ? add_cluster(env, dest, &why, &index) :
+                            add_logical(env, dest, &why, &index);
     } else {
         kind = AVIC_STAT_IPI_PHYSICAL;
-        ok = add_target(env, &targets, dest, &why);
+        ok = add_target(env, dest, &why);
     }
     if (!ok) {
         incomplete_ipi(env, icr, icr2, why, index);
         return;
     }
 
-    for (i = 0; i < targets.n; i++) {
-        request(&targets.page[i], vector);
+    for (i = 0; i < avic->target_count; i++) {
+        request(&avic->targets[i].page, vector);
     }
     /*
      * The target's software clears IsRunning, then reads IRR; so here IRR must
      * be visible before IsRunning is read.
      */
     smp_mb();
-    for (i = 0; i < targets.n; i++) {
-        uint64_t entry = physical_entry(avic, targets.id[i]);
+    for (i = 0; i < avic->target_count; i++) {
+        uint64_t entry = physical_entry(avic, avic->targets[i].id);
 
         if (entry & PHYSICAL_RUNNING) {
             count(avic, AVIC_STAT_DOORBELL_IPI);
             ring(entry & PHYSICAL_HOST_ID);
         } else if (!sleeper) {
             sleeper = true;
-            index = targets.id[i];
+            index = avic->targets[i].id;
         }
     }
-    count_n(avic, AVIC_STAT_IPI_TARGET, targets.n);
+    count_n(avic, AVIC_STAT_IPI_TARGET, avic->target_count);
     if (sleeper) {
         incomplete_ipi(env, icr, icr2, IPI_NOT_RUNNING, index);
     } else {
@@ -692,7 +723,7 @@ static uint64_t region_read(void *opaque, hwaddr addr, unsigned size)
     }
     avic = avic_state(env);
     if (avic->exit_pending || read_rule(offset) == RULE_FAULT) {
-        exit_instead(env, offset);
+        exit_instead(env, offset, current_cpu->mem_io_pc);
     }
     count(avic, AVIC_STAT_READ);
     return ldn_le_p(avic->backing.host + addr, size);
@@ -715,7 +746,7 @@ static void region_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
      * no defined effect; let the hypervisor decide.
      */
     if (avic->exit_pending || rule == RULE_FAULT || size != 4 || addr != offset) {
-        exit_instead(env, NOACCEL_WRITE | offset);
+        exit_instead(env, NOACCEL_WRITE | offset, current_cpu->mem_io_pc);
     }
 
     page_will_change(&avic->backing);
@@ -734,7 +765,7 @@ static void region_write(void *opaque, hwaddr addr, uint64_t val, unsigned size)
     case REG_ICR:
         val &= ~ICR_BUSY;
         reg_write(&avic->backing, REG_ICR, val);
-        send_ipi(env, val);
+        send_ipi(env, val, reg_read(&avic->backing, REG_ICR2));
         break;
     case REG_ICR2:
         reg_write(&avic->backing, REG_ICR2, val);
@@ -752,6 +783,134 @@ static const MemoryRegionOps region_ops = {
     .impl.max_access_size = 8,
 };
 
+/* ---- The MSRs of x2APIC mode ---- */
+
+/* What software reads at @offset; false if there is no such register. */
+static bool msr_value(AVICState *avic, unsigned offset, uint64_t *val)
+{
+    uint32_t id;
+
+    switch (offset) {
+    case REG_LDR:
+        id = own_id(avic);
+        *val = id >> 4 << 16 | 1u << (id & 0xf);
+        return true;
+    case REG_ICR:
+        *val = (uint64_t)reg_read(&avic->backing, REG_ICR2) << 32 |
+               reg_read(&avic->backing, REG_ICR);
+        return true;
+    case REG_ID:
+    case REG_ID + 0x10:         /* version */
+    case REG_TPR:
+    case REG_PPR:
+    case REG_SPIV:
+    case REG_ISR ... REG_ESR:
+    case REG_LVTT ... REG_LVTERR:
+    case REG_TMICT:
+    case REG_TDCR:
+        *val = reg_read(&avic->backing, offset);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Registers of which hardware leaves each access to the hypervisor. */
+static bool msr_is_left(unsigned offset)
+{
+    return offset == REG_TMICT + 0x10 ||        /* current count */
+           (offset >= REG_EXTENDED && offset <= REG_EXTENDED_END);
+}
+
+static bool msr_is_ours(CPUX86State *env, uint32_t msr)
+{
+    return avic_active(env) && avic_state(env)->x2apic &&
+           msr >= MSR_APIC_START && msr <= MSR_APIC_END;
+}
+
+bool avic_read_msr(CPUX86State *env, uint32_t msr, uint64_t *val,
+                   uintptr_t retaddr)
+{
+    AVICState *avic = avic_state(env);
+    unsigned offset = (msr - MSR_APIC_START) << 4;
+
+    if (!msr_is_ours(env, msr)) {
+        return false;
+    }
+    if (msr_is_left(offset)) {
+        exit_instead(env, offset, retaddr);
+    }
+    if (!msr_value(avic, offset, val)) {
+        raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
+    }
+    count(avic, AVIC_STAT_READ);
+    return true;
+}
+
+/* False if @val has reserved bits or the register is none that can be written. */
+static bool msr_may_write(unsigned offset, uint64_t val)
+{
+    switch (offset) {
+    case REG_TPR:
+    case REG_SELF:
+        return val <= 0xff;
+    case REG_EOI:
+    case REG_ESR:
+        return val == 0;
+    case REG_ICR:
+        return !(val & X2APIC_ICR_RESERVED);
+    case REG_SPIV:
+    case REG_LVTT ... REG_LVTERR:
+    case REG_TMICT:
+    case REG_TDCR:
+        return val <= UINT32_MAX;
+    default:
+        return false;
+    }
+}
+
+bool avic_write_msr(CPUX86State *env, uint32_t msr, uint64_t val,
+                    uintptr_t retaddr)
+{
+    AVICState *avic = avic_state(env);
+    unsigned offset = (msr - MSR_APIC_START) << 4;
+
+    if (!msr_is_ours(env, msr)) {
+        return false;
+    }
+    if (offset >= REG_EXTENDED && msr_is_left(offset)) {
+        exit_instead(env, NOACCEL_WRITE | offset, retaddr);
+    }
+    if (!msr_may_write(offset, val)) {
+        raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
+    }
+
+    page_will_change(&avic->backing);
+    bql_lock();
+    switch (offset) {
+    case REG_TPR:
+        write_tpr(env, val);
+        break;
+    case REG_EOI:
+        write_eoi(env, val);
+        break;
+    case REG_ICR:
+        reg_write(&avic->backing, REG_ICR, val);
+        reg_write(&avic->backing, REG_ICR2, val >> 32);
+        send_ipi(env, val, val >> 32);
+        break;
+    case REG_SELF:
+        send_ipi(env, SHORT_SELF << 18 | val, 0);
+        break;
+    default:
+        reg_write(&avic->backing, offset, val);
+        exit_after(env, EXIT_NOACCEL, NOACCEL_WRITE | offset, 0);
+        break;
+    }
+    bql_unlock();
+    return true;
+}
+
 /*
  * The manual has nothing on fetching code from the APIC page.  Let it come from the
  * page that the nested tables name, through a translation that serves fetches only.
@@ -768,6 +927,37 @@ void avic_do_redirect(MMUAccessType access, hwaddr gpa, hwaddr *paddr, int *prot
 
 /* ---- VMRUN ---- */
 
+static unsigned largest_index(CPUX86State *env)
+{
+    if (!avic_state(env)->x2apic) {
+        return XAPIC_MAX_INDEX;
+    }
+    return env_archcpu(env)->x2avic_ext ? X2APIC_EXT_MAX_INDEX : X2APIC_MAX_INDEX;
+}
+
+/* The table's pages that hold entries up to the largest index. */
+static bool map_physical_table(CPUX86State *env, hwaddr pa)
+{
+    AVICState *avic = avic_state(env);
+    unsigned i;
+
+    for (i = 0; i <= avic->max_index / AVIC_ENTRIES_PER_PAGE; i++) {
+        if (!page_map(env, pa + i * TARGET_PAGE_SIZE, &avic->physical_table[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* In x2APIC mode nothing looks at the logical table. */
+static bool map_logical_table(CPUX86State *env)
+{
+    AVICState *avic = avic_state(env);
+    hwaddr pa = x86_ldq_phys(env_cpu(env), env->vm_vmcb + VMCB_LOGICAL_TABLE);
+
+    return avic->x2apic || page_map(env, pa & ADDRESS_MASK, &avic->logical_table);
+}
+
 bool avic_vmrun(CPUX86State *env, uintptr_t retaddr)
 {
     AVICState *avic = avic_state(env);
@@ -783,16 +973,16 @@ bool avic_vmrun(CPUX86State *env, uintptr_t retaddr)
     }
 
     avic->bar = x86_ldq_phys(cs, env->vm_vmcb + VMCB_APIC_BAR) & ADDRESS_MASK;
+    avic->x2apic = env->int_ctl & INT_CTL_X2APIC;
     avic->max_index = physical & ~ADDRESS_MASK & 0xfff;
     if (!(env->hflags2 & HF2_NPT_MASK) ||
-        (env->int_ctl & INT_CTL_X2APIC) ||
-        avic->max_index > XAPIC_MAX_INDEX ||
+        (avic->x2apic && !(env->features[FEAT_SVM] & CPUID_SVM_X2AVIC)) ||
+        avic->max_index > largest_index(env) ||
         avic->bar >> env_archcpu(env)->phys_bits ||
         !page_map(env, x86_ldq_phys(cs, env->vm_vmcb + VMCB_BACKING_PAGE) &
                        ADDRESS_MASK, &avic->backing) ||
-        !page_map(env, x86_ldq_phys(cs, env->vm_vmcb + VMCB_LOGICAL_TABLE) &
-                       ADDRESS_MASK, &avic->logical_table) ||
-        !page_map(env, physical & ADDRESS_MASK, &avic->physical_table)) {
+        !map_logical_table(env) ||
+        !map_physical_table(env, physical & ADDRESS_MASK)) {
         cpu_vmexit(env, SVM_EXIT_ERR, 0, retaddr);
     }
 
@@ -812,6 +1002,7 @@ void avic_init(X86CPU *cpu)
     static bool region_added;
 
     cpu->avic = g_new0(AVICState, 1);
+    cpu->avic->targets = g_new(AVICTarget, X2APIC_EXT_MAX_INDEX + 1);
     if (cpu->apic_id < ARRAY_SIZE(avic_cpus)) {
         avic_cpus[cpu->apic_id] = cpu;
     }

@@ -18,14 +18,29 @@ typedef struct AVICPage {
     ram_addr_t ram;
 } AVICPage;
 
+/* A vCPU that an IPI is for. */
+typedef struct AVICTarget {
+    unsigned id;
+    AVICPage page;
+} AVICTarget;
+
+#define AVIC_ENTRIES_PER_PAGE (TARGET_PAGE_SIZE / sizeof(uint64_t))
+/* 4,096 entries. */
+#define AVIC_TABLE_PAGES 8
+
 typedef struct AVICState {
     /* Loaded by VMRUN; means nothing unless the CPU is in guest mode as well. */
     bool active;
+    bool x2apic;
     hwaddr bar;
     AVICPage backing;
-    AVICPage physical_table;
+    AVICPage physical_table[AVIC_TABLE_PAGES];
     AVICPage logical_table;
     unsigned max_index;
+
+    /* Of the IPI that is being sent; there is room for all that a table has. */
+    unsigned target_count;
+    AVICTarget *targets;
 
     /*
      * A trap-like #VMEXIT that waits for the instruction to retire.  Set and
@@ -72,6 +87,15 @@ void avic_vmexit(CPUX86State *env, uint64_t *exit_code, uint64_t *exit_info_1);
 /* True if AVIC took the write. */
 bool avic_write_cr8(CPUX86State *env, uint64_t val);
 
+/*
+ * RDMSR and WRMSR by a guest, which no intercept took.  False if the MSR is none of
+ * x2AVIC's; may exit or raise an exception instead.
+ */
+bool avic_read_msr(CPUX86State *env, uint32_t msr, uint64_t *val,
+                   uintptr_t retaddr);
+bool avic_write_msr(CPUX86State *env, uint32_t msr, uint64_t val,
+                    uintptr_t retaddr);
+
 /* WRMSR to the doorbell: @val is the APIC ID of the CPU to ring. */
 void avic_doorbell_msr(CPUX86State *env, uint64_t val);
 
@@ -95,7 +119,8 @@ static inline void avic_redirect(CPUX86State *env, MMUAccessType access,
 {
     AVICState *avic = avic_state(env);
 
-    if (unlikely(avic->active && (gpa & TARGET_PAGE_MASK) == avic->bar)) {
+    if (unlikely(avic->active && !avic->x2apic &&
+                 (gpa & TARGET_PAGE_MASK) == avic->bar)) {
         avic_do_redirect(access, gpa, paddr, prot);
     }
 }
