@@ -16,6 +16,7 @@
 #include <linux/kvm_host.h>
 #include <linux/lockdep.h>
 #include <linux/mutex.h>
+#include <linux/workqueue.h>
 
 #include <asm/cpufeature.h>
 #include <asm/svm.h>
@@ -26,6 +27,18 @@
 #include "../kvm/objects.h"
 #include "../kvm/layout.h"
 #include "../kvm/symbols.h"
+
+/* The PIT of a VM, while KVM reinjects its ticks: pit_glue.c. */
+struct vapic_pit {
+	struct mutex lock; /* of all below; outside of KVM's lock of inhibits */
+	bool reinjects;
+	bool inhibits;
+	bool behind; /* some tick has found the last one not taken since calm_down() ran */
+	int backlog; /* ticks that were due when calm_down() ran */
+	struct kvm_pit *pit; /* valid while it reinjects, once it has ticked */
+	struct work_struct look_again;
+	struct delayed_work calm_down;
+};
 
 struct vapic_vm {
 	struct vapic_vm_common common;
@@ -41,6 +54,8 @@ struct vapic_vm {
 	 */
 	struct mutex irq_window_lock;
 	unsigned int irq_windows;
+
+	struct vapic_pit pit;
 
 	struct vapic_avic_vm *core;
 };
@@ -120,6 +135,13 @@ enum vmcb_clean_bits {
 	VMCB_CLEAN_INT_CTL = 3,
 	VMCB_CLEAN_AVIC = 11,
 };
+
+/* Set or clear a reason for which the whole VM is inhibited. May sleep. */
+void vapic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set);
+
+/* KVM begins or ends to reinject the PIT's ticks; ends before it destroys the PIT. May sleep. */
+void vapic_pit_set_reinject(struct kvm *kvm, bool on);
+void vapic_pit_init(struct vapic_vm *vm);
 
 /* Stop inhibiting the VM for an interrupt window of the vCPU, if it is. May sleep. */
 void vapic_irq_window_close(struct vapic_vcpu *vcpu);

@@ -133,7 +133,8 @@ static int vm_allocate_tables(struct vapic_vm *vm)
 	tables.logical = vm->logical_table;
 	tables.logical_pa = __sme_set(virt_to_phys(vm->logical_table));
 	vapic_avic_vm_init(core, &tables);
-	vm->core = core;
+	/* The PIT's thread looks at it. */
+	smp_store_release(&vm->core, core);
 	return 0;
 }
 
@@ -157,6 +158,7 @@ static void vm_free(struct vapic_vm *vm)
 {
 	vm_free_tables(vm);
 	mutex_destroy(&vm->irq_window_lock);
+	mutex_destroy(&vm->pit.lock);
 	kfree(vm);
 }
 
@@ -175,6 +177,7 @@ int vapic_hook_avic_vm_init(struct kvm *kvm)
 	if (!vm)
 		return -ENOMEM;
 	mutex_init(&vm->irq_window_lock);
+	vapic_pit_init(vm);
 	to_kvm_svm(kvm)->avic_physical_id_table_page = vm;
 	vapic_vm_enter(&vm->common, kvm);
 	return 0;

@@ -24,7 +24,7 @@
 #include "../kvm/hooks.h"
 #include "glue.h"
 
-static void change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)
+void vapic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)
 {
 	down_write(&kvm->arch.apicv_update_lock);
 	vapic_call(__kvm_set_or_clear_apicv_inhibit)(kvm, reason, set);
@@ -41,7 +41,7 @@ static void inhibit_vm(struct vapic_vcpu *vcpu)
 	mutex_lock(&vm->irq_window_lock);
 	vcpu->irq_window = true;
 	if (!vm->irq_windows++)
-		change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, true);
+		vapic_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, true);
 	mutex_unlock(&vm->irq_window_lock);
 }
 
@@ -54,7 +54,7 @@ void vapic_irq_window_close(struct vapic_vcpu *vcpu)
 	mutex_lock(&vm->irq_window_lock);
 	vcpu->irq_window = false;
 	if (!--vm->irq_windows)
-		change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, false);
+		vapic_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, false);
 	mutex_unlock(&vm->irq_window_lock);
 }
 
@@ -113,7 +113,9 @@ void vapic_irq_window_ask_again(struct kvm_vcpu *kvm_vcpu)
  * function is the first one that is.  Here the exit does not end the inhibit, the injection does;
  * only if the interrupt has been withdrawn meanwhile, the exit ends it.
  *
- * Intel does not use this reason; there this function only does what stock does.
+ * A PIT that reinjects does not inhibit either, but what it finds at its ticks may (pit_glue.c).
+ *
+ * Intel uses neither reason; there this function only does what stock does.
  */
 void vapic_hook_kvm_set_or_clear_apicv_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason,
 					       bool set)
@@ -123,8 +125,10 @@ void vapic_hook_kvm_set_or_clear_apicv_inhibit(struct kvm *kvm, enum kvm_apicv_i
 			close_if_over(vapic_call(kvm_get_running_vcpu)());
 		return;
 	}
+	if (reason == APICV_INHIBIT_REASON_PIT_REINJ && boot_cpu_has(X86_FEATURE_SVM))
+		return vapic_pit_set_reinject(kvm, set);
 	if (vapic_data(enable_apicv))
-		change_inhibit(kvm, reason, set);
+		vapic_change_inhibit(kvm, reason, set);
 }
 
 /*

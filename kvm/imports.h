@@ -42,6 +42,12 @@
 		struct kvm_lapic_irq *irq)) \
 	FUNC(kvm, bool, kvm_intr_is_single_vcpu, \
 		(struct kvm *kvm, struct kvm_lapic_irq *irq, struct kvm_vcpu **vcpu)) \
+	FUNC(kvm, int, kvm_set_irq, \
+		(struct kvm *kvm, int irq_source_id, u32 irq, int level, bool line_status)) \
+	FUNC(kvm, bool, kvm_apic_match_dest, \
+		(struct kvm_vcpu *vcpu, struct kvm_lapic *source, int shorthand, unsigned int dest, \
+		int dest_mode)) \
+	FUNC(kvm, void, kvm_apic_nmi_wd_deliver, (struct kvm_vcpu *vcpu)) \
 	/* Local APIC */ \
 	FUNC(kvm, void, kvm_apic_write_nodecode, \
 		(struct kvm_vcpu *vcpu, u32 offset)) \

@@ -9,6 +9,7 @@
 
 #include <linux/build_bug.h>
 #include <linux/hrtimer.h>
+#include <linux/kthread.h>
 #include <linux/kvm_host.h>
 #include <linux/list.h>
 
@@ -17,6 +18,11 @@
 
 struct vapic_vm;
 struct vapic_vcpu;
+
+/* Of 64 bits each, with the fields that the IOAPIC has. */
+struct vapic_ioapic_entries {
+	u64 entries[24];
+};
 
 #include "generated/layout.h"
 

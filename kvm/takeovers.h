@@ -50,8 +50,9 @@
 	SWITCH(kvm, enable_apicv)
 
 /*
- * kvm_amd. The hook for kvm_set_or_clear_apicv_inhibit above is in avic/window_glue.c, because
- * only for AVIC it differs from stock.
+ * kvm_amd, and the PIT, which only AVIC has trouble with. The hook for
+ * kvm_set_or_clear_apicv_inhibit above is in avic/window_glue.c, because only for AVIC it differs
+ * from stock.
  */
 #define VAPIC_SVM_TAKEOVERS(REDIRECT, OP, WRAP, SWITCH) \
 	REDIRECT(kvm_amd, avic_vcpu_load, void, (struct kvm_vcpu *vcpu, int cpu)) \
@@ -60,6 +61,7 @@
 	REDIRECT(kvm_amd, avic_init_vmcb, void, (struct vcpu_svm *svm, struct vmcb *vmcb)) \
 	REDIRECT(kvm_amd, avic_init_vcpu, int, (struct vcpu_svm *svm)) \
 	REDIRECT(kvm_amd, avic_vm_init, int, (struct kvm *kvm)) \
+	REDIRECT(kvm, pit_do_work, void, (struct kthread_work *work)) \
 	OP(svm, vcpu_precreate) \
 	OP(svm, vcpu_put) \
 	OP(svm, vcpu_blocking) \

@@ -11,14 +11,19 @@
 /* A gap between two calls counts as this much at most. */
 #define PATIENCE_STEP_US	100000
 
+uint64_t host_clock_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 uint64_t patience_us(void)
 {
 	static _Thread_local uint64_t last, sum;
-	struct timespec t;
-	uint64_t now;
+	uint64_t now = host_clock_us();
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	now = (uint64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
 	sum += now - last < PATIENCE_STEP_US ? now - last : PATIENCE_STEP_US;
 	last = now;
 	return sum;

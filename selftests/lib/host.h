@@ -13,6 +13,9 @@
 uint64_t patience_us(void);
 void sleep_us(unsigned int us);
 
+/* CLOCK_MONOTONIC. */
+uint64_t host_clock_us(void);
+
 /* How long any one step may take: VAPIC_TIMEOUT. */
 uint64_t vm_timeout_us(void);
 

@@ -21,14 +21,19 @@ static void handler(struct guest_frame *frame)
 
 void pic_begin(void)
 {
+	pic_begin_at(PIN);
+}
+
+void pic_begin_at(unsigned int pin)
+{
 	pic_extints = 0;
-	guest_set_handler(FIRST_VECTOR + PIN, handler);
+	guest_set_handler(FIRST_VECTOR + pin, handler);
 	/* Initialize: edge-triggered, vectors, the second one on pin 2, 8086 mode. */
 	write_port8(COMMAND, 0x11);
 	write_port8(DATA, FIRST_VECTOR);
 	write_port8(DATA, 1U << 2);
 	write_port8(DATA, 0x01);
-	write_port8(DATA, (uint8_t)~(1U << PIN));
+	write_port8(DATA, (uint8_t)~(1U << pin));
 	apic_write(APIC_LVT_LINT0, APIC_LVT_EXTINT);
 }
 

@@ -13,8 +13,10 @@ extern volatile uint32_t pic_extints;
 
 /* Guest, vCPU 0, interrupts off: set up the controller with one pin unmasked. */
 void pic_begin(void);
+/* The same with this pin; 0 is the PIT's. */
+void pic_begin_at(unsigned int pin);
 
-/* Host: set the level of that pin, which is edge-triggered. */
+/* Host: set the level of the pin of pic_begin(), which is edge-triggered. */
 void pic_set_line(struct vm *vm, bool high);
 
 #endif

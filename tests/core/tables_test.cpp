@@ -171,7 +171,7 @@ TEST(Creation, TheTableEndsWhereTheMachineSays)
 }
 
 // An entry of the logical table has 8 bits for an ID.
-TEST(Logical, VcpuWithAnIdAboveXapicModesHasNoEntry)
+TEST(LogicalId, OfAVcpuWithAnIdAboveXapicModesIsInNoTable)
 {
 	Machine machine(false, 512);
 

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A PIT whose missed ticks KVM makes up for ("reinjection"): QEMU's default.
+ *
+ * KVM counts the ticks that are due (pending) and delivers one when the last one has been
+ * acknowledged (irq_ack), which it learns from the EOI.  With AVIC that does not exit, so stock
+ * inhibits AVIC for the VM's whole life.  Here the PIT inhibits nothing at first:
+ *
+ * - When a tick is due and KVM has seen no EOI of the last one, look for that one in the IRR and
+ *   ISR of the vCPUs that it went to.  It is in neither: the guest has taken it, and this is the
+ *   acknowledgement.
+ *
+ * - If it is still there, the guest is behind, and the ticks that are due have to follow one
+ *   another at the guest's pace.  Only now inhibit the VM, so that EOIs exit and stock's
+ *   accounting works.  A second later, look whether the guest has caught up.
+ *
+ * - A tick that comes by the PIC is none of this: KVM emulates the PIC's ports.
+ *
+ * A tick is acknowledged once: by whoever changes irq_ack from 0 to 1.  But while a target is
+ * inhibited, its task may be on its way from clearing the ISR to the acknowledgement, and must not
+ * acknowledge the next tick in place of this one.  So a work item waits (SRCU) and looks again;
+ * the PIT's thread cannot wait, since a vCPU that writes to the PIT's ports waits for that thread.
+ * While the target is accelerated, no EOI exits, and one that did before is through: the vCPU's
+ * task handles it whole before it turns AVIC on.
+ */
+#include <linux/kthread.h>
+#include <linux/srcu.h>
+#include <linux/workqueue.h>
+
+#include <asm/apicdef.h>
+
+#include <vapic/lapic_hot.h>
+
+#include "../kvm/hooks.h"
+#include "glue.h"
+
+#define PIT_GSI 0
+/* After this time in which the guest was not behind, AVIC is on again. */
+#define CALM_DOWN HZ
+
+/* The fields of an entry of the IOAPIC's table. */
+#define IOAPIC_VECTOR(entry) ((u8)(entry))
+#define IOAPIC_LOGICAL BIT_ULL(11)
+#define IOAPIC_MASKED BIT_ULL(16)
+#define IOAPIC_DESTINATION(entry) ((entry) >> 56)
+
+/* The entry of the IOAPIC that ticks go through; false if none does. */
+static bool find_entry(struct kvm *kvm, u64 *entry)
+{
+	struct kvm_kernel_irq_routing_entry *route;
+	struct kvm_irq_routing_table *routes;
+	bool found = false;
+	int idx;
+
+	if (!kvm->arch.vioapic)
+		return false;
+	idx = srcu_read_lock(&kvm->irq_srcu);
+	routes = srcu_dereference(kvm->irq_routing, &kvm->irq_srcu);
+	if (routes->nr_rt_entries > PIT_GSI)
+		hlist_for_each_entry(route, &routes->map[PIT_GSI], link)
+			if (route->type == KVM_IRQ_ROUTING_IRQCHIP &&
+			    route->irqchip.irqchip == KVM_IRQCHIP_IOAPIC) {
+				*entry = READ_ONCE(
+					kvm->arch.vioapic->redirtbl.entries[route->irqchip.pin]);
+				found = !(*entry & IOAPIC_MASKED);
+			}
+	srcu_read_unlock(&kvm->irq_srcu, idx);
+	return found;
+}
+
+static bool test(const void *regs, u32 bank, u8 vector)
+{
+	return vapic_lapic_read(regs, bank + vector / 32 * 0x10) & BIT(vector % 32);
+}
+
+enum last_tick {
+	WAITS,		     /* in the IRR or ISR of a vCPU that is accelerated */
+	WAITS_INHIBITED,     /* or of one that is not: its EOI will exit */
+	TAKEN,		     /* by vCPUs whose EOIs do not exit */
+	TAKEN_OR_ON_ITS_WAY, /* an EOI may be on its way to KVM */
+};
+
+static enum last_tick last_tick(struct kvm *kvm, u64 entry)
+{
+	int mode = entry & IOAPIC_LOGICAL ? APIC_DEST_LOGICAL : APIC_DEST_PHYSICAL;
+	enum last_tick found = TAKEN;
+	struct kvm_vcpu *kvm_vcpu;
+	unsigned long i;
+
+	kvm_for_each_vcpu(i, kvm_vcpu, kvm) {
+		struct kvm_lapic *apic = kvm_vcpu->arch.apic;
+		bool waits;
+
+		if (!vapic_call(kvm_apic_match_dest)(kvm_vcpu, NULL, 0, IOAPIC_DESTINATION(entry),
+						     mode))
+			continue;
+		/* In the order in which the bit moves. */
+		waits = test(apic->regs, VAPIC_LAPIC_IRR, IOAPIC_VECTOR(entry)) ||
+			test(apic->regs, VAPIC_LAPIC_ISR, IOAPIC_VECTOR(entry));
+		/* See above: a vCPU that is accelerated after its EOI has told KVM of it. */
+		smp_rmb();
+		if (waits)
+			return vapic_apicv_active(apic) ? WAITS : WAITS_INHIBITED;
+		if (!vapic_apicv_active(apic))
+			found = TAKEN_OR_ON_ITS_WAY;
+	}
+	return found;
+}
+
+/* As kvm_pit_ack_irq(). True if more ticks are due. */
+static bool acknowledge(struct kvm_kpit_state *state)
+{
+	return !atomic_cmpxchg(&state->irq_ack, 0, 1) &&
+	       atomic_dec_if_positive(&state->pending) > 0;
+}
+
+static void inhibit(struct vapic_vm *vm, struct kvm *kvm, bool on)
+{
+	lockdep_assert_held(&vm->pit.lock);
+	if (vm->pit.inhibits == on)
+		return;
+	vm->pit.inhibits = on;
+	vapic_change_inhibit(kvm, APICV_INHIBIT_REASON_PIT_REINJ, on);
+}
+
+static void begin_inhibit(struct vapic_vm *vm)
+{
+	if (vm->pit.inhibits)
+		return;
+	inhibit(vm, vm->pit.pit->kvm, true);
+	vm->pit.backlog = INT_MAX;
+	schedule_delayed_work(&vm->pit.calm_down, CALM_DOWN);
+}
+
+/* End the inhibit once the guest is not behind and the backlog is gone, or does not shrink. */
+static void calm_down(struct work_struct *work)
+{
+	struct vapic_vm *vm = container_of(to_delayed_work(work), struct vapic_vm, pit.calm_down);
+	struct kvm_pit *pit;
+	int backlog;
+
+	guard(mutex)(&vm->pit.lock);
+	if (!vm->pit.inhibits)
+		return;
+	pit = vm->pit.pit;
+	backlog = atomic_read(&pit->pit_state.pending);
+	if (vm->pit.behind || (backlog > 1 && backlog < vm->pit.backlog)) {
+		vm->pit.behind = false;
+		vm->pit.backlog = backlog;
+		/* A tick that was taken before the inhibit has no EOI that would go on. */
+		kthread_queue_work(pit->worker, &pit->expired);
+		schedule_delayed_work(&vm->pit.calm_down, CALM_DOWN);
+		return;
+	}
+	inhibit(vm, pit->kvm, false);
+}
+
+/* Wait for an EOI that may be on its way, then look again. */
+static void look_again(struct work_struct *work)
+{
+	struct vapic_vm *vm = container_of(work, struct vapic_vm, pit.look_again);
+	struct kvm_pit *pit = vm->pit.pit;
+	u64 entry;
+
+	synchronize_srcu(&pit->kvm->srcu);
+	guard(mutex)(&vm->pit.lock);
+	if (!vm->pit.reinjects || !find_entry(pit->kvm, &entry))
+		return;
+	/* Injection by KVM takes the bit out of the IRR before it is in the ISR. */
+	if (last_tick(pit->kvm, entry) >= TAKEN && acknowledge(&pit->pit_state))
+		kthread_queue_work(pit->worker, &pit->expired);
+}
+
+/* A tick is due, and KVM knows of no acknowledgement of the last one. */
+static void look_for_last_tick(struct vapic_vm *vm, struct kvm_pit *pit)
+{
+	u64 entry;
+
+	guard(mutex)(&vm->pit.lock);
+	/* KVM may be ending reinjection, and then waits for the two work items. */
+	if (!vm->pit.reinjects || !find_entry(pit->kvm, &entry))
+		return;
+	vm->pit.pit = pit;
+	switch (last_tick(pit->kvm, entry)) {
+	case WAITS:
+		begin_inhibit(vm);
+		fallthrough;
+	case WAITS_INHIBITED:
+		vm->pit.behind = true;
+		break;
+	case TAKEN:
+		acknowledge(&pit->pit_state);
+		/* More than this tick is due: the others follow at their EOIs. */
+		if (atomic_read(&pit->pit_state.pending) > 1)
+			begin_inhibit(vm);
+		break;
+	case TAKEN_OR_ON_ITS_WAY:
+		schedule_work(&vm->pit.look_again);
+		break;
+	}
+}
+
+/* Runs in the PIT's kernel thread when a tick is due, or when the last one was acknowledged. */
+void vapic_hook_pit_do_work(struct kthread_work *work)
+{
+	struct kvm_pit *pit = container_of(work, struct kvm_pit, expired);
+	struct kvm_kpit_state *state = &pit->pit_state;
+	struct vapic_vm *vm = vapic_vm_of(pit->kvm);
+	struct kvm_vcpu *kvm_vcpu;
+	unsigned long i;
+
+	if (atomic_read(&state->reinject)) {
+		/* A VM that is never accelerated has no tables, and each EOI exits. */
+		if (!atomic_read(&state->irq_ack) && smp_load_acquire(&vm->core))
+			look_for_last_tick(vm, pit);
+		if (!atomic_xchg(&state->irq_ack, 0))
+			return;
+	}
+
+	vapic_call(kvm_set_irq)(pit->kvm, pit->irq_source_id, PIT_GSI, 1, false);
+	vapic_call(kvm_set_irq)(pit->kvm, pit->irq_source_id, PIT_GSI, 0, false);
+
+	/* A watchdog by NMI: LVT0 of some vCPU takes ticks as NMIs. */
+	if (atomic_read(&pit->kvm->arch.vapics_in_nmi_mode) > 0)
+		kvm_for_each_vcpu(i, kvm_vcpu, pit->kvm)
+			vapic_call(kvm_apic_nmi_wd_deliver)(kvm_vcpu);
+}
+
+void vapic_pit_set_reinject(struct kvm *kvm, bool on)
+{
+	struct vapic_vm *vm = vapic_vm_of(kvm);
+
+	mutex_lock(&vm->pit.lock);
+	vm->pit.reinjects = on;
+	if (!on)
+		inhibit(vm, kvm, false);
+	mutex_unlock(&vm->pit.lock);
+	if (on)
+		return;
+	/* KVM does this before it destroys the PIT, and that before the first vCPU. */
+	cancel_work_sync(&vm->pit.look_again);
+	cancel_delayed_work_sync(&vm->pit.calm_down);
+}
+
+void vapic_pit_init(struct vapic_vm *vm)
+{
+	mutex_init(&vm->pit.lock);
+	INIT_WORK(&vm->pit.look_again, look_again);
+	INIT_DELAYED_WORK(&vm->pit.calm_down, calm_down);
+}
