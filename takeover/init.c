@@ -13,6 +13,8 @@
 #include <linux/preempt.h>
 #include <linux/signal.h>
 
+#include <asm/cpufeature.h>
+
 #include "build_id.h"
 #include "gate.h"
 #include "../kvm/log.h"
@@ -49,9 +51,28 @@ struct vapic_redirect *vapic_redirect(unsigned int number)
 	return &vapic_kvm_takeovers.redirects[number - vendors->redirect_count];
 }
 
+/* 0 if the machine allows the takeover, else a negative errno with the reason logged. */
+static int check_machine(bool resolved)
+{
+	enum vapic_decision decision = vapic_vendor->decide(resolved);
+
+	if (decision == VAPIC_ACCELERATED)
+		return 0;
+
+	vapic_err("%s\n", vapic_decision_reason(decision));
+	switch (decision) {
+	case VAPIC_NO_AVIC:
+	case VAPIC_NO_APICV:
+	case VAPIC_NO_IPIV:
+		return -ENODEV;
+	default:
+		return -EOPNOTSUPP;
+	}
+}
+
 static int check_processor(void)
 {
-	return vapic_vendor->check_processor();
+	return check_machine(false);
 }
 
 static int resolve_kernel(void)
@@ -103,7 +124,7 @@ static int resolve_kvm(void)
 
 static int check_module(void)
 {
-	return vapic_vendor->check_module();
+	return check_machine(true);
 }
 
 static int find_takeovers(void)
@@ -305,22 +326,21 @@ static void leave_steps(unsigned int count)
 static int choose_vendor(void)
 {
 	const struct vapic_vendor *vendor = NULL;
-	bool wanted;
 	unsigned int i;
 	int ret;
 
 	for (i = 0; i < ARRAY_SIZE(vendors) && !vendor; i++)
-		if (vendors[i]->present())
+		if (boot_cpu_has(vendors[i]->feature))
 			vendor = vendors[i];
 	if (!vendor) {
 		vapic_err("this processor has neither SVM nor VMX, or the firmware hides it\n");
 		return -ENODEV;
 	}
 
-	ret = vendor->wanted(&wanted);
+	ret = vapic_params_refuse_others(vendor);
 	if (ret)
 		return ret;
-	if (wanted)
+	if (vapic_param_on(vendor->parameter))
 		vapic_vendor = vendor;
 	else
 		idle_reason = vendor->off;

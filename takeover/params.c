@@ -11,6 +11,7 @@
 
 #include "../kvm/hooks.h"
 #include "../kvm/log.h"
+#include "vendor.h"
 
 /*
  * With a bool parameter of the usual kind, the kernel would reject a bad value before
@@ -18,15 +19,16 @@
  */
 struct param {
 	const char *name;
+	const struct vapic_vendor *vendor;
 	bool value;
 	bool given;
 	char refused[16];
 };
 
 static struct param params[] = {
-	[VAPIC_AVIC] = {"avic", true},
-	[VAPIC_ENABLE_APICV] = {"enable_apicv", true},
-	[VAPIC_ENABLE_IPIV] = {"enable_ipiv", true},
+	[VAPIC_AVIC] = {"avic", &vapic_svm, true},
+	[VAPIC_ENABLE_APICV] = {"enable_apicv", &vapic_vmx, true},
+	[VAPIC_ENABLE_IPIV] = {"enable_ipiv", &vapic_vmx, true},
 };
 
 static int param_set(const char *value, const struct kernel_param *kp)
@@ -93,13 +95,18 @@ bool vapic_param_given(enum vapic_param param)
 	return params[param].given;
 }
 
-int vapic_param_refuse(enum vapic_param param, const char *instead)
+int vapic_params_refuse_others(const struct vapic_vendor *vendor)
 {
-	if (!params[param].given)
-		return 0;
+	const struct param *param;
 
-	vapic_err("%s is not for this vendor's processors: use %s\n", params[param].name, instead);
-	return -EINVAL;
+	for (param = params; param < params + ARRAY_SIZE(params); param++) {
+		if (!param->given || param->vendor == vendor)
+			continue;
+		vapic_err("%s is not for this vendor's processors: use %s\n", param->name,
+			  params[vendor->parameter].name);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 static unsigned int fail_step;

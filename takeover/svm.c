@@ -6,39 +6,18 @@
 
 #include "../avic/vendor.h"
 #include "../kvm/layout.h"
-#include "params.h"
-#include "refuse.h"
 #include "../kvm/hooks.h"
 #include "../kvm/symbols.h"
 #include "vendor.h"
 
-static bool present(void)
-{
-	return boot_cpu_has(X86_FEATURE_SVM);
-}
-
-static int wanted(bool *wanted)
-{
-	*wanted = vapic_param_on(VAPIC_AVIC);
-	return vapic_param_refuse(VAPIC_ENABLE_APICV, "avic") ?:
-		       vapic_param_refuse(VAPIC_ENABLE_IPIV, "avic");
-}
-
-static int check_processor(void)
+static enum vapic_decision decide(bool resolved)
 {
 	struct vapic_avic_host host;
 
 	vapic_avic_host_facts(&host);
-	return vapic_refuse(vapic_avic_host_decision(&host));
-}
-
-static int check_module(void)
-{
-	struct vapic_avic_host host;
-
-	vapic_avic_host_facts(&host);
-	host.nested_paging = vapic_data(npt_enabled);
-	return vapic_refuse(vapic_avic_host_decision(&host));
+	if (resolved)
+		host.nested_paging = vapic_data(npt_enabled);
+	return vapic_avic_host_decision(&host);
 }
 
 /*
@@ -76,11 +55,10 @@ const struct vapic_vendor vapic_svm = {
 	.build_id = VAPIC_BUILD_ID_kvm_amd,
 	.what = "AVIC",
 	.off = "avic=0",
+	.feature = X86_FEATURE_SVM,
+	.parameter = VAPIC_AVIC,
 	.takeovers = VAPIC_TAKEOVERS(redirects, ops, switches),
-	.present = present,
-	.wanted = wanted,
-	.check_processor = check_processor,
-	.check_module = check_module,
+	.decide = decide,
 	.init = vapic_avic_init,
 	.exit = vapic_avic_exit,
 	.mode = vapic_avic_mode,

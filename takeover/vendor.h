@@ -9,7 +9,10 @@
 #include <linux/seq_buf.h>
 #include <linux/types.h>
 
+#include <vapic/eligibility.h>
+
 #include "ops.h"
+#include "params.h"
 #include "redirect.h"
 #include "switches.h"
 #include "../kvm/status.h"
@@ -35,21 +38,16 @@ struct vapic_vendor {
 	const char *what;     /* is taken over: "AVIC" */
 	const char *off;      /* the parameter that says to take over nothing: "avic=0" */
 
+	unsigned int feature;	    /* X86_FEATURE_ that this vendor's processors have */
+	enum vapic_param parameter; /* says whether the user wants a takeover */
+
 	struct vapic_takeovers takeovers;
 
-	/* Is this the vendor of the machine's processor? */
-	bool (*present)(void);
-
-	/* Does the user want a takeover?  -EINVAL, logged, if the parameters make no sense. */
-	int (*wanted)(bool *wanted);
-
 	/*
-	 * Both return 0, or a negative errno with the reason logged.  The first checks that
-	 * the processor is fit, the second that the KVM module, whose symbols are resolved by
-	 * then, has parameters that allow the takeover.
+	 * May vapic take over on this machine?  Before the KVM module's symbols are resolved, this
+	 * looks at the processor alone; afterwards at the parameters of the KVM module as well.
 	 */
-	int (*check_processor)(void);
-	int (*check_module)(void);
+	enum vapic_decision (*decide)(bool resolved);
 
 	/* As vapic_avic_init() and vapic_avic_exit(), and the words for the log line. */
 	int (*init)(void);

@@ -7,17 +7,10 @@
 #include <asm/vmx.h>
 
 #include "../kvm/layout.h"
-#include "params.h"
-#include "refuse.h"
 #include "../kvm/symbols.h"
 #include "vendor.h"
 #include "../kvm/hooks.h"
 #include "../vmx_apicv/vendor.h"
-
-static bool present(void)
-{
-	return boot_cpu_has(X86_FEATURE_VMX);
-}
 
 /* Whether @controls may be set by capability MSR @msr, whose upper half says that. */
 static bool may_set(u32 msr, u32 controls)
@@ -47,40 +40,19 @@ static bool has_ipiv(void)
 	       allowed & TERTIARY_EXEC_IPI_VIRT;
 }
 
-static int wanted(bool *wanted)
+static enum vapic_decision decide(bool resolved)
 {
-	*wanted = vapic_param_on(VAPIC_ENABLE_APICV);
-	return vapic_param_refuse(VAPIC_AVIC, "enable_apicv");
-}
+	struct vapic_apicv_host host = {
+		.apicv = has_apicv(),
+		.ipiv = has_ipiv(),
+		/* Without the parameter, vapic uses what the processor has. */
+		.ipiv_demanded = vapic_param_given(VAPIC_ENABLE_IPIV) &&
+				 vapic_param_on(VAPIC_ENABLE_IPIV),
+		.tpr_shadow = !resolved || vapic_data(flexpriority_enabled),
+		.used = !resolved || vapic_vmx_apicv_usable(),
+	};
 
-/* Assumes the facts that depend on kvm_intel; check_module() looks at those later. */
-static void host_facts(struct vapic_apicv_host *host)
-{
-	host->apicv = has_apicv();
-	host->ipiv = has_ipiv();
-	/* Without the parameter, vapic uses what the processor has. */
-	host->ipiv_demanded = vapic_param_given(VAPIC_ENABLE_IPIV) &&
-			      vapic_param_on(VAPIC_ENABLE_IPIV);
-	host->tpr_shadow = true;
-	host->used = true;
-}
-
-static int check_processor(void)
-{
-	struct vapic_apicv_host host;
-
-	host_facts(&host);
-	return vapic_refuse(vapic_apicv_host_decision(&host));
-}
-
-static int check_module(void)
-{
-	struct vapic_apicv_host host;
-
-	host_facts(&host);
-	host.tpr_shadow = vapic_data(flexpriority_enabled);
-	host.used = vapic_vmx_apicv_usable();
-	return vapic_refuse(vapic_apicv_host_decision(&host));
+	return vapic_apicv_host_decision(&host);
 }
 
 static int init_glue(void)
@@ -131,11 +103,10 @@ const struct vapic_vendor vapic_vmx = {
 	.build_id = VAPIC_BUILD_ID_kvm_intel,
 	.what = "APICv",
 	.off = "enable_apicv=0",
+	.feature = X86_FEATURE_VMX,
+	.parameter = VAPIC_ENABLE_APICV,
 	.takeovers = VAPIC_TAKEOVERS(redirects, ops, switches),
-	.present = present,
-	.wanted = wanted,
-	.check_processor = check_processor,
-	.check_module = check_module,
+	.decide = decide,
 	.init = init_glue,
 	.exit = vapic_vmx_exit,
 	.mode = vapic_vmx_mode,
