@@ -37,20 +37,6 @@ static const char *idle_reason;
 /* Pinned from the step "KVM modules" on. */
 static struct module *kvm_module, *vendor_module;
 
-unsigned int vapic_redirect_count(void)
-{
-	return vapic_vendor->takeovers.redirect_count + vapic_kvm_takeovers.redirect_count;
-}
-
-struct vapic_redirect *vapic_redirect(unsigned int number)
-{
-	const struct vapic_takeovers *vendors = &vapic_vendor->takeovers;
-
-	if (number < vendors->redirect_count)
-		return &vendors->redirects[number];
-	return &vapic_kvm_takeovers.redirects[number - vendors->redirect_count];
-}
-
 /* 0 if the machine allows the takeover, else a negative errno with the reason logged. */
 static int check_machine(bool resolved)
 {
@@ -132,10 +118,10 @@ static int find_takeovers(void)
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 0; i < vapic_redirect_count() && !ret; i++)
-		ret = vapic_redirect_find(vapic_redirect(i));
-	for (i = 0; i < vapic_vendor->takeovers.op_count && !ret; i++)
-		ret = vapic_op_find(&vapic_vendor->takeovers.ops[i]);
+	for (i = 0; i < vapic_vendor->takeovers->redirect_count && !ret; i++)
+		ret = vapic_redirect_find(&vapic_vendor->takeovers->redirects[i]);
+	for (i = 0; i < vapic_vendor->takeovers->op_count && !ret; i++)
+		ret = vapic_op_find(&vapic_vendor->takeovers->ops[i]);
 	return ret ?: vapic_op_find(&vapic_gate_op);
 }
 
@@ -143,8 +129,8 @@ static void forget_takeovers(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < vapic_redirect_count(); i++)
-		vapic_redirect_forget(vapic_redirect(i));
+	for (i = 0; i < vapic_vendor->takeovers->redirect_count; i++)
+		vapic_redirect_forget(&vapic_vendor->takeovers->redirects[i]);
 }
 
 static int init_vendor(void)
@@ -186,8 +172,8 @@ static int swap_ops(void)
 	unsigned int i;
 
 	vapic_gate_assert_closed();
-	for (i = 0; i < vapic_vendor->takeovers.op_count; i++)
-		vapic_op_swap(&vapic_vendor->takeovers.ops[i]);
+	for (i = 0; i < vapic_vendor->takeovers->op_count; i++)
+		vapic_op_swap(&vapic_vendor->takeovers->ops[i]);
 	vapic_kvm_follow_ops();
 	return 0;
 }
@@ -197,16 +183,16 @@ static void restore_ops(void)
 	unsigned int i;
 
 	vapic_gate_assert_closed();
-	for (i = vapic_vendor->takeovers.op_count; i-- > 0;)
-		vapic_op_restore(&vapic_vendor->takeovers.ops[i]);
+	for (i = vapic_vendor->takeovers->op_count; i-- > 0;)
+		vapic_op_restore(&vapic_vendor->takeovers->ops[i]);
 }
 
 static void remove_redirects(void)
 {
 	unsigned int i;
 
-	for (i = vapic_redirect_count(); i-- > 0;)
-		vapic_redirect_remove(vapic_redirect(i));
+	for (i = vapic_vendor->takeovers->redirect_count; i-- > 0;)
+		vapic_redirect_remove(&vapic_vendor->takeovers->redirects[i]);
 }
 
 static int install_redirects(void)
@@ -214,10 +200,10 @@ static int install_redirects(void)
 	unsigned int i;
 	int ret;
 
-	for (i = 0; i < vapic_redirect_count(); i++) {
-		ret = vapic_init_should_fail(vapic_redirect(i)->name) ?
+	for (i = 0; i < vapic_vendor->takeovers->redirect_count; i++) {
+		ret = vapic_init_should_fail(vapic_vendor->takeovers->redirects[i].name) ?
 			      -ENOMEM :
-			      vapic_redirect_install(vapic_redirect(i));
+			      vapic_redirect_install(&vapic_vendor->takeovers->redirects[i]);
 		if (ret) {
 			remove_redirects();
 			return ret;
@@ -232,42 +218,30 @@ static int verify_takeovers(void)
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 0; i < vapic_redirect_count() && !ret; i++)
-		ret = vapic_redirect_verify(vapic_redirect(i));
-	for (i = 0; i < vapic_vendor->takeovers.op_count && !ret; i++)
-		ret = vapic_op_verify(&vapic_vendor->takeovers.ops[i]);
+	for (i = 0; i < vapic_vendor->takeovers->redirect_count && !ret; i++)
+		ret = vapic_redirect_verify(&vapic_vendor->takeovers->redirects[i]);
+	for (i = 0; i < vapic_vendor->takeovers->op_count && !ret; i++)
+		ret = vapic_op_verify(&vapic_vendor->takeovers->ops[i]);
 	return ret ?: vapic_op_verify(&vapic_gate_op);
-}
-
-static void set(const struct vapic_takeovers *of)
-{
-	unsigned int i;
-
-	for (i = 0; i < of->switch_count; i++)
-		of->switches[i].set();
-}
-
-static void restore(const struct vapic_takeovers *of)
-{
-	unsigned int i;
-
-	for (i = of->switch_count; i-- > 0;)
-		of->switches[i].restore();
 }
 
 static int set_switches(void)
 {
+	unsigned int i;
+
 	vapic_gate_assert_closed();
-	set(&vapic_vendor->takeovers);
-	set(&vapic_kvm_takeovers);
+	for (i = 0; i < vapic_vendor->takeovers->switch_count; i++)
+		vapic_vendor->takeovers->switches[i].set();
 	return 0;
 }
 
 static void restore_switches(void)
 {
+	unsigned int i;
+
 	vapic_gate_assert_closed();
-	restore(&vapic_kvm_takeovers);
-	restore(&vapic_vendor->takeovers);
+	for (i = vapic_vendor->takeovers->switch_count; i-- > 0;)
+		vapic_vendor->takeovers->switches[i].restore();
 }
 
 /* When this is undone, vapic_gate_remove() waits for readers that still have vapic's parameter. */
@@ -409,8 +383,9 @@ static int __init vapic_init(void)
 
 	if (vapic_vendor)
 		vapic_info("%s took over %s of %s (%u functions, %u ops); %s\n", VAPIC_VERSION,
-			   vapic_vendor->what, vapic_vendor->module, vapic_redirect_count(),
-			   vapic_vendor->takeovers.op_count + 1, vapic_vendor->mode());
+			   vapic_vendor->what, vapic_vendor->module,
+			   vapic_vendor->takeovers->redirect_count,
+			   vapic_vendor->takeovers->op_count + 1, vapic_vendor->mode());
 	else
 		vapic_info("%s took over nothing, as %s asks\n", VAPIC_VERSION, idle_reason);
 	return 0;

@@ -6,21 +6,7 @@
 #include "../kvm/symbols.h"
 #include "vendor.h"
 
-VAPIC_BOOL_SWITCH(enable_apicv, vapic_data(enable_apicv), true)
-
 VAPIC_KVM_TAKEOVERS(VAPIC_REDIRECT_STUB, VAPIC_SKIP, VAPIC_SKIP)
-
-static struct vapic_redirect redirects[] = {
-	VAPIC_KVM_TAKEOVERS(VAPIC_REDIRECT_ROW, VAPIC_SKIP, VAPIC_SKIP)};
-static const struct vapic_switch switches[] = {
-	VAPIC_KVM_TAKEOVERS(VAPIC_SKIP, VAPIC_SKIP, VAPIC_SWITCH_ROW)};
-
-const struct vapic_takeovers vapic_kvm_takeovers = {
-	.redirects = redirects,
-	.redirect_count = ARRAY_SIZE(redirects),
-	.switches = switches,
-	.switch_count = ARRAY_SIZE(switches),
-};
 
 bool vapic_lapic_posted;
 

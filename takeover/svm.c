@@ -41,14 +41,7 @@ static const struct kernel_param shown = {
 	.arg = &avic_is_on,
 };
 
-VAPIC_SVM_TAKEOVERS(VAPIC_REDIRECT_STUB, VAPIC_OP_STOCK, VAPIC_OP_STOCK, VAPIC_SKIP)
-
-static struct vapic_redirect redirects[] = {
-	VAPIC_SVM_TAKEOVERS(VAPIC_REDIRECT_ROW, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP)};
-static struct vapic_op ops[] = {
-	VAPIC_SVM_TAKEOVERS(VAPIC_SKIP, VAPIC_OP_ROW, VAPIC_WRAP_ROW, VAPIC_SKIP)};
-static const struct vapic_switch switches[] = {
-	VAPIC_SVM_TAKEOVERS(VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SWITCH_ROW)};
+VAPIC_DEFINE_TAKEOVERS(VAPIC_SVM_TAKEOVERS)
 
 const struct vapic_vendor vapic_svm = {
 	.module = "kvm_amd",
@@ -57,7 +50,7 @@ const struct vapic_vendor vapic_svm = {
 	.off = "avic=0",
 	.feature = X86_FEATURE_SVM,
 	.parameter = VAPIC_AVIC,
-	.takeovers = VAPIC_TAKEOVERS(redirects, ops, switches),
+	.takeovers = &takeovers,
 	.decide = decide,
 	.init = vapic_avic_init,
 	.exit = vapic_avic_exit,

@@ -17,7 +17,7 @@
 #include "switches.h"
 #include "../kvm/status.h"
 
-/* A list of kvm/takeovers.h as data. */
+/* Lists of kvm/takeovers.h as data: a vendor's, then kvm's, but without the gate. */
 struct vapic_takeovers {
 	struct vapic_redirect *redirects;
 	struct vapic_op *ops;
@@ -25,12 +25,28 @@ struct vapic_takeovers {
 	unsigned int redirect_count, op_count, switch_count;
 };
 
-#define VAPIC_TAKEOVERS(redirects_, ops_, switches_)                                               \
-	{                                                                                          \
-		.redirects = (redirects_), .redirect_count = ARRAY_SIZE(redirects_),               \
-		.ops = (ops_), .op_count = ARRAY_SIZE(ops_), .switches = (switches_),              \
-		.switch_count = ARRAY_SIZE(switches_),                                             \
-	}
+/* For svm.c and vmx.c, with the vendor's list: all that is taken over with this vendor. */
+#define VAPIC_DEFINE_TAKEOVERS(LIST)                                                               \
+	LIST(VAPIC_REDIRECT_STUB, VAPIC_OP_STOCK, VAPIC_OP_STOCK, VAPIC_SKIP)                      \
+	VAPIC_KVM_TAKEOVERS(VAPIC_REDIRECT_DECLARE, VAPIC_SKIP, VAPIC_SKIP)                        \
+	VAPIC_BOOL_SWITCH(enable_apicv, vapic_data(enable_apicv), true)                            \
+                                                                                                   \
+	static struct vapic_redirect redirects[] = {                                               \
+		LIST(VAPIC_REDIRECT_ROW, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP)                       \
+			VAPIC_KVM_TAKEOVERS(VAPIC_REDIRECT_ROW, VAPIC_SKIP, VAPIC_SKIP)};          \
+	static struct vapic_op ops[] = {                                                           \
+		LIST(VAPIC_SKIP, VAPIC_OP_ROW, VAPIC_WRAP_ROW, VAPIC_SKIP)};                       \
+	static const struct vapic_switch switches[] = {                                            \
+		LIST(VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SWITCH_ROW)                         \
+			VAPIC_KVM_TAKEOVERS(VAPIC_SKIP, VAPIC_SKIP, VAPIC_SWITCH_ROW)};            \
+	static const struct vapic_takeovers takeovers = {                                          \
+		.redirects = redirects,                                                            \
+		.redirect_count = ARRAY_SIZE(redirects),                                           \
+		.ops = ops,                                                                        \
+		.op_count = ARRAY_SIZE(ops),                                                       \
+		.switches = switches,                                                              \
+		.switch_count = ARRAY_SIZE(switches),                                              \
+	};
 
 struct vapic_vendor {
 	const char *module;   /* "kvm_amd" */
@@ -41,7 +57,7 @@ struct vapic_vendor {
 	unsigned int feature;	    /* X86_FEATURE_ that this vendor's processors have */
 	enum vapic_param parameter; /* says whether the user wants a takeover */
 
-	struct vapic_takeovers takeovers;
+	const struct vapic_takeovers *takeovers;
 
 	/*
 	 * May vapic take over on this machine?  Before the KVM module's symbols are resolved, this
@@ -66,17 +82,10 @@ extern const struct vapic_vendor vapic_svm, vapic_vmx;
 /* The vendor that is taken over; NULL if nothing is.  Set once, at init. */
 extern const struct vapic_vendor *vapic_vendor;
 
-/* What is taken over from kvm itself with either vendor, except the gate; in kvm.c. */
-extern const struct vapic_takeovers vapic_kvm_takeovers;
-
 /*
  * Make vapic_op() call what kvm_x86_ops has now.  Called once kvm_x86_ops is as it stays
  * while vapic is loaded.
  */
 void vapic_kvm_follow_ops(void);
-
-/* All functions that are redirected, by numbers from 0, in the order of init. */
-unsigned int vapic_redirect_count(void);
-struct vapic_redirect *vapic_redirect(unsigned int number);
 
 #endif

@@ -89,14 +89,7 @@ static const struct kernel_param shown = {
 	.arg = &vapic_vmx_ipiv,
 };
 
-VAPIC_VMX_TAKEOVERS(VAPIC_REDIRECT_STUB, VAPIC_OP_STOCK, VAPIC_OP_STOCK, VAPIC_SKIP)
-
-static struct vapic_redirect redirects[] = {
-	VAPIC_VMX_TAKEOVERS(VAPIC_REDIRECT_ROW, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP)};
-static struct vapic_op ops[] = {
-	VAPIC_VMX_TAKEOVERS(VAPIC_SKIP, VAPIC_OP_ROW, VAPIC_WRAP_ROW, VAPIC_SKIP)};
-static const struct vapic_switch switches[] = {
-	VAPIC_VMX_TAKEOVERS(VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SWITCH_ROW)};
+VAPIC_DEFINE_TAKEOVERS(VAPIC_VMX_TAKEOVERS)
 
 const struct vapic_vendor vapic_vmx = {
 	.module = "kvm_intel",
@@ -105,7 +98,7 @@ const struct vapic_vendor vapic_vmx = {
 	.off = "enable_apicv=0",
 	.feature = X86_FEATURE_VMX,
 	.parameter = VAPIC_ENABLE_APICV,
-	.takeovers = VAPIC_TAKEOVERS(redirects, ops, switches),
+	.takeovers = &takeovers,
 	.decide = decide,
 	.init = init_glue,
 	.exit = vapic_vmx_exit,
