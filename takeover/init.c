@@ -247,7 +247,7 @@ static void restore_switches(void)
 /* When this is undone, vapic_gate_remove() waits for readers that still have vapic's parameter. */
 static int show_truth(void)
 {
-	return vapic_shown_replace(vendor_module, vapic_vendor->shown);
+	return vapic_shown_replace(vendor_module, &vapic_vendor->shown);
 }
 
 struct step {

@@ -34,13 +34,6 @@ VAPIC_BOOL_SWITCH(allow_apicv_in_x2apic_without_x2apic_virtualization,
 /* kvm_amd reads its own variable only at its init, and vapic takes over only to have AVIC on. */
 static bool avic_is_on = true;
 
-static const struct kernel_param shown = {
-	.name = "avic",
-	.ops = &param_ops_bool,
-	.perm = 0444,
-	.arg = &avic_is_on,
-};
-
 VAPIC_DEFINE_TAKEOVERS(VAPIC_SVM_TAKEOVERS)
 
 const struct vapic_vendor vapic_svm = {
@@ -56,5 +49,5 @@ const struct vapic_vendor vapic_svm = {
 	.exit = vapic_avic_exit,
 	.mode = vapic_avic_mode,
 	.status = vapic_avic_status,
-	.shown = &shown,
+	.shown = {"avic", &avic_is_on},
 };

@@ -5,7 +5,6 @@
 #ifndef VAPIC_TAKEOVER_VENDOR_H
 #define VAPIC_TAKEOVER_VENDOR_H
 
-#include <linux/moduleparam.h>
 #include <linux/seq_buf.h>
 #include <linux/types.h>
 
@@ -14,6 +13,7 @@
 #include "ops.h"
 #include "params.h"
 #include "redirect.h"
+#include "shown.h"
 #include "switches.h"
 #include "../kvm/status.h"
 
@@ -73,8 +73,7 @@ struct vapic_vendor {
 	/* Content of /sys/kernel/vapic/vcpus; 0 or a negative errno. */
 	int (*status)(struct seq_buf *s, const struct vapic_viewer *viewer);
 
-	/* What the module's parameter of this name shows while vapic is loaded. */
-	const struct kernel_param *shown;
+	struct vapic_shown shown;
 };
 
 extern const struct vapic_vendor vapic_svm, vapic_vmx;

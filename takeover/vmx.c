@@ -81,14 +81,6 @@ static bool is_set_kvm_posted_intr_wakeup_handler(void)
 	       (unsigned long)vapic_vmx_wakeup_handler;
 }
 
-/* enable_apicv needs no entry: kvm_intel's parameter shows kvm's variable, which is set. */
-static const struct kernel_param shown = {
-	.name = "enable_ipiv",
-	.ops = &param_ops_bool,
-	.perm = 0444,
-	.arg = &vapic_vmx_ipiv,
-};
-
 VAPIC_DEFINE_TAKEOVERS(VAPIC_VMX_TAKEOVERS)
 
 const struct vapic_vendor vapic_vmx = {
@@ -104,5 +96,6 @@ const struct vapic_vendor vapic_vmx = {
 	.exit = vapic_vmx_exit,
 	.mode = vapic_vmx_mode,
 	.status = vapic_vmx_status,
-	.shown = &shown,
+	/* enable_apicv needs no entry: kvm_intel's parameter shows kvm's variable, which is set. */
+	.shown = {"enable_ipiv", &vapic_vmx_ipiv},
 };
