@@ -94,17 +94,6 @@ struct Dfr : Word<Dfr, std::uint32_t> {
 
 static_assert(Dfr::kModel.kMask == 0xf0000000u);
 
-// Task and processor priority: the class of a vector is its upper half.
-struct Priority : Word<Priority, std::uint32_t> {
-	using Word::Word;
-
-	static constexpr At<std::uint32_t, 0, 8> kPriority{};
-	static constexpr At<std::uint32_t, 4, 4> kClass{};
-};
-
-static_assert(Priority::kPriority.kMask == 0xff);
-static_assert(Priority::kClass.kMask == 0xf0);
-
 struct Lvt : Word<Lvt, std::uint32_t> {
 	using Word::Word;
 
