@@ -135,12 +135,6 @@ int vapic_gate_open(void)
 	return 0;
 }
 
-/* The wait does not block suspend, and does not look like a hung task. */
-static void wait_for_vms(void)
-{
-	___wait_event(changed, !atomic_read(&vms), (TASK_IDLE | TASK_FREEZABLE), 0, 0, schedule());
-}
-
 void vapic_gate_close(void)
 {
 	int left;
@@ -154,7 +148,9 @@ void vapic_gate_close(void)
 				   "until none is left\n",
 				   left, left == 1 ? " is" : "s are");
 		said = true;
-		wait_for_vms();
+		/* The wait does not block suspend, and does not look like a hung task. */
+		___wait_event(changed, !atomic_read(&vms), (TASK_IDLE | TASK_FREEZABLE), 0, 0,
+			      schedule());
 		down_write(&gate_lock);
 	}
 }

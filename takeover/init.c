@@ -347,20 +347,6 @@ static int stay(void)
 	return 0;
 }
 
-/*
- * Exit cannot fail, and when it returns the kernel frees the module.  So do not
- * return: end the process that asked for the removal.  The process holds nothing here
- * that would be left behind, and its user sees "Killed".  The module stays in the state
- * of being unloaded, in which nobody can remove or insert it once more.  To wait forever
- * instead would leave a process that no signal ends, which blocks scripts and shutdown;
- * and to stay in charge of KVM would not be what was asked for.
- */
-static void end_process(void)
-{
-	vapic_call(do_group_exit)(SIGKILL);
-	BUG();
-}
-
 static int __init vapic_init(void)
 {
 	unsigned int i;
@@ -396,7 +382,17 @@ static void __exit vapic_exit(void)
 	leave_steps(step_count);
 	if (vapic_redirect_needs_text()) {
 		say_stuck();
-		end_process();
+		/*
+		 * Exit cannot fail, and when it returns the kernel frees the module.  So do not
+		 * return: end the process that asked for the removal.  The process holds nothing
+		 * here that would be left behind, and its user sees "Killed".  The module stays in
+		 * the state of being unloaded, in which nobody can remove or insert it once more.
+		 * To wait forever instead would leave a process that no signal ends, which blocks
+		 * scripts and shutdown; and to stay in charge of KVM would not be what was asked
+		 * for.
+		 */
+		vapic_call(do_group_exit)(SIGKILL);
+		BUG();
 	}
 	vapic_info("unloaded, KVM is as it was before\n");
 }
