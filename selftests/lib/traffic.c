@@ -16,6 +16,8 @@ static struct channel {
 
 static volatile unsigned int vcpu_count, present;
 static volatile bool quiet, stop;
+/* The vCPU may be about to send although traffic has become quiet. */
+static volatile bool sending[TRAFFIC_MAX];
 volatile bool traffic_alone;
 
 /* The host's view of a channel, to detect one that makes no progress. */
@@ -91,11 +93,15 @@ static void actor(uint64_t arg)
 	__atomic_add_fetch(&present, 1, __ATOMIC_SEQ_CST);
 	guest_wait(present == vcpu_count);
 	while (!stop) {
-		unsigned int set = quiet ? 0 : pick_targets(me);
 		uint64_t dice = guest_random();
+		unsigned int set;
 
+		sending[me] = true;
+		full_barrier();
+		set = quiet ? 0 : pick_targets(me);
 		if (set)
 			send(me, set);
+		sending[me] = false;
 		guest_poll();
 		if (me && dice % 3 == 0) {
 			irq_disable();
@@ -124,6 +130,7 @@ void traffic_begin(struct vm *vm, unsigned int vcpus)
 	guest_set_handler(STOP_VECTOR, guest_count_irq);
 	for (unsigned int s = 0; s < TRAFFIC_MAX; s++) {
 		guest_set_handler(TRAFFIC_VECTOR + s, handler);
+		sending[s] = false;
 		for (unsigned int t = 0; t < TRAFFIC_MAX; t++) {
 			channels[s][t] = (struct channel){ 0 };
 			watch[s][t].handled = 0;
@@ -183,8 +190,11 @@ void traffic_end(struct vm *vm)
 {
 	uint64_t deadline = patience_us() + vm_timeout_us();
 
-	/* Nothing else wakes a vCPU here, so that a loss of the last IPIs is detected, too. */
 	quiet = true;
+	full_barrier();
+	for (unsigned int i = 0; i < vcpu_count; i++)
+		vm_wait(vm, !sending[i], "each vCPU sees that traffic becomes quiet");
+	/* Nothing else wakes a vCPU here, so that a loss of the last IPIs is detected, too. */
 	while (!all_channels_free()) {
 		traffic_check(vm);
 		sleep_us(200);
