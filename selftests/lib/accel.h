@@ -27,7 +27,7 @@ enum accel_verdict {
 
 struct accel {
 	enum accel_verdict verdict;
-	bool active;		/* probed in a VM of its own */
+	bool active;		/* probed in a VM of its own, in xAPIC mode */
 	bool vapic;		/* vapic is loaded */
 	char reason[160];	/* one line for a person */
 };
@@ -39,10 +39,16 @@ const struct accel *accel_check(void);
 bool accel_is_avic(void);
 
 /*
- * Whether every IPI of a guest exits: without acceleration it does, and on Intel
+ * Whether a guest should be accelerated in x2APIC mode, or in xAPIC mode: on AMD x2APIC mode
+ * needs x2AVIC.
+ */
+bool accel_expected(bool x2apic);
+
+/*
+ * Whether every IPI of a guest in this mode exits: without acceleration it does, and on Intel
  * also without IPI virtualization.
  */
-bool accel_ipis_exit(void);
+bool accel_ipis_exit(bool x2apic);
 
 /* Whether vapic is loaded and has redirected this function of KVM. */
 bool vapic_takes_over(const char *function);
@@ -50,8 +56,8 @@ bool vapic_takes_over(const char *function);
 struct vcpu;
 
 /*
- * Whether this running vCPU's APIC accesses are accelerated now.  Its guest
- * must reach guest_poll() and be in xAPIC mode.
+ * Whether this running vCPU's APIC accesses are accelerated now.  Its guest must reach
+ * guest_poll(), with its APIC enabled in either mode.
  */
 bool vcpu_is_accelerated(struct vcpu *vcpu);
 

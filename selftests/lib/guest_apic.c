@@ -45,6 +45,17 @@ void apic_send(uint32_t dest, uint32_t low)
 	irq_restore(flags);
 }
 
+uint32_t apic_broadcast_id(void)
+{
+	return guest_self()->x2apic ? X2APIC_BROADCAST : XAPIC_BROADCAST;
+}
+
+void apic_set_logical_id(uint8_t id)
+{
+	if (!guest_self()->x2apic)
+		apic_write(APIC_LDR, (uint32_t)id << 24);
+}
+
 bool apic_vector_is_set(uint32_t base, uint8_t vector)
 {
 	return apic_read(base + (vector / 32) * 0x10) >> (vector % 32) & 1;

@@ -24,6 +24,18 @@ static inline void apic_send_fixed(uint32_t apic_id, uint8_t vector)
 	apic_send(apic_id, ICR_FIXED | ICR_PHYSICAL | ICR_ASSERT | vector);
 }
 
+/* The physical destination that is every vCPU. */
+uint32_t apic_broadcast_id(void);
+
+/* Sets the 8-bit logical ID.  In x2APIC mode it follows from the APIC ID, so this does nothing. */
+void apic_set_logical_id(uint8_t id);
+
+/* The logical ID in x2APIC mode: the cluster and a bit in it. */
+static inline uint32_t x2apic_logical_id(uint32_t apic_id)
+{
+	return apic_id >> 4 << 16 | 1U << (apic_id & 0xf);
+}
+
 static inline void apic_eoi(void)
 {
 	apic_write(APIC_EOI, 0);

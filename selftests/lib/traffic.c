@@ -87,7 +87,8 @@ static void actor(uint64_t arg)
 	unsigned int me = guest_self()->index;
 
 	(void)arg;
-	apic_write(APIC_LDR, 1U << (24 + me));
+	/* In x2APIC mode IDs below 16 have the same bits, in cluster 0. */
+	apic_set_logical_id(1U << me);
 	irq_enable();
 	/* An APIC that is still disabled correctly takes no interrupts. */
 	__atomic_add_fetch(&present, 1, __ATOMIC_SEQ_CST);
