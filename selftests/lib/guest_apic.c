@@ -25,6 +25,19 @@ void apic_set_mode_x2apic(void)
 	guest_self()->x2apic = true;
 }
 
+void apic_disable(void)
+{
+	write_msr(MSR_APIC_BASE,
+		  read_msr(MSR_APIC_BASE) & ~(APIC_BASE_X2APIC | APIC_BASE_ENABLE));
+	guest_self()->x2apic = false;
+}
+
+void apic_set_mode_xapic(void)
+{
+	write_msr(MSR_APIC_BASE, read_msr(MSR_APIC_BASE) | APIC_BASE_ENABLE);
+	apic_write(APIC_SPIV, APIC_SPIV_ENABLE | 0xff);
+}
+
 void apic_send(uint32_t dest, uint32_t low)
 {
 	uint64_t flags;

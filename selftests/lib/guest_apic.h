@@ -11,7 +11,11 @@
 /* APIC registers in whichever mode this vCPU runs. */
 uint32_t apic_read(uint32_t reg);
 void apic_write(uint32_t reg, uint32_t value);
+
+/* Changes of mode, with interrupts off; each must be one that the manuals allow. */
 void apic_set_mode_x2apic(void);
+void apic_disable(void);
+void apic_set_mode_xapic(void);
 
 /*
  * Send an IPI: dest is an APIC ID or a logical destination, in the width of

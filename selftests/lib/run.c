@@ -192,6 +192,15 @@ void vm_resume(struct vm *vm)
 		vcpu_resume(&vm->vcpus[i]);
 }
 
+void vcpu_block_irqs(struct vcpu *vcpu, bool on)
+{
+	struct kvm_guest_debug debug = {
+		.control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_BLOCKIRQ : 0,
+	};
+
+	vcpu_ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug);
+}
+
 bool vcpu_is_blocked(struct vcpu *vcpu)
 {
 	uint64_t blocking = 0;

@@ -49,6 +49,12 @@ void vm_resume(struct vm *vm);
 /* Whether the vCPU has halted and its thread has given up the processor. */
 bool vcpu_is_blocked(struct vcpu *vcpu);
 
+/*
+ * Inhibits acceleration of the whole VM by a debugger that blocks the interrupts of this vCPU,
+ * which must not run; ends the inhibit.
+ */
+void vcpu_block_irqs(struct vcpu *vcpu, bool on);
+
 /* Move a vCPU's thread; -1 lets it run anywhere. */
 void vcpu_pin(struct vcpu *vcpu, int pcpu);
 

@@ -19,6 +19,7 @@ static volatile bool quiet, stop;
 /* The vCPU may be about to send although traffic has become quiet. */
 static volatile bool sending[TRAFFIC_MAX];
 volatile bool traffic_alone;
+volatile uint32_t traffic_to_x2apic;
 
 /* The host's view of a channel, to detect one that makes no progress. */
 static struct { uint32_t handled; uint64_t since; } watch[TRAFFIC_MAX][TRAFFIC_MAX];
@@ -87,6 +88,8 @@ static void actor(uint64_t arg)
 	unsigned int me = guest_self()->index;
 
 	(void)arg;
+	if (traffic_to_x2apic & 1U << me)
+		apic_set_mode_x2apic();
 	/* In x2APIC mode IDs below 16 have the same bits, in cluster 0. */
 	apic_set_logical_id(1U << me);
 	irq_enable();
@@ -127,6 +130,7 @@ void traffic_begin(struct vm *vm, unsigned int vcpus)
 	vcpu_count = vcpus;
 	present = 0;
 	traffic_alone = true;
+	traffic_to_x2apic = 0;
 	quiet = stop = false;
 	guest_set_handler(STOP_VECTOR, guest_count_irq);
 	for (unsigned int s = 0; s < TRAFFIC_MAX; s++) {

@@ -59,7 +59,8 @@ struct vm *vm_try_create(unsigned int options, const char **why)
 		.args = { KVM_X2APIC_API_USE_32BIT_IDS |
 			  KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
 	};
-	vm_ioctl(vm, KVM_ENABLE_CAP, &cap);
+	if (!(options & VM_XAPIC_IMAGES))
+		vm_ioctl(vm, KVM_ENABLE_CAP, &cap);
 
 	/* Make a vCPU that halts block at once, because polling would hide the blocking paths. */
 	cap = (struct kvm_enable_cap){ .cap = KVM_CAP_HALT_POLL };

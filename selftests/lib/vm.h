@@ -24,6 +24,7 @@
 #define VM_SPLIT	(1U << 0)	/* only the local APICs in the kernel */
 #define VM_X2APIC	(1U << 1)	/* vCPUs start in x2APIC mode */
 #define VM_RACE		(1U << 2)	/* several threads at once create each vCPU */
+#define VM_XAPIC_IMAGES	(1U << 3)	/* KVM_GET_LAPIC shows all IDs as those of xAPIC mode */
 
 struct vcpu {
 	struct vm *vm;
