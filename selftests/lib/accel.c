@@ -195,6 +195,19 @@ bool accel_expected(bool x2apic)
 	return cpu_has_flag("flags", "x2avic") && (vapic_uses_x2avic || !vapic_is_loaded());
 }
 
+uint32_t accel_table_ids(void)
+{
+	uint32_t eax = 0x8000000a, ebx, ecx = 0, edx;
+
+	if (!accel_is_avic())
+		return UINT32_MAX;
+	if (!accel_expected(true))
+		return 255;
+	__asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+	/* Stock does not know the extension. */
+	return vapic_is_loaded() && ecx & 1U << 6 ? 4096 : 512;
+}
+
 bool accel_ipis_exit(bool x2apic)
 {
 	if (!accel_expected(x2apic))

@@ -15,6 +15,7 @@
 #define SELFTESTS_LIB_ACCEL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* How many reads one probe makes: far more than there are other exits meanwhile. */
 #define ACCEL_PROBE_READS	64
@@ -43,6 +44,12 @@ bool accel_is_avic(void);
  * needs x2AVIC.
  */
 bool accel_expected(bool x2apic);
+
+/*
+ * From which APIC ID on hardware's table has no entry.  Stock KVM refuses such a vCPU, and under
+ * vapic its whole VM is not accelerated.
+ */
+uint32_t accel_table_ids(void);
 
 /*
  * Whether every IPI of a guest in this mode exits: without acceleration it does, and on Intel

@@ -16,7 +16,7 @@
 
 #include "cpu.h"
 
-#define GUEST_MAX_CPUS	16
+#define GUEST_MAX_CPUS	1024
 
 /* Why a guest last called its host. */
 enum guest_call {

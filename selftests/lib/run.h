@@ -11,7 +11,7 @@
 /* Pins each vCPU to a processor of its own if there are enough, and starts them. */
 void vm_start(struct vm *vm);
 
-/* The same, but vCPUs whose index is in the bit mask @held wait for vcpu_resume(). */
+/* The same, but those of the first 32 vCPUs whose bit is in @held wait for vcpu_resume(). */
 void vm_start_held(struct vm *vm, uint32_t held);
 
 /* Waits until every vCPU's function returned. */

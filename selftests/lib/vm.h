@@ -19,6 +19,7 @@
 #include "guest.h"
 
 #define VM_MAX_VCPUS	GUEST_MAX_CPUS
+#define VM_REPORTED	16U
 
 /* Options of vm_create(). */
 #define VM_SPLIT	(1U << 0)	/* only the local APICs in the kernel */
@@ -58,7 +59,7 @@ struct vm {
 	 */
 	bool (*on_exit)(struct vcpu *vcpu);
 
-	/* If set, adds to what vm_fail() prints. */
+	/* If set, adds to what vm_fail() prints, which has at most VM_REPORTED vCPUs. */
 	void (*on_failure)(struct vm *vm);
 };
 
@@ -88,6 +89,9 @@ void vm_destroy(struct vm *vm);
 /* Print what went wrong and the state of every vCPU, and end the process. */
 void __attribute__((noreturn, format(printf, 2, 3)))
 vm_fail(struct vm *vm, const char *format, ...);
+
+/* For on_failure: prints the state of a vCPU. */
+void vcpu_report(struct vcpu *vcpu);
 
 /*
  * An ioctl that must succeed; returns its result.  A request that has a structure takes a pointer
