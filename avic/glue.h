@@ -33,8 +33,8 @@ struct vapic_pit {
 	struct mutex lock; /* of all below; outside of KVM's lock of inhibits */
 	bool reinjects;
 	bool inhibits;
-	bool behind; /* some tick has found the last one not taken since calm_down() ran */
-	int backlog; /* ticks that were due when calm_down() ran */
+	bool behind;	     /* some tick has found the last one not taken since calm_down() ran */
+	int backlog;	     /* ticks that were due when calm_down() ran */
 	struct kvm_pit *pit; /* valid while it reinjects, once it has ticked */
 	struct work_struct look_again;
 	struct delayed_work calm_down;

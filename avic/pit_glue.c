@@ -57,13 +57,13 @@ static bool find_entry(struct kvm *kvm, u64 *entry)
 	idx = srcu_read_lock(&kvm->irq_srcu);
 	routes = srcu_dereference(kvm->irq_routing, &kvm->irq_srcu);
 	if (routes->nr_rt_entries > PIT_GSI)
-		hlist_for_each_entry(route, &routes->map[PIT_GSI], link)
-			if (route->type == KVM_IRQ_ROUTING_IRQCHIP &&
-			    route->irqchip.irqchip == KVM_IRQCHIP_IOAPIC) {
-				*entry = READ_ONCE(
-					kvm->arch.vioapic->redirtbl.entries[route->irqchip.pin]);
-				found = !(*entry & IOAPIC_MASKED);
-			}
+		hlist_for_each_entry(route, &routes->map[PIT_GSI],
+				     link) if (route->type == KVM_IRQ_ROUTING_IRQCHIP &&
+					       route->irqchip.irqchip == KVM_IRQCHIP_IOAPIC)
+		{
+			*entry = READ_ONCE(kvm->arch.vioapic->redirtbl.entries[route->irqchip.pin]);
+			found = !(*entry & IOAPIC_MASKED);
+		}
 	srcu_read_unlock(&kvm->irq_srcu, idx);
 	return found;
 }

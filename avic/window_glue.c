@@ -54,7 +54,8 @@ void vapic_irq_window_close(struct vapic_vcpu *vcpu)
 	mutex_lock(&vm->irq_window_lock);
 	vcpu->irq_window = false;
 	if (!--vm->irq_windows)
-		vapic_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, false);
+		vapic_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN,
+				     false);
 	mutex_unlock(&vm->irq_window_lock);
 }
 

@@ -116,7 +116,6 @@
 		TP_PROTO(struct kvm_lapic *apic, int vector), \
 		TP_ARGS(apic, vector)) \
 	/* The kernel itself */ \
-	DATA(vmlinux, int, ftrace_enabled) \
 	FUNC(vmlinux, int, ftrace_is_dead, (void)) \
 	DATA(vmlinux, u8, ftrace_regs_caller) \
 	DATA(vmlinux, struct mutex, text_mutex) \

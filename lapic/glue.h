@@ -26,17 +26,6 @@
 #error struct kvm_lapic has guest_apic_protected: vapic does not know protected APICs
 #endif
 
-/* Registers that no other task or hardware writes while the vCPU does not run. */
-static inline u32 vapic_apic_read(struct kvm_lapic *apic, unsigned int offset)
-{
-	return vapic_lapic_read(apic->regs, offset);
-}
-
-static inline void vapic_apic_write(struct kvm_lapic *apic, unsigned int offset, u32 value)
-{
-	vapic_lapic_write(apic->regs, offset, value);
-}
-
 /* An interrupt of the highest class in service, or 0 if there is none. */
 static __always_inline u32 vapic_apic_in_service(struct kvm_lapic *apic)
 {

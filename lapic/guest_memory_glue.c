@@ -76,6 +76,6 @@ void vapic_hook_kvm_lapic_sync_from_vapic(struct kvm_vcpu *kvm_vcpu)
 		return;
 	if (!read_guest(kvm_vcpu->kvm, &apic->vapic_cache, priority))
 		return;
-	vapic_apic_write(apic, APIC_TASKPRI, priority & 0xff);
+	vapic_lapic_write(apic->regs, APIC_TASKPRI, priority & 0xff);
 	vapic_call(apic_update_ppr)(apic);
 }

@@ -21,7 +21,7 @@ static __always_inline bool enabled(struct kvm_vcpu *kvm_vcpu)
 /* An interrupt that bypasses the APIC: from a PIC, or for Xen. The APIC must be enabled. */
 static __always_inline bool has_extint(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic)
 {
-	u32 lint0 = vapic_apic_read(apic, APIC_LVT0);
+	u32 lint0 = vapic_lapic_read(apic->regs, APIC_LVT0);
 
 #ifdef CONFIG_KVM_XEN
 	if (unlikely(kvm_vcpu->arch.xen.vcpu_info_cache.active))

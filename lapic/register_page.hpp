@@ -80,22 +80,10 @@ public:
 
 	[[nodiscard]] std::uint32_t highest_irr() const { return highest(Bank::kIrr); }
 
-	// How many vectors the bank holds.
-	[[nodiscard]] std::uint32_t count(Bank bank) const
-	{
-		return vapic_lapic_count(words_, static_cast<std::uint32_t>(bank));
-	}
-
 	void clear(Bank bank)
 	{
 		for (unsigned n = 0; n < 8; ++n)
 			set_word(index(bank, n), 0);
-	}
-
-	// PPR, computed from TPR and ISR.
-	[[nodiscard]] hw::Priority priority() const
-	{
-		return hw::Priority{vapic_lapic_priority(words_)};
 	}
 
 private:

@@ -25,10 +25,8 @@ static_assert(VAPIC_LAPIC_IMAGE == RegisterPage::kWords * sizeof(std::uint32_t))
 
 constexpr unsigned kId = RegisterPage::index(ApicRegister::kId);
 constexpr unsigned kLdr = RegisterPage::index(ApicRegister::kLdr);
-constexpr unsigned kPpr = RegisterPage::index(ApicRegister::kPpr);
 constexpr unsigned kIcrLow = RegisterPage::index(ApicRegister::kIcrLow);
 constexpr unsigned kIcrHigh = RegisterPage::index(ApicRegister::kIcrHigh);
-constexpr unsigned kTimerCurrent = RegisterPage::index(ApicRegister::kTimerCurrent);
 
 // Upper half of x2APIC mode's ICR where that is one 64-bit word, as on Intel hardware.
 // AMD hardware keeps the upper half where xAPIC mode has it.
@@ -57,7 +55,7 @@ void vapic_lapic_restore(void *regs, const vapic_lapic_form *form, void *image)
 	}
 	to.copy_from(from);
 	// The image's PPR follows from its TPR and ISR, or is wrong.
-	to.set_word(kPpr, to.priority().raw());
+	vapic_lapic_update_ppr(regs);
 }
 
 void vapic_lapic_reset(void *regs, const vapic_lapic_initial *how)

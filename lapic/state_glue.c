@@ -26,16 +26,6 @@ static bool x2apic_mode_of(struct kvm_vcpu *kvm_vcpu)
 	return kvm_vcpu->arch.apic_base & X2APIC_ENABLE;
 }
 
-static struct vapic_lapic_form form_of(struct kvm_vcpu *kvm_vcpu)
-{
-	return (struct vapic_lapic_form){
-		.x2apic = x2apic_mode_of(kvm_vcpu),
-		.icr_split = vapic_data(kvm_x86_ops).x2apic_icr_is_split,
-		.x2apic_ids = kvm_vcpu->kvm->arch.x2apic_format,
-		.id = kvm_vcpu->vcpu_id,
-	};
-}
-
 /* KVM finds vCPUs by their registers through a map: mark it, so that KVM makes it anew. */
 static void map_changed(struct kvm *kvm)
 {
@@ -77,7 +67,7 @@ static __always_inline void set_spiv(struct kvm_vcpu *kvm_vcpu, u32 value)
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 	bool enable = value & APIC_SPIV_APIC_ENABLED;
 
-	vapic_apic_write(apic, APIC_SPIV, value);
+	vapic_lapic_write(apic->regs, APIC_SPIV, value);
 	if (enable != apic->sw_enabled)
 		set_sw_enabled(kvm_vcpu, enable);
 
@@ -135,7 +125,7 @@ static void restart_timer(struct kvm_lapic *apic)
 	stop_timer(apic);
 	apic->lapic_timer.expired_tscdeadline = 0;
 	vapic_call(apic_update_lvtt)(apic);
-	vapic_call(apic_manage_nmi_watchdog)(apic, vapic_apic_read(apic, APIC_LVT0));
+	vapic_call(apic_manage_nmi_watchdog)(apic, vapic_lapic_read(apic->regs, APIC_LVT0));
 	apic->divide_count = vapic_lapic_timer_divisor(apic->regs);
 
 	mode = apic->lapic_timer.timer_mode;
@@ -144,14 +134,19 @@ static void restart_timer(struct kvm_lapic *apic)
 		vapic_call(restart_apic_timer)(apic);
 
 	/* From here on the count follows from the expiration. */
-	vapic_apic_write(apic, APIC_TMCCT, 0);
+	vapic_lapic_write(apic->regs, APIC_TMCCT, 0);
 }
 
 int vapic_hook_kvm_apic_set_state(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic_state *s)
 {
-	struct vapic_lapic_form form = form_of(kvm_vcpu);
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 	struct kvm *kvm = kvm_vcpu->kvm;
+	struct vapic_lapic_form form = {
+		.x2apic = x2apic_mode_of(kvm_vcpu),
+		.icr_split = vapic_data(kvm_x86_ops).x2apic_icr_is_split,
+		.x2apic_ids = kvm->arch.x2apic_format,
+		.id = kvm_vcpu->vcpu_id,
+	};
 
 	/* Stock checks this only after it has discarded posted interrupts and changed SPIV. */
 	if (!vapic_lapic_image_fits(s->regs, &form))
@@ -233,9 +228,9 @@ void vapic_hook_kvm_lapic_reset(struct kvm_vcpu *kvm_vcpu, bool init_event)
 		.lvts = apic->nr_lvt_entries,
 	};
 	vapic_lapic_reset(apic->regs, &how);
-	set_spiv(kvm_vcpu, vapic_apic_read(apic, APIC_SPIV));
+	set_spiv(kvm_vcpu, vapic_lapic_read(apic->regs, APIC_SPIV));
 	vapic_call(kvm_apic_set_version)(kvm_vcpu);
-	vapic_call(apic_manage_nmi_watchdog)(apic, vapic_apic_read(apic, APIC_LVT0));
+	vapic_call(apic_manage_nmi_watchdog)(apic, vapic_lapic_read(apic->regs, APIC_LVT0));
 	reset_timer(apic);
 	refresh_copies(apic);
 	vapic_call(apic_update_ppr)(apic);
@@ -276,7 +271,7 @@ static void set_active(struct kvm_vcpu *kvm_vcpu, bool active)
 	 */
 	if (active) {
 		vector = vapic_lapic_highest(apic->regs, APIC_ISR);
-		vapic_apic_write(apic, APIC_PROCPRI, vapic_lapic_ppr(apic->regs, vector));
+		vapic_lapic_write(apic->regs, APIC_PROCPRI, vapic_lapic_ppr(apic->regs, vector));
 		vapic_op(hwapic_isr_update)(kvm_vcpu, vapic_kvm_vector(vector));
 	} else {
 		kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);

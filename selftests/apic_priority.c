@@ -3,7 +3,7 @@
  * Self-IPIs and priorities: TPR by CR8 and by MMIO, IRR and ISR as the guest
  * sees them, nesting, and NMIs, which hardware does not accelerate.
  */
-#include "lib/test.h"
+#include "lib/modes.h"
 
 #include "lib/hyperv.h"
 #include "lib/roles.h"
@@ -204,7 +204,7 @@ static void nmi_sender(uint64_t count)
 
 static struct vm *begin(void)
 {
-	struct vm *vm = vm_create(0);
+	struct vm *vm = vm_create(mode);
 
 	roles_begin();
 	guest_set_handler(LOW, note_order);
@@ -227,27 +227,24 @@ static void run_alone(void (*guest)(uint64_t), uint64_t arg)
 	vm_destroy(vm);
 }
 
-TEST(self_ipi_is_taken_when_interrupts_are_on)
+TEST_F(guest, self_ipi_is_taken_when_interrupts_are_on)
 {
-	REQUIRE_EXPECTED_ACCELERATION();
 	run_alone(self_ipi_guest, rounds);
 	EXPECT_EQ(rounds, guest_cpus[0].irqs[HIGH]);
 }
 
-TEST(tpr_masks_lower_classes_until_lowered)
+TEST_F(guest, tpr_masks_lower_classes_until_lowered)
 {
-	REQUIRE_EXPECTED_ACCELERATION();
 	run_alone(tpr_guest, rounds);
 	EXPECT_EQ(rounds, guest_cpus[0].irqs[LOW]);
 	EXPECT_EQ(rounds, guest_cpus[0].irqs[HIGH]);
 }
 
 /* With acceleration and, while it is inhibited, without. */
-TEST(interrupt_held_by_cr8_comes_when_it_falls)
+TEST_F(guest, interrupt_held_by_cr8_comes_when_it_falls)
 {
 	struct vm *vm;
 
-	REQUIRE_EXPECTED_ACCELERATION();
 	run_alone(cr8_guest, rounds);
 	vm = begin();
 	vm_add_vcpu(vm, 0, cr8_guest, rounds);
@@ -259,25 +256,22 @@ TEST(interrupt_held_by_cr8_comes_when_it_falls)
 	EXPECT_EQ(rounds, guest_cpus[0].irqs[MIDDLE]);
 }
 
-TEST(higher_class_nests_and_lower_class_waits_for_eoi)
+TEST_F(guest, higher_class_nests_and_lower_class_waits_for_eoi)
 {
-	REQUIRE_EXPECTED_ACCELERATION();
 	run_alone(nesting_guest, 0);
 	EXPECT_EQ(1, guest_cpus[0].irqs[MIDDLE]);
 }
 
-TEST(pending_interrupts_come_by_priority)
+TEST_F(guest, pending_interrupts_come_by_priority)
 {
-	REQUIRE_EXPECTED_ACCELERATION();
 	run_alone(order_guest, rounds);
 	EXPECT_EQ(rounds, guest_cpus[0].irqs[LOW]);
 }
 
-TEST(halted_vcpu_sleeps_through_an_interrupt_that_tpr_masks)
+TEST_F(guest, halted_vcpu_sleeps_through_an_interrupt_that_tpr_masks)
 {
 	struct vm *vm;
 
-	REQUIRE_EXPECTED_ACCELERATION();
 	vm = begin();
 	vm_add_vcpu(vm, 0, masked_sleeper, 0);
 	vm_start(vm);
@@ -292,11 +286,10 @@ TEST(halted_vcpu_sleeps_through_an_interrupt_that_tpr_masks)
 	roles_finish(vm);
 }
 
-TEST(nmi_ipi_reaches_running_and_halted_vcpus)
+TEST_F(guest, nmi_ipi_reaches_running_and_halted_vcpus)
 {
 	struct vm *vm;
 
-	REQUIRE_EXPECTED_ACCELERATION();
 	vm = begin();
 	nmis[1] = nmis[2] = 0;
 	guest_set_handler(2, nmi_handler);

@@ -19,7 +19,6 @@
 #include "lib/roles.h"
 
 #define VECTOR		0x61
-#define BLOCKER_ID	9
 
 /* Counts at the begin of a test. */
 static struct device_counts before;
@@ -229,20 +228,16 @@ TEST(no_interrupt_is_lost_while_a_sleeping_vcpu_moves)
 	fire_while(_metadata, migrate, role_sleeper);
 }
 
-/* A vCPU that never runs, and has interrupts blocked by its debugger, inhibits the whole VM. */
 static void *inhibit(void *vm)
 {
-	struct kvm_guest_debug debug = {};
-	int fd = vm_raw_create_vcpu(vm, BLOCKER_ID);
+	bool on = false;
 
-	if (fd < 0)
-		vm_fail(vm, "vCPU %u: %s", BLOCKER_ID, strerror(-fd));
+	vm_add_blocker(vm);
 	do {
-		debug.control ^= KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_BLOCKIRQ;
-		ioctl_on((struct vm *)vm, fd, KVM_SET_GUEST_DEBUG, &debug, "KVM_SET_GUEST_DEBUG");
+		on = !on;
+		vm_block(vm, on);
 		sleep_us(500);
-	} while (debug.control || !beside_ends);
-	close(fd);
+	} while (on || !beside_ends);
 	return NULL;
 }
 

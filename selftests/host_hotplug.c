@@ -190,7 +190,7 @@ static bool one_ipi(struct vm *vm)
 static bool stock_strands_sleepers(void)
 {
 	return accel_check()->active && !accel_check()->vapic && !accel_is_avic() &&
-	       !accel_ipis_exit();
+	       !accel_ipis_exit(false);
 }
 
 TEST(a_vcpu_that_sleeps_where_a_processor_went_is_woken)

@@ -6,7 +6,7 @@
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
-#include "lib/test.h"
+#include "lib/modes.h"
 
 #include "lib/hyperv.h"
 #include "lib/ioapic.h"
@@ -28,7 +28,7 @@ static void router(uint64_t trigger)
 
 static struct vm *begin(uint32_t trigger, void (*target)(uint64_t))
 {
-	struct vm *vm = vm_create(0);
+	struct vm *vm = vm_create(mode);
 
 	roles_begin();
 	guest_set_handler(VECTOR, guest_count_irq);
@@ -61,15 +61,13 @@ static void pulse(struct __test_metadata *_metadata, void (*target)(uint64_t))
 	roles_finish(vm);
 }
 
-TEST(each_edge_interrupts_a_running_vcpu_once)
+TEST_F(guest, each_edge_interrupts_a_running_vcpu_once)
 {
-	REQUIRE_EXPECTED_ACCELERATION();
 	pulse(_metadata, role_spinner);
 }
 
-TEST(each_edge_wakes_a_halted_vcpu_once)
+TEST_F(guest, each_edge_wakes_a_halted_vcpu_once)
 {
-	REQUIRE_EXPECTED_ACCELERATION();
 	pulse(_metadata, role_sleeper);
 }
 
@@ -81,20 +79,19 @@ static bool awaits_eoi(struct vm *vm)
 	return chip.chip.ioapic.redirtbl[PIN].fields.remote_irr;
 }
 
-TEST(level_interrupt_repeats_after_eoi_while_the_line_is_high)
+TEST_F(guest, level_interrupt_repeats_after_eoi_while_the_line_is_high)
 {
 	struct guest_cpu *guest;
 	uint32_t count;
 	struct vm *vm;
 
-	REQUIRE_EXPECTED_ACCELERATION();
 	vm = begin(IOAPIC_LEVEL, role_spinner);
 	guest = vm->vcpus[1].guest;
 	set_line(vm, true);
 	vm_wait(vm, guest->irqs[VECTOR] >= 3, "the level interrupt repeats");
 	set_line(vm, false);
-	sleep_us(20000);
-	/* One interrupt may still have been on its way; no other may follow. */
+	/* One interrupt may still be on its way; no other may follow. */
+	vm_wait(vm, !awaits_eoi(vm), "the EOI reaches the IOAPIC");
 	count = guest->irqs[VECTOR];
 	sleep_us(5000);
 	EXPECT_EQ(count, guest->irqs[VECTOR]);
@@ -110,14 +107,13 @@ TEST(level_interrupt_repeats_after_eoi_while_the_line_is_high)
  * acceleration is on. AutoEOI of vCPU 0 also inhibits vCPU 1, but does not change the bitmap of
  * vCPU 1.
  */
-TEST(eoi_reaches_the_ioapic_by_a_route_written_while_inhibited)
+TEST_F(guest, eoi_reaches_the_ioapic_by_a_route_written_while_inhibited)
 {
 	struct guest_cpu *guest;
 	struct vm *vm;
 	bool arrived;
 
-	REQUIRE_EXPECTED_ACCELERATION();
-	vm = vm_create(0);
+	vm = vm_create(mode);
 	roles_begin();
 	guest_set_handler(VECTOR, guest_count_irq);
 	hyperv_require(vm_add_vcpu(vm, 0, router, IOAPIC_LEVEL));
@@ -131,7 +127,7 @@ TEST(eoi_reaches_the_ioapic_by_a_route_written_while_inhibited)
 	hyperv_set_auto_eoi(&vm->vcpus[0], false);
 	vcpu_resume(&vm->vcpus[0]);
 	/* Acceleration is not only requested: vCPU 1 runs with it. */
-	EXPECT_EQ(accel_check()->active, vcpu_is_accelerated(&vm->vcpus[1]));
+	EXPECT_EQ(mode_is_accelerated(), vcpu_is_accelerated(&vm->vcpus[1]));
 
 	set_line(vm, true);
 	vm_wait(vm, guest->irqs[VECTOR] >= 1, "the level interrupt is handled");
@@ -175,15 +171,13 @@ static void resample(struct __test_metadata *_metadata, void (*target)(uint64_t)
 	close(eoi);
 }
 
-TEST(eoi_of_a_running_vcpu_resamples_a_level_irqfd)
+TEST_F(guest, eoi_of_a_running_vcpu_resamples_a_level_irqfd)
 {
-	REQUIRE_EXPECTED_ACCELERATION();
 	resample(_metadata, role_spinner);
 }
 
-TEST(eoi_of_a_woken_vcpu_resamples_a_level_irqfd)
+TEST_F(guest, eoi_of_a_woken_vcpu_resamples_a_level_irqfd)
 {
-	REQUIRE_EXPECTED_ACCELERATION();
 	resample(_metadata, role_sleeper);
 }
 

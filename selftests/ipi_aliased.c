@@ -67,13 +67,6 @@ static void move_targets(struct vm *vm, uint32_t first, uint32_t second)
 		"the targets have their logical IDs");
 }
 
-static void set_reinjection(struct vm *vm, bool on)
-{
-	struct kvm_reinject_control control = { .pit_reinject = on };
-
-	vm_ioctl(vm, KVM_REINJECT_CONTROL, &control);
-}
-
 /*
  * The targets exchange their IDs under another inhibit, and notice its end only after the IPI was
  * sent.
@@ -90,20 +83,19 @@ static struct vm *send_before_targets_are_back(void)
 		wanted_ldr[i] = written_ldr[i] = 0;
 		vm_add_vcpu(vm, i, i ? moving_target : ordered_sender, 0);
 	}
-	vm_add_pit(vm);
-	set_reinjection(vm, false);
+	vm_add_blocker(vm);
 	vm_start(vm);
 	move_targets(vm, ID_A, ID_B);
 	/* Each vCPU is accelerated with these IDs. */
 	for (unsigned int i = 0; i <= TARGETS; i++)
 		vcpu_is_accelerated(&vm->vcpus[i]);
 
-	set_reinjection(vm, true);
+	vm_block(vm, true);
 	move_targets(vm, 0x08, ID_B);
 	move_targets(vm, 0x08, ID_A);
 	for (unsigned int i = 1; i <= TARGETS; i++)
 		vcpu_pause(&vm->vcpus[i]);
-	set_reinjection(vm, false);
+	vm_block(vm, false);
 	return vm;
 }
 

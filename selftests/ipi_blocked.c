@@ -3,7 +3,7 @@
  * Unicast IPIs to a vCPU that has halted: none may be lost, whether the target is
  * known to be blocked in the host or is about to block when the IPI is sent.
  */
-#include "lib/test.h"
+#include "lib/modes.h"
 
 #include "lib/figures.h"
 
@@ -76,7 +76,7 @@ static void racing_sender(uint64_t count)
 
 static struct vm *start(void (*sender)(uint64_t), uint64_t count)
 {
-	struct vm *vm = vm_create(0);
+	struct vm *vm = vm_create(mode);
 
 	window_open = window_closed = finished = false;
 	go = sent = about_to_halt = 0;
@@ -99,14 +99,13 @@ static void finish(struct vm *vm)
 	vm_destroy(vm);
 }
 
-TEST(ipi_wakes_a_vcpu_known_to_be_blocked)
+TEST_F(guest, ipi_wakes_a_vcpu_known_to_be_blocked)
 {
 	uint32_t count = rounds < MAX_ROUNDS ? rounds : MAX_ROUNDS;
 	struct vcpu *target;
 	struct figures figures;
 	struct vm *vm;
 
-	REQUIRE_EXPECTED_ACCELERATION();
 	vm = start(told_sender, count);
 	target = &vm->vcpus[1];
 	for (uint32_t i = 0; i < count; i++) {
@@ -129,14 +128,13 @@ TEST(ipi_wakes_a_vcpu_known_to_be_blocked)
 	     (unsigned long long)figures.median, (unsigned long long)figures.p99);
 }
 
-TEST(no_ipi_is_lost_while_the_target_goes_to_sleep)
+TEST_F(guest, no_ipi_is_lost_while_the_target_goes_to_sleep)
 {
 	uint32_t count = rounds * 4;
 	struct guest_cpu *target;
 	uint32_t handled = 0;
 	struct vm *vm;
 
-	REQUIRE_EXPECTED_ACCELERATION();
 	vm = start(racing_sender, count);
 	target = vm->vcpus[1].guest;
 	/* The deadline is for each IPI, so that a lost one is named at once. */

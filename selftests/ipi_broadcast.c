@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Broadcast IPIs, by shorthand and by physical ID FFh, to vCPUs of which some
+ * Broadcast IPIs, by shorthand and by the physical ID of all, to vCPUs of which some
  * run and some halt: every vCPU takes each IPI exactly once.
  */
-#include "lib/test.h"
+#include "lib/modes.h"
 
 #include "lib/roles.h"
 
 #define VCPUS		4
 #define TO_OTHERS	0x61
 #define TO_ALL		0x62
-#define TO_FF		0x63
+#define TO_ALL_IDS	0x63
 
 static volatile bool sent_all;
 
@@ -28,8 +28,8 @@ static void sender(uint64_t count)
 		wait_for_all(TO_OTHERS, i, false);
 		apic_send(0, ICR_FIXED | ICR_ASSERT | ICR_TO_ALL | TO_ALL);
 		wait_for_all(TO_ALL, i, true);
-		apic_send(XAPIC_BROADCAST, ICR_FIXED | ICR_PHYSICAL | ICR_ASSERT | TO_FF);
-		wait_for_all(TO_FF, i, true);
+		apic_send(apic_broadcast_id(), ICR_FIXED | ICR_PHYSICAL | ICR_ASSERT | TO_ALL_IDS);
+		wait_for_all(TO_ALL_IDS, i, true);
 	}
 	sent_all = true;
 	role_wait_finished();
@@ -37,11 +37,11 @@ static void sender(uint64_t count)
 
 static struct vm *run(const char *targets, uint32_t count)
 {
-	struct vm *vm = vm_create(0);
+	struct vm *vm = vm_create(mode);
 
 	roles_begin();
 	sent_all = false;
-	for (unsigned int v = TO_OTHERS; v <= TO_FF; v++)
+	for (unsigned int v = TO_OTHERS; v <= TO_ALL_IDS; v++)
 		guest_set_handler(v, guest_count_irq);
 	vm_add_vcpu(vm, 0, sender, count);
 	for (unsigned int i = 1; i < VCPUS; i++)
@@ -58,35 +58,32 @@ static struct vm *run(const char *targets, uint32_t count)
 	for (unsigned int i_ = 0; i_ < VCPUS; i_++) {			\
 		EXPECT_EQ(i_ ? count : 0, guest_cpus[i_].irqs[TO_OTHERS]); \
 		EXPECT_EQ(count, guest_cpus[i_].irqs[TO_ALL]);		\
-		EXPECT_EQ(count, guest_cpus[i_].irqs[TO_FF]);		\
+		EXPECT_EQ(count, guest_cpus[i_].irqs[TO_ALL_IDS]);	\
 	}								\
 } while (0)
 
-TEST(broadcast_reaches_all_running_vcpus_once)
+TEST_F(guest, broadcast_reaches_all_running_vcpus_once)
 {
 	struct vm *vm;
 
-	REQUIRE_EXPECTED_ACCELERATION();
 	vm = run("RRR", rounds);
 	EXPECT_COUNTS(rounds);
 	roles_finish(vm);
 }
 
-TEST(broadcast_wakes_one_sleeper_among_running_vcpus)
+TEST_F(guest, broadcast_wakes_one_sleeper_among_running_vcpus)
 {
 	struct vm *vm;
 
-	REQUIRE_EXPECTED_ACCELERATION();
 	vm = run("RSR", rounds);
 	EXPECT_COUNTS(rounds);
 	roles_finish(vm);
 }
 
-TEST(broadcast_wakes_all_sleepers)
+TEST_F(guest, broadcast_wakes_all_sleepers)
 {
 	struct vm *vm;
 
-	REQUIRE_EXPECTED_ACCELERATION();
 	vm = run("SSS", rounds);
 	EXPECT_COUNTS(rounds);
 	EXPECT_LT(0, vcpu_stat(&vm->vcpus[1], "halt_wakeup"));

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * IPIs to logical destinations: flat and cluster model, running and halted
- * targets, lowest priority, and logical IDs that change while the guest runs.
+ * targets, lowest priority, and logical IDs that change while the guest runs; and
+ * the clusters of x2APIC mode, where logical IDs follow from the APIC IDs.
  *
  * vCPU 0 sends.  It waits until every expected target has handled its interrupt.
  * The host compares the totals at the end, so it also detects an extra interrupt.
@@ -12,6 +13,9 @@
 
 #define VECTOR		0x70
 #define VCPUS		4
+
+/* In x2APIC mode: two in cluster 0, two in cluster 1, the last with its highest bit. */
+static const uint32_t x2apic_ids[VCPUS] = { 0, 3, 0x12, 0x1f };
 
 static volatile bool sent_all;
 static uint32_t expected[VCPUS];
@@ -38,7 +42,7 @@ static void obey_orders(void)
 
 static void obedient_spinner(uint64_t ldr)
 {
-	apic_write(APIC_LDR, (uint32_t)ldr << 24);
+	apic_set_logical_id(ldr);
 	role_set_ready();
 	irq_enable();
 	while (!roles_finished) {
@@ -73,7 +77,7 @@ static void send_and_wait(uint32_t dest, unsigned int receivers)
 
 static void sender_begins(uint32_t ldr)
 {
-	apic_write(APIC_LDR, ldr << 24);
+	apic_set_logical_id(ldr);
 	irq_enable();
 	for (unsigned int i = 0; i < VCPUS; i++)
 		expected[i] = 0;
@@ -174,10 +178,54 @@ static void swapping_sender(uint64_t count)
 	sender_ends();
 }
 
-/* One letter for each target: S halts between interrupts, R runs and obeys orders. */
-static struct vm *run(void (*sender)(uint64_t), uint64_t count, const char *targets)
+/* The logical ID of those vCPUs in the set, which are in one cluster. */
+static uint32_t x2apic_logical_of(unsigned int set)
 {
-	struct vm *vm = vm_create(0);
+	uint32_t dest = 0;
+
+	for (unsigned int i = 0; i < VCPUS; i++)
+		if (set & 1U << i)
+			dest |= x2apic_logical_id(x2apic_ids[i]);
+	return dest;
+}
+
+static void x2apic_sender(uint64_t count)
+{
+	sender_begins(0);
+	for (unsigned int i = 0; i < VCPUS; i++)
+		GUEST_ASSERT_EQ(guest_cpus[i].apic_id, x2apic_ids[i]);
+	GUEST_ASSERT_EQ(apic_read(APIC_LDR), x2apic_logical_id(x2apic_ids[0]));
+	while (count--) {
+		for (unsigned int set = 1; set < 4; set++) {
+			send_and_wait(x2apic_logical_of(set), set);
+			send_and_wait(x2apic_logical_of(set << 2), set << 2);
+		}
+		/* Bits without a vCPU, a cluster without one, and the ID of all. */
+		send_and_wait(0x0000ffff, 0x3);
+		send_and_wait(0x0001ffff, 0xc);
+		send_and_wait(0x00007ffe, 0x2);
+		send_and_wait(0x00010001, 0);
+		send_and_wait(0x0002ffff, 0);
+		send_and_wait(X2APIC_BROADCAST, 0xf);
+	}
+	sender_ends();
+}
+
+static void x2apic_lowest_priority_sender(uint64_t count)
+{
+	sender_begins(0);
+	for (uint32_t i = 0; i < count; i++) {
+		apic_send(x2apic_logical_of(0xc), ICR_LOWEST | ICR_LOGICAL | ICR_ASSERT | VECTOR);
+		guest_wait(total() > i);
+	}
+	sender_ends();
+}
+
+/* One letter for each target: S halts between interrupts, R runs and obeys orders. */
+static struct vm *run_in(unsigned int mode, void (*sender)(uint64_t), uint64_t count,
+			 const char *targets)
+{
+	struct vm *vm = vm_create(mode);
 
 	roles_begin();
 	sent_all = false;
@@ -186,8 +234,8 @@ static struct vm *run(void (*sender)(uint64_t), uint64_t count, const char *targ
 	guest_set_handler(VECTOR, guest_count_irq);
 	vm_add_vcpu(vm, 0, sender, count);
 	for (unsigned int i = 1; i < VCPUS; i++)
-		vm_add_vcpu(vm, i, targets[i - 1] == 'S' ? role_sleeper : obedient_spinner,
-			    1U << i);
+		vm_add_vcpu(vm, mode == VM_X2APIC ? x2apic_ids[i] : i,
+			    targets[i - 1] == 'S' ? role_sleeper : obedient_spinner, 1U << i);
 	/* The sender starts last, when the others have set their IDs. */
 	vm_start_held(vm, 1U << 0);
 	roles_wait_ready(vm, 1);
@@ -195,6 +243,11 @@ static struct vm *run(void (*sender)(uint64_t), uint64_t count, const char *targ
 	vm_wait(vm, sent_all, "every IPI is handled");
 	sleep_us(2000);
 	return vm;
+}
+
+static struct vm *run(void (*sender)(uint64_t), uint64_t count, const char *targets)
+{
+	return run_in(0, sender, count, targets);
 }
 
 #define EXPECT_TOTALS() do {						\
@@ -269,6 +322,40 @@ TEST(shared_logical_id_reaches_both_and_acceleration_returns_after)
 	EXPECT_TOTALS();
 	if (accel_check()->active)
 		EXPECT_TRUE(vcpu_is_accelerated(&vm->vcpus[1]));
+	roles_finish(vm);
+}
+
+static void run_x2apic(struct __test_metadata *_metadata, const char *targets)
+{
+	struct vm *vm = run_in(VM_X2APIC, x2apic_sender, rounds * 4, targets);
+
+	EXPECT_TOTALS();
+	if (targets[0] == 'R')
+		EXPECT_EQ(accel_expected(true), vcpu_is_accelerated(&vm->vcpus[1]));
+	roles_finish(vm);
+}
+
+TEST(x2apic_cluster_ipi_reaches_exactly_the_named_running_vcpus)
+{
+	REQUIRE_EXPECTED_ACCELERATION();
+	run_x2apic(_metadata, "RRR");
+}
+
+TEST(x2apic_cluster_ipi_reaches_running_and_halted_vcpus)
+{
+	REQUIRE_EXPECTED_ACCELERATION();
+	run_x2apic(_metadata, "RSR");
+	run_x2apic(_metadata, "SSS");
+}
+
+TEST(x2apic_lowest_priority_ipi_reaches_one_of_the_cluster)
+{
+	struct vm *vm;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = run_in(VM_X2APIC, x2apic_lowest_priority_sender, rounds * 4, "RSR");
+	EXPECT_EQ(rounds * 4, total());
+	EXPECT_EQ(rounds * 4, guest_cpus[2].irqs[VECTOR] + guest_cpus[3].irqs[VECTOR]);
 	roles_finish(vm);
 }
 

@@ -4,7 +4,7 @@
  * vCPUs halt, are preempted, are moved between processors and leave the guest
  * at random.  See lib/traffic.h for how each is accounted for.
  */
-#include "lib/test.h"
+#include "lib/modes.h"
 
 #include "lib/traffic.h"
 
@@ -25,7 +25,7 @@ static void disturb(struct vm *vm, unsigned int how)
 
 static void run(struct __test_metadata *_metadata, unsigned int vcpus, unsigned int how)
 {
-	struct vm *vm = vm_create(0);
+	struct vm *vm = vm_create(mode);
 	uint64_t disturbances = 0;
 
 	traffic_begin(vm, vcpus);
@@ -48,35 +48,30 @@ static void run(struct __test_metadata *_metadata, unsigned int vcpus, unsigned 
 	vm_destroy(vm);
 }
 
-TEST(no_ipi_is_lost_among_vcpus_on_their_own_processors)
+TEST_F(guest, no_ipi_is_lost_among_vcpus_on_their_own_processors)
 {
 	unsigned int vcpus = host_cpu_count();
 
-	REQUIRE_EXPECTED_ACCELERATION();
 	run(_metadata, vcpus < 2 ? 2 : vcpus > TRAFFIC_MAX ? TRAFFIC_MAX : vcpus, 0);
 }
 
-TEST(no_ipi_is_lost_when_vcpus_share_processors)
+TEST_F(guest, no_ipi_is_lost_when_vcpus_share_processors)
 {
-	REQUIRE_EXPECTED_ACCELERATION();
 	run(_metadata, TRAFFIC_MAX, 0);
 }
 
-TEST(no_ipi_is_lost_when_vcpus_move_between_processors)
+TEST_F(guest, no_ipi_is_lost_when_vcpus_move_between_processors)
 {
-	REQUIRE_EXPECTED_ACCELERATION();
 	run(_metadata, 4, MOVE);
 }
 
-TEST(no_ipi_is_lost_when_vcpus_leave_the_guest)
+TEST_F(guest, no_ipi_is_lost_when_vcpus_leave_the_guest)
 {
-	REQUIRE_EXPECTED_ACCELERATION();
 	run(_metadata, 4, KICK);
 }
 
-TEST(no_ipi_is_lost_under_all_of_it)
+TEST_F(guest, no_ipi_is_lost_under_all_of_it)
 {
-	REQUIRE_EXPECTED_ACCELERATION();
 	run(_metadata, TRAFFIC_MAX, MOVE | KICK);
 }
 

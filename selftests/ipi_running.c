@@ -3,7 +3,7 @@
  * Unicast IPIs to a vCPU that runs: each arrives exactly once, and with
  * acceleration the sender does not exit for it.
  */
-#include "lib/test.h"
+#include "lib/modes.h"
 
 #include "lib/doorbell.h"
 #include "lib/figures.h"
@@ -63,7 +63,7 @@ static void burst_sender(uint64_t count)
 
 static struct vm *start(void (*sender)(uint64_t), uint64_t count)
 {
-	struct vm *vm = vm_create(0);
+	struct vm *vm = vm_create(mode);
 
 	receiver_ready = window_open = window_closed = finished = false;
 	for (unsigned int v = VECTOR; v < BURST_FIRST + BURST_COUNT; v++)
@@ -85,13 +85,22 @@ static void finish(struct vm *vm)
 	vm_destroy(vm);
 }
 
-TEST(each_ipi_to_a_running_vcpu_arrives_exactly_once)
+TEST_F(guest, acceleration_is_as_expected_of_the_mode)
+{
+	struct vm *vm = start(paced_sender, 0);
+
+	EXPECT_EQ(mode_is_accelerated(), vcpu_is_accelerated(&vm->vcpus[0]));
+	EXPECT_EQ(mode_is_accelerated(), vcpu_is_accelerated(&vm->vcpus[1]));
+	window_open = true;
+	finish(vm);
+}
+
+TEST_F(guest, each_ipi_to_a_running_vcpu_arrives_exactly_once)
 {
 	uint32_t count = rounds < MAX_ROUNDS ? rounds : MAX_ROUNDS;
 	struct figures figures;
 	struct vm *vm;
 
-	REQUIRE_EXPECTED_ACCELERATION();
 	vm = start(paced_sender, count);
 	window_open = true;
 	vm_wait(vm, window_closed, "all IPIs are handled");
@@ -105,13 +114,12 @@ TEST(each_ipi_to_a_running_vcpu_arrives_exactly_once)
 	     (unsigned long long)figures.median, (unsigned long long)figures.p99);
 }
 
-TEST(ipi_to_a_running_vcpu_exits_only_if_not_virtualized)
+TEST_F(guest, ipi_to_a_running_vcpu_exits_only_if_not_virtualized)
 {
 	uint32_t count = rounds < MAX_ROUNDS ? rounds : MAX_ROUNDS;
 	uint64_t exits, interrupted, emulated;
 	struct vm *vm;
 
-	REQUIRE_EXPECTED_ACCELERATION();
 	vm = start(paced_sender, count);
 	emulated = vcpu_stat(&vm->vcpus[0], "insn_emulation");
 	interrupted = vcpu_stat(&vm->vcpus[0], "irq_exits");
@@ -125,9 +133,9 @@ TEST(ipi_to_a_running_vcpu_exits_only_if_not_virtualized)
 	     count, (unsigned long long)exits, (unsigned long long)interrupted,
 	     (unsigned long long)emulated);
 	finish(vm);
-	if (accel_check()->active)
+	if (mode_is_accelerated())
 		EXPECT_EQ(0, emulated);
-	if (accel_ipis_exit()) {
+	if (accel_ipis_exit(mode & VM_X2APIC)) {
 		EXPECT_LE(count, exits);
 		return;
 	}
@@ -136,13 +144,12 @@ TEST(ipi_to_a_running_vcpu_exits_only_if_not_virtualized)
 		EXPECT_GT(count / 2, exits - interrupted);
 }
 
-TEST(ipi_to_a_running_vcpu_needs_no_exit_to_be_noticed)
+TEST_F(guest, ipi_to_a_running_vcpu_needs_no_exit_to_be_noticed)
 {
 	uint32_t count = rounds < MAX_ROUNDS ? rounds : MAX_ROUNDS;
 	struct doorbell_watch watch;
 	struct vm *vm;
 
-	REQUIRE_EXPECTED_ACCELERATION();
 	vm = start(paced_sender, count);
 	doorbell_watch_begin(&watch, &vm->vcpus[1]);
 	window_open = true;
@@ -151,12 +158,11 @@ TEST(ipi_to_a_running_vcpu_needs_no_exit_to_be_noticed)
 	finish(vm);
 }
 
-TEST(burst_of_vectors_arrives_completely)
+TEST_F(guest, burst_of_vectors_arrives_completely)
 {
 	uint32_t count = rounds / BURST_COUNT + 1;
 	struct vm *vm;
 
-	REQUIRE_EXPECTED_ACCELERATION();
 	vm = start(burst_sender, count);
 	window_open = true;
 	vm_wait(vm, window_closed, "every vector of every burst is handled");

@@ -78,8 +78,9 @@ TEST(windows_of_an_inhibited_vm_change_no_inhibit)
 	vm = vm_create(0);
 	begin();
 	vcpu = vm_add_vcpu(vm, 0, pic_guest, rounds);
-	/* This PIT reinjects, which is also QEMU's default. */
-	vm_add_pit(vm);
+	/* Inhibited for another reason. */
+	vm_add_blocker(vm);
+	vm_block(vm, true);
 	counter = tracepoint_count(vm, "kvm/kvm_apicv_inhibit_changed");
 	vm_start(vm);
 	vm_wait(vm, pic_ready, "the PIC is set up");
@@ -139,13 +140,6 @@ static void eager_sender(uint64_t arg)
 	role_wait_finished();
 }
 
-static void set_reinjection(struct vm *vm, bool on)
-{
-	struct kvm_reinject_control control = { .pit_reinject = on };
-
-	vm_ioctl(vm, KVM_REINJECT_CONTROL, &control);
-}
-
 static void wait_for_ipis(struct vm *vm, uint32_t more)
 {
 	uint32_t before[2] = { guest_cpus[2].irqs[VECTOR], guest_cpus[3].irqs[VECTOR] };
@@ -155,11 +149,11 @@ static void wait_for_ipis(struct vm *vm, uint32_t more)
 }
 
 /* Changes the inhibit up to three times, at once or with traffic in between. */
-static void disturb(struct vm *vm, bool *reinjects)
+static void disturb(struct vm *vm, bool *blocked)
 {
 	for (uint64_t changes = host_random() % 4; changes > 0; changes--) {
-		*reinjects = !*reinjects;
-		set_reinjection(vm, *reinjects);
+		*blocked = !*blocked;
+		vm_block(vm, *blocked);
 		if (host_random() % 2)
 			wait_for_ipis(vm, 1 + host_random() % 3);
 	}
@@ -167,7 +161,7 @@ static void disturb(struct vm *vm, bool *reinjects)
 
 TEST(no_interrupt_is_lost_when_another_inhibit_changes_in_a_window)
 {
-	bool reinjects = true;
+	bool blocked = true;
 	uint64_t begun;
 	struct vm *vm;
 
@@ -181,7 +175,8 @@ TEST(no_interrupt_is_lost_when_another_inhibit_changes_in_a_window)
 	vm_add_vcpu(vm, 1, eager_sender, 0);
 	vm_add_vcpu(vm, 2, role_spinner, 0);
 	vm_add_vcpu(vm, 3, role_spinner, 0);
-	vm_add_pit(vm);
+	vm_add_blocker(vm);
+	vm_block(vm, true);
 	vm_start_held(vm, 1U << 1);
 	vm_wait(vm, role_is_ready(&vm->vcpus[2]) && role_is_ready(&vm->vcpus[3]),
 		"the targets run");
@@ -189,13 +184,13 @@ TEST(no_interrupt_is_lost_when_another_inhibit_changes_in_a_window)
 	vcpu_resume(&vm->vcpus[1]);
 	for (uint32_t i = 1; i <= 2 * rounds; i++) {
 		vm_wait(vm, rounds_begun == i, "the guest disables interrupts");
-		disturb(vm, &reinjects);
+		disturb(vm, &blocked);
 		pic_set_line(vm, true);
 		if (host_random() % 2)
 			wait_for_ipis(vm, 1);
-		disturb(vm, &reinjects);
+		disturb(vm, &blocked);
 		window_may_open = i;
-		disturb(vm, &reinjects);
+		disturb(vm, &blocked);
 		begun = patience_us();
 		while (defect_is_known() && pic_extints != i) {
 			if (patience_us() - begun > STUCK_AFTER_US)
@@ -205,7 +200,7 @@ TEST(no_interrupt_is_lost_when_another_inhibit_changes_in_a_window)
 		vm_wait(vm, pic_extints == i, "the ExtINT is delivered");
 		pic_set_line(vm, false);
 	}
-	set_reinjection(vm, false);
+	vm_block(vm, false);
 	EXPECT_EQ(accel_check()->active, becomes(&vm->vcpus[0], accel_check()->active))
 		TH_LOG("acceleration did not return");
 	sender_stop = true;

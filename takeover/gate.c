@@ -73,30 +73,20 @@ static bool pin_get(void)
 	return true;
 }
 
-/* Let one creation through while vapic is in charge.  The caller has taken the VM's pin. */
-static int create_pinned(struct kvm *kvm)
-{
-	int ret = vapic_kvm_stock(vm_init)(kvm);
-
-	if (ret)
-		vapic_vm_pin_put();
-	return ret;
-}
-
 int vapic_kvm_vm_init(struct kvm *kvm)
 {
-	bool leaving = false;
+	bool pinned, leaving;
 	int ret = 0;
 
 	atomic_inc(&inside);
 
 	down_read(&gate_lock);
-	if (!in_charge)
+	pinned = in_charge && pin_get();
+	leaving = in_charge && !pinned;
+	if (!leaving)
 		ret = vapic_kvm_stock(vm_init)(kvm);
-	else if (pin_get())
-		ret = create_pinned(kvm);
-	else
-		leaving = true;
+	if (ret && pinned)
+		vapic_vm_pin_put();
 	up_read(&gate_lock);
 
 	/*
@@ -145,12 +135,6 @@ int vapic_gate_open(void)
 	return 0;
 }
 
-/* The wait does not block suspend, and does not look like a hung task. */
-static void wait_for_vms(void)
-{
-	___wait_event(changed, !atomic_read(&vms), (TASK_IDLE | TASK_FREEZABLE), 0, 0, schedule());
-}
-
 void vapic_gate_close(void)
 {
 	int left;
@@ -164,7 +148,9 @@ void vapic_gate_close(void)
 				   "until none is left\n",
 				   left, left == 1 ? " is" : "s are");
 		said = true;
-		wait_for_vms();
+		/* The wait does not block suspend, and does not look like a hung task. */
+		___wait_event(changed, !atomic_read(&vms), (TASK_IDLE | TASK_FREEZABLE), 0, 0,
+			      schedule());
 		down_write(&gate_lock);
 	}
 }

@@ -13,6 +13,8 @@
 #include <linux/preempt.h>
 #include <linux/signal.h>
 
+#include <asm/cpufeature.h>
+
 #include "build_id.h"
 #include "gate.h"
 #include "../kvm/log.h"
@@ -29,29 +31,34 @@ static const struct vapic_vendor *const vendors[] = {&vapic_svm, &vapic_vmx};
 
 const struct vapic_vendor *vapic_vendor;
 
-/* Why vapic takes over nothing: the parameter that asks for that. */
+/* The parameter that makes vapic take over nothing. */
 static const char *idle_reason;
 
 /* Pinned from the step "KVM modules" on. */
 static struct module *kvm_module, *vendor_module;
 
-unsigned int vapic_redirect_count(void)
+/* 0 if the machine allows the takeover, else a negative errno with the reason logged. */
+static int check_machine(bool resolved)
 {
-	return vapic_vendor->takeovers.redirect_count + vapic_kvm_takeovers.redirect_count;
-}
+	enum vapic_decision decision = vapic_vendor->decide(resolved);
 
-struct vapic_redirect *vapic_redirect(unsigned int number)
-{
-	const struct vapic_takeovers *vendors = &vapic_vendor->takeovers;
+	if (decision == VAPIC_ACCELERATED)
+		return 0;
 
-	if (number < vendors->redirect_count)
-		return &vendors->redirects[number];
-	return &vapic_kvm_takeovers.redirects[number - vendors->redirect_count];
+	vapic_err("%s\n", vapic_decision_reason(decision));
+	switch (decision) {
+	case VAPIC_NO_AVIC:
+	case VAPIC_NO_APICV:
+	case VAPIC_NO_IPIV:
+		return -ENODEV;
+	default:
+		return -EOPNOTSUPP;
+	}
 }
 
 static int check_processor(void)
 {
-	return vapic_vendor->check_processor();
+	return check_machine(false);
 }
 
 static int resolve_kernel(void)
@@ -103,7 +110,7 @@ static int resolve_kvm(void)
 
 static int check_module(void)
 {
-	return vapic_vendor->check_module();
+	return check_machine(true);
 }
 
 static int find_takeovers(void)
@@ -111,10 +118,10 @@ static int find_takeovers(void)
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 0; i < vapic_redirect_count() && !ret; i++)
-		ret = vapic_redirect_find(vapic_redirect(i));
-	for (i = 0; i < vapic_vendor->takeovers.op_count && !ret; i++)
-		ret = vapic_op_find(&vapic_vendor->takeovers.ops[i]);
+	for (i = 0; i < vapic_vendor->takeovers->redirect_count && !ret; i++)
+		ret = vapic_redirect_find(&vapic_vendor->takeovers->redirects[i]);
+	for (i = 0; i < vapic_vendor->takeovers->op_count && !ret; i++)
+		ret = vapic_op_find(&vapic_vendor->takeovers->ops[i]);
 	return ret ?: vapic_op_find(&vapic_gate_op);
 }
 
@@ -122,8 +129,8 @@ static void forget_takeovers(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < vapic_redirect_count(); i++)
-		vapic_redirect_forget(vapic_redirect(i));
+	for (i = 0; i < vapic_vendor->takeovers->redirect_count; i++)
+		vapic_redirect_forget(&vapic_vendor->takeovers->redirects[i]);
 }
 
 static int init_vendor(void)
@@ -165,8 +172,8 @@ static int swap_ops(void)
 	unsigned int i;
 
 	vapic_gate_assert_closed();
-	for (i = 0; i < vapic_vendor->takeovers.op_count; i++)
-		vapic_op_swap(&vapic_vendor->takeovers.ops[i]);
+	for (i = 0; i < vapic_vendor->takeovers->op_count; i++)
+		vapic_op_swap(&vapic_vendor->takeovers->ops[i]);
 	vapic_kvm_follow_ops();
 	return 0;
 }
@@ -176,16 +183,16 @@ static void restore_ops(void)
 	unsigned int i;
 
 	vapic_gate_assert_closed();
-	for (i = vapic_vendor->takeovers.op_count; i-- > 0;)
-		vapic_op_restore(&vapic_vendor->takeovers.ops[i]);
+	for (i = vapic_vendor->takeovers->op_count; i-- > 0;)
+		vapic_op_restore(&vapic_vendor->takeovers->ops[i]);
 }
 
 static void remove_redirects(void)
 {
 	unsigned int i;
 
-	for (i = vapic_redirect_count(); i-- > 0;)
-		vapic_redirect_remove(vapic_redirect(i));
+	for (i = vapic_vendor->takeovers->redirect_count; i-- > 0;)
+		vapic_redirect_remove(&vapic_vendor->takeovers->redirects[i]);
 }
 
 static int install_redirects(void)
@@ -193,10 +200,10 @@ static int install_redirects(void)
 	unsigned int i;
 	int ret;
 
-	for (i = 0; i < vapic_redirect_count(); i++) {
-		ret = vapic_init_should_fail(vapic_redirect(i)->name) ?
+	for (i = 0; i < vapic_vendor->takeovers->redirect_count; i++) {
+		ret = vapic_init_should_fail(vapic_vendor->takeovers->redirects[i].name) ?
 			      -ENOMEM :
-			      vapic_redirect_install(vapic_redirect(i));
+			      vapic_redirect_install(&vapic_vendor->takeovers->redirects[i]);
 		if (ret) {
 			remove_redirects();
 			return ret;
@@ -211,48 +218,36 @@ static int verify_takeovers(void)
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 0; i < vapic_redirect_count() && !ret; i++)
-		ret = vapic_redirect_verify(vapic_redirect(i));
-	for (i = 0; i < vapic_vendor->takeovers.op_count && !ret; i++)
-		ret = vapic_op_verify(&vapic_vendor->takeovers.ops[i]);
+	for (i = 0; i < vapic_vendor->takeovers->redirect_count && !ret; i++)
+		ret = vapic_redirect_verify(&vapic_vendor->takeovers->redirects[i]);
+	for (i = 0; i < vapic_vendor->takeovers->op_count && !ret; i++)
+		ret = vapic_op_verify(&vapic_vendor->takeovers->ops[i]);
 	return ret ?: vapic_op_verify(&vapic_gate_op);
-}
-
-static void set(const struct vapic_takeovers *of)
-{
-	unsigned int i;
-
-	for (i = 0; i < of->switch_count; i++)
-		of->switches[i].set();
-}
-
-static void restore(const struct vapic_takeovers *of)
-{
-	unsigned int i;
-
-	for (i = of->switch_count; i-- > 0;)
-		of->switches[i].restore();
 }
 
 static int set_switches(void)
 {
+	unsigned int i;
+
 	vapic_gate_assert_closed();
-	set(&vapic_vendor->takeovers);
-	set(&vapic_kvm_takeovers);
+	for (i = 0; i < vapic_vendor->takeovers->switch_count; i++)
+		vapic_vendor->takeovers->switches[i].set();
 	return 0;
 }
 
 static void restore_switches(void)
 {
+	unsigned int i;
+
 	vapic_gate_assert_closed();
-	restore(&vapic_kvm_takeovers);
-	restore(&vapic_vendor->takeovers);
+	for (i = vapic_vendor->takeovers->switch_count; i-- > 0;)
+		vapic_vendor->takeovers->switches[i].restore();
 }
 
 /* When this is undone, vapic_gate_remove() waits for readers that still have vapic's parameter. */
 static int show_truth(void)
 {
-	return vapic_shown_replace(vendor_module, vapic_vendor->shown);
+	return vapic_shown_replace(vendor_module, &vapic_vendor->shown);
 }
 
 struct step {
@@ -309,17 +304,25 @@ static int choose_vendor(void)
 	int ret;
 
 	for (i = 0; i < ARRAY_SIZE(vendors) && !vendor; i++)
-		if (vendors[i]->present())
+		if (boot_cpu_has(vendors[i]->feature))
 			vendor = vendors[i];
 	if (!vendor) {
 		vapic_err("this processor has neither SVM nor VMX, or the firmware hides it\n");
 		return -ENODEV;
 	}
 
-	ret = vendor->wanted(&idle_reason);
-	if (!ret && !idle_reason)
+	ret = vapic_params_refuse_others(vendor);
+	if (ret)
+		return ret;
+	if (vendor->settle)
+		vendor->settle();
+	if (vapic_param_on(vendor->parameter))
 		vapic_vendor = vendor;
-	return ret;
+	else if (vapic_param_auto(vendor->parameter))
+		idle_reason = vendor->auto_off;
+	else
+		idle_reason = vendor->off;
+	return 0;
 }
 
 /*
@@ -348,20 +351,6 @@ static int stay(void)
 	return 0;
 }
 
-/*
- * Exit cannot fail, and when it returns the kernel frees the module.  So do not
- * return: end the process that asked for the removal.  The process holds nothing here
- * that would be left behind, and its user sees "Killed".  The module stays in the state
- * of being unloaded, in which nobody can remove or insert it once more.  To wait forever
- * instead would leave a process that no signal ends, which blocks scripts and shutdown;
- * and to stay in charge of KVM would not be what was asked for.
- */
-static void end_process(void)
-{
-	vapic_call(do_group_exit)(SIGKILL);
-	BUG();
-}
-
 static int __init vapic_init(void)
 {
 	unsigned int i;
@@ -384,10 +373,11 @@ static int __init vapic_init(void)
 
 	if (vapic_vendor)
 		vapic_info("%s took over %s of %s (%u functions, %u ops); %s\n", VAPIC_VERSION,
-			   vapic_vendor->what, vapic_vendor->module, vapic_redirect_count(),
-			   vapic_vendor->takeovers.op_count + 1, vapic_vendor->mode());
+			   vapic_vendor->what, vapic_vendor->module,
+			   vapic_vendor->takeovers->redirect_count,
+			   vapic_vendor->takeovers->op_count + 1, vapic_vendor->mode());
 	else
-		vapic_info("%s took over nothing, as %s\n", VAPIC_VERSION, idle_reason);
+		vapic_info("%s took over nothing, as %s asks\n", VAPIC_VERSION, idle_reason);
 	return 0;
 }
 
@@ -396,7 +386,17 @@ static void __exit vapic_exit(void)
 	leave_steps(step_count);
 	if (vapic_redirect_needs_text()) {
 		say_stuck();
-		end_process();
+		/*
+		 * Exit cannot fail, and when it returns the kernel frees the module.  So do not
+		 * return: end the process that asked for the removal.  The process holds nothing
+		 * here that would be left behind, and its user sees "Killed".  The module stays in
+		 * the state of being unloaded, in which nobody can remove or insert it once more.
+		 * To wait forever instead would leave a process that no signal ends, which blocks
+		 * scripts and shutdown; and to stay in charge of KVM would not be what was asked
+		 * for.
+		 */
+		vapic_call(do_group_exit)(SIGKILL);
+		BUG();
 	}
 	vapic_info("unloaded, KVM is as it was before\n");
 }

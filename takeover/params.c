@@ -11,6 +11,7 @@
 
 #include "../kvm/hooks.h"
 #include "../kvm/log.h"
+#include "vendor.h"
 
 /*
  * With a bool parameter of the usual kind, the kernel would reject a bad value before
@@ -18,6 +19,7 @@
  */
 struct param {
 	const char *name;
+	const struct vapic_vendor *vendor; /* NULL: either */
 	bool value;
 	bool given;
 	bool may_be_auto;
@@ -26,9 +28,9 @@ struct param {
 };
 
 static struct param params[] = {
-	[VAPIC_AVIC] = {"avic", true, .may_be_auto = true},
-	[VAPIC_ENABLE_APICV] = {"enable_apicv", true},
-	[VAPIC_ENABLE_IPIV] = {"enable_ipiv", true},
+	[VAPIC_AVIC] = {"avic", &vapic_svm, true, .may_be_auto = true},
+	[VAPIC_ENABLE_APICV] = {"enable_apicv", &vapic_vmx, true},
+	[VAPIC_ENABLE_IPIV] = {"enable_ipiv", NULL, true},
 };
 
 static int param_set(const char *value, const struct kernel_param *kp)
@@ -103,7 +105,6 @@ bool vapic_param_auto(enum vapic_param param)
 void vapic_param_decide(enum vapic_param param, bool value)
 {
 	params[param].value = value;
-	params[param].is_auto = false;
 }
 
 bool vapic_param_given(enum vapic_param param)
@@ -111,13 +112,18 @@ bool vapic_param_given(enum vapic_param param)
 	return params[param].given;
 }
 
-int vapic_param_refuse(enum vapic_param param, const char *instead)
+int vapic_params_refuse_others(const struct vapic_vendor *vendor)
 {
-	if (!params[param].given)
-		return 0;
+	const struct param *param;
 
-	vapic_err("%s is not for this vendor's processors: use %s\n", params[param].name, instead);
-	return -EINVAL;
+	for (param = params; param < params + ARRAY_SIZE(params); param++) {
+		if (!param->given || !param->vendor || param->vendor == vendor)
+			continue;
+		vapic_err("%s is not for this vendor's processors: use %s\n", param->name,
+			  params[vendor->parameter].name);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 static unsigned int fail_step;

@@ -15,6 +15,8 @@
 
 #include <linux/types.h>
 
+struct vapic_vendor;
+
 enum vapic_param { VAPIC_AVIC, VAPIC_ENABLE_APICV, VAPIC_ENABLE_IPIV };
 
 /* 0, or -EINVAL, logged, if the user gave one of them a value that is neither on nor off. */
@@ -32,11 +34,10 @@ bool vapic_param_given(enum vapic_param param);
 void vapic_param_decide(enum vapic_param param, bool value);
 
 /*
- * For a parameter of the other vendor: 0, or -EINVAL if the user gave it, on or off, because
- * a user who says avic=0 on Intel wants nothing to be taken over.  The log names @instead as
- * the parameter to use.
+ * 0, or -EINVAL if the user gave a parameter of the other vendor, on or off, because a user who
+ * says avic=0 on Intel wants nothing to be taken over.  The log names the parameter to use.
  */
-int vapic_param_refuse(enum vapic_param param, const char *instead);
+int vapic_params_refuse_others(const struct vapic_vendor *vendor);
 
 /*
  * Ask once at each point of init where something can fail, in order.  Returns true, and

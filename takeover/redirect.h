@@ -32,8 +32,12 @@ struct vapic_redirect {
  * For the lists of kvm/takeovers.h: what a row needs, the stub and the stub's static call; and
  * the row itself.
  */
-#define VAPIC_REDIRECT_STUB(module_, name_, ret, args)                                             \
+#define VAPIC_REDIRECT_DECLARE(module_, name_, ret, args)                                          \
 	void vapic_stub_##name_(void);                                                             \
+	DECLARE_STATIC_CALL(vapic_run_##name_, vapic_hook_##name_);
+
+#define VAPIC_REDIRECT_STUB(module_, name_, ret, args)                                             \
+	VAPIC_REDIRECT_DECLARE(module_, name_, ret, args)                                          \
 	DEFINE_STATIC_CALL(vapic_run_##name_, vapic_hook_##name_);
 
 #define VAPIC_REDIRECT_ROW(module_, name_, ret, args)                                              \

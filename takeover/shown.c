@@ -21,6 +21,7 @@ struct file_of_parameter {
 static struct module *owner;
 static struct file_of_parameter *file;
 static const struct kernel_param *stock;
+static struct kernel_param ours = {.ops = &param_ops_bool, .perm = 0444};
 
 static const struct kernel_param *find_parameter(struct module *module, const char *name)
 {
@@ -55,18 +56,20 @@ static void show(const struct kernel_param *what)
 	kernel_param_unlock(owner);
 }
 
-int vapic_shown_replace(struct module *module, const struct kernel_param *ours)
+int vapic_shown_replace(struct module *module, const struct vapic_shown *shown)
 {
-	stock = find_parameter(module, ours->name);
-	file = find_file(module, ours->name);
+	stock = find_parameter(module, shown->name);
+	file = find_file(module, shown->name);
 	if (!stock || !file || file->shows != stock) {
 		vapic_err("parameter %s of %s is not where it should be: this kernel is not one "
 			  "vapic knows\n",
-			  ours->name, module->name);
+			  shown->name, module->name);
 		return -ENOENT;
 	}
 	owner = module;
-	show(ours);
+	ours.name = shown->name;
+	ours.arg = shown->value;
+	show(&ours);
 	return 0;
 }
 

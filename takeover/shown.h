@@ -11,15 +11,21 @@
 
 #include <linux/module.h>
 
-/*
- * Make the module's parameter of the same name as @ours show what @ours holds.  Returns 0,
- * or -ENOENT, logged, if that parameter cannot be found.
- */
-int vapic_shown_replace(struct module *module, const struct kernel_param *ours);
+/* A bool parameter of the module, and what it shows while vapic is loaded. */
+struct vapic_shown {
+	const char *name;
+	bool *value;
+};
 
 /*
- * Make it show the module's own value again.  A reader may still look at @ours for an
- * instant, without sleeping: wait for Tasks RCU before @ours goes away.
+ * Make the module's parameter show what vapic says.  Returns 0, or -ENOENT, logged, if that
+ * parameter cannot be found.
+ */
+int vapic_shown_replace(struct module *module, const struct vapic_shown *shown);
+
+/*
+ * Make it show the module's own value again.  A reader may still look at vapic's for an
+ * instant, without sleeping: wait for Tasks RCU before that goes away.
  */
 void vapic_shown_restore(void);
 

@@ -6,51 +6,30 @@
 
 #include "../avic/vendor.h"
 #include "../kvm/layout.h"
-#include "params.h"
-#include "refuse.h"
 #include "../kvm/hooks.h"
 #include "../kvm/symbols.h"
 #include "vendor.h"
 
-static bool present(void)
-{
-	return boot_cpu_has(X86_FEATURE_SVM);
-}
-
 /* Defaults and auto are those of kvm_amd in newer kernels. */
-static int wanted(const char **why_not)
+static void settle(void)
 {
-	bool automatic = vapic_param_auto(VAPIC_AVIC);
 	struct vapic_avic_host host;
 
 	vapic_avic_host_facts(&host);
-	if (automatic)
+	if (vapic_param_auto(VAPIC_AVIC))
 		vapic_param_decide(VAPIC_AVIC, vapic_avic_by_default(&host));
 	if (!vapic_param_given(VAPIC_ENABLE_IPIV))
 		vapic_param_decide(VAPIC_ENABLE_IPIV, !vapic_avic_hides_running(&host));
-
-	if (!vapic_param_on(VAPIC_AVIC))
-		*why_not = automatic ? "avic=auto asks on a processor before Zen 4 or without "
-				       "x2AVIC" :
-				       "avic=0 asks";
-	return vapic_param_refuse(VAPIC_ENABLE_APICV, "avic");
 }
 
-static int check_processor(void)
+static enum vapic_decision decide(bool resolved)
 {
 	struct vapic_avic_host host;
 
 	vapic_avic_host_facts(&host);
-	return vapic_refuse(vapic_avic_host_decision(&host));
-}
-
-static int check_module(void)
-{
-	struct vapic_avic_host host;
-
-	vapic_avic_host_facts(&host);
-	host.nested_paging = vapic_data(npt_enabled);
-	return vapic_refuse(vapic_avic_host_decision(&host));
+	if (resolved)
+		host.nested_paging = vapic_data(npt_enabled);
+	return vapic_avic_host_decision(&host);
 }
 
 static int init_glue(void)
@@ -72,34 +51,22 @@ VAPIC_BOOL_SWITCH(allow_apicv_in_x2apic_without_x2apic_virtualization,
 /* kvm_amd reads its own variable only at its init, and vapic takes over only to have AVIC on. */
 static bool avic_is_on = true;
 
-static const struct kernel_param shown = {
-	.name = "avic",
-	.ops = &param_ops_bool,
-	.perm = 0444,
-	.arg = &avic_is_on,
-};
-
-VAPIC_SVM_TAKEOVERS(VAPIC_REDIRECT_STUB, VAPIC_OP_STOCK, VAPIC_OP_STOCK, VAPIC_SKIP)
-
-static struct vapic_redirect redirects[] = {
-	VAPIC_SVM_TAKEOVERS(VAPIC_REDIRECT_ROW, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP)};
-static struct vapic_op ops[] = {
-	VAPIC_SVM_TAKEOVERS(VAPIC_SKIP, VAPIC_OP_ROW, VAPIC_WRAP_ROW, VAPIC_SKIP)};
-static const struct vapic_switch switches[] = {
-	VAPIC_SVM_TAKEOVERS(VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SWITCH_ROW)};
+VAPIC_DEFINE_TAKEOVERS(VAPIC_SVM_TAKEOVERS)
 
 const struct vapic_vendor vapic_svm = {
 	.module = "kvm_amd",
 	.build_id = VAPIC_BUILD_ID_kvm_amd,
 	.what = "AVIC",
-	.takeovers = VAPIC_TAKEOVERS(redirects, ops, switches),
-	.present = present,
-	.wanted = wanted,
-	.check_processor = check_processor,
-	.check_module = check_module,
+	.off = "avic=0",
+	.auto_off = "avic=auto on a processor before Zen 4 or without x2AVIC",
+	.feature = X86_FEATURE_SVM,
+	.parameter = VAPIC_AVIC,
+	.settle = settle,
+	.takeovers = &takeovers,
+	.decide = decide,
 	.init = init_glue,
 	.exit = vapic_avic_exit,
 	.mode = vapic_avic_mode,
 	.status = vapic_avic_status,
-	.shown = &shown,
+	.shown = {"avic", &avic_is_on},
 };

@@ -64,34 +64,25 @@ static void write_op(struct seq_buf *s, const struct vapic_op *op)
 		       state(vapic_op_is_ours(op)));
 }
 
-static void write_switches(struct seq_buf *s, const struct vapic_takeovers *of)
-{
-	const struct vapic_switch *end = of->switches + of->switch_count, *each;
-
-	for (each = of->switches; each < end; each++)
-		seq_buf_printf(s, "variable %s:%s %s\n", each->module, each->name,
-			       state(each->is_set()));
-}
-
 /* One line per entry of the lists: how, what, whose code runs or whose value is there. */
 static int write_takeover(struct seq_buf *s, const struct vapic_viewer *viewer)
 {
-	const struct vapic_vendor *vendor = vapic_vendor;
+	const struct vapic_takeovers *all;
 	unsigned int i;
 
-	if (!vendor)
+	if (!vapic_vendor)
 		return 0;
-	for (i = 0; i < vapic_redirect_count(); i++) {
-		const struct vapic_redirect *redirect = vapic_redirect(i);
-
-		seq_buf_printf(s, "redirect %s:%s %s\n", redirect->module, redirect->name,
-			       state(vapic_redirect_is_ours(redirect)));
-	}
-	for (i = 0; i < vendor->takeovers.op_count; i++)
-		write_op(s, &vendor->takeovers.ops[i]);
+	all = vapic_vendor->takeovers;
+	for (i = 0; i < all->redirect_count; i++)
+		seq_buf_printf(s, "redirect %s:%s %s\n", all->redirects[i].module,
+			       all->redirects[i].name,
+			       state(vapic_redirect_is_ours(&all->redirects[i])));
+	for (i = 0; i < all->op_count; i++)
+		write_op(s, &all->ops[i]);
 	write_op(s, &vapic_gate_op);
-	write_switches(s, &vendor->takeovers);
-	write_switches(s, &vapic_kvm_takeovers);
+	for (i = 0; i < all->switch_count; i++)
+		seq_buf_printf(s, "variable %s:%s %s\n", all->switches[i].module,
+			       all->switches[i].name, state(all->switches[i].is_set()));
 	return 0;
 }
 

@@ -5,16 +5,19 @@
 #ifndef VAPIC_TAKEOVER_VENDOR_H
 #define VAPIC_TAKEOVER_VENDOR_H
 
-#include <linux/moduleparam.h>
 #include <linux/seq_buf.h>
 #include <linux/types.h>
 
+#include <vapic/eligibility.h>
+
 #include "ops.h"
+#include "params.h"
 #include "redirect.h"
+#include "shown.h"
 #include "switches.h"
 #include "../kvm/status.h"
 
-/* A list of kvm/takeovers.h as data. */
+/* Lists of kvm/takeovers.h as data: a vendor's, then kvm's, but without the gate. */
 struct vapic_takeovers {
 	struct vapic_redirect *redirects;
 	struct vapic_op *ops;
@@ -22,36 +25,49 @@ struct vapic_takeovers {
 	unsigned int redirect_count, op_count, switch_count;
 };
 
-#define VAPIC_TAKEOVERS(redirects_, ops_, switches_)                                               \
-	{                                                                                          \
-		.redirects = (redirects_), .redirect_count = ARRAY_SIZE(redirects_),               \
-		.ops = (ops_), .op_count = ARRAY_SIZE(ops_), .switches = (switches_),              \
-		.switch_count = ARRAY_SIZE(switches_),                                             \
-	}
+/* For svm.c and vmx.c, with the vendor's list: all that is taken over with this vendor. */
+#define VAPIC_DEFINE_TAKEOVERS(LIST)                                                               \
+	LIST(VAPIC_REDIRECT_STUB, VAPIC_OP_STOCK, VAPIC_OP_STOCK, VAPIC_SKIP)                      \
+	VAPIC_KVM_TAKEOVERS(VAPIC_REDIRECT_DECLARE, VAPIC_SKIP, VAPIC_SKIP)                        \
+	VAPIC_BOOL_SWITCH(enable_apicv, vapic_data(enable_apicv), true)                            \
+                                                                                                   \
+	static struct vapic_redirect redirects[] = {                                               \
+		LIST(VAPIC_REDIRECT_ROW, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP)                       \
+			VAPIC_KVM_TAKEOVERS(VAPIC_REDIRECT_ROW, VAPIC_SKIP, VAPIC_SKIP)};          \
+	static struct vapic_op ops[] = {                                                           \
+		LIST(VAPIC_SKIP, VAPIC_OP_ROW, VAPIC_WRAP_ROW, VAPIC_SKIP)};                       \
+	static const struct vapic_switch switches[] = {                                            \
+		LIST(VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SWITCH_ROW)                         \
+			VAPIC_KVM_TAKEOVERS(VAPIC_SKIP, VAPIC_SKIP, VAPIC_SWITCH_ROW)};            \
+	static const struct vapic_takeovers takeovers = {                                          \
+		.redirects = redirects,                                                            \
+		.redirect_count = ARRAY_SIZE(redirects),                                           \
+		.ops = ops,                                                                        \
+		.op_count = ARRAY_SIZE(ops),                                                       \
+		.switches = switches,                                                              \
+		.switch_count = ARRAY_SIZE(switches),                                              \
+	};
 
 struct vapic_vendor {
 	const char *module;   /* "kvm_amd" */
 	const char *build_id; /* of the build of it that vapic was made for */
 	const char *what;     /* is taken over: "AVIC" */
+	const char *off;      /* the parameter that says to take over nothing: "avic=0" */
+	const char *auto_off; /* that is auto, and why it says so; NULL if there is no auto */
 
-	struct vapic_takeovers takeovers;
+	unsigned int feature;	    /* X86_FEATURE_ that this vendor's processors have */
+	enum vapic_param parameter; /* says whether the user wants a takeover */
 
-	/* Is this the vendor of the machine's processor? */
-	bool (*present)(void);
+	/* Decide about parameters that the user has left to vapic; NULL if it never does. */
+	void (*settle)(void);
+
+	const struct vapic_takeovers *takeovers;
 
 	/*
-	 * Does the user want a takeover?  If not, sets @why_not to who asks: "avic=0 asks".
-	 * -EINVAL, logged, if the parameters make no sense.
+	 * May vapic take over on this machine?  Before the KVM module's symbols are resolved, this
+	 * looks at the processor alone; afterwards at the parameters of the KVM module as well.
 	 */
-	int (*wanted)(const char **why_not);
-
-	/*
-	 * Both return 0, or a negative errno with the reason logged.  The first checks that
-	 * the processor is fit, the second that the KVM module, whose symbols are resolved by
-	 * then, has parameters that allow the takeover.
-	 */
-	int (*check_processor)(void);
-	int (*check_module)(void);
+	enum vapic_decision (*decide)(bool resolved);
 
 	/* As vapic_avic_init() and vapic_avic_exit(), and the words for the log line. */
 	int (*init)(void);
@@ -61,8 +77,7 @@ struct vapic_vendor {
 	/* Content of /sys/kernel/vapic/vcpus; 0 or a negative errno. */
 	int (*status)(struct seq_buf *s, const struct vapic_viewer *viewer);
 
-	/* What the module's parameter of this name shows while vapic is loaded. */
-	const struct kernel_param *shown;
+	struct vapic_shown shown;
 };
 
 extern const struct vapic_vendor vapic_svm, vapic_vmx;
@@ -70,17 +85,10 @@ extern const struct vapic_vendor vapic_svm, vapic_vmx;
 /* The vendor that is taken over; NULL if nothing is.  Set once, at init. */
 extern const struct vapic_vendor *vapic_vendor;
 
-/* What is taken over from kvm itself with either vendor, except the gate; in kvm.c. */
-extern const struct vapic_takeovers vapic_kvm_takeovers;
-
 /*
  * Make vapic_op() call what kvm_x86_ops has now.  Called once kvm_x86_ops is as it stays
  * while vapic is loaded.
  */
 void vapic_kvm_follow_ops(void);
-
-/* All functions that are redirected, by numbers from 0, in the order of init. */
-unsigned int vapic_redirect_count(void);
-struct vapic_redirect *vapic_redirect(unsigned int number);
 
 #endif

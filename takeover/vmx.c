@@ -7,17 +7,10 @@
 #include <asm/vmx.h>
 
 #include "../kvm/layout.h"
-#include "params.h"
-#include "refuse.h"
 #include "../kvm/symbols.h"
 #include "vendor.h"
 #include "../kvm/hooks.h"
 #include "../vmx_apicv/vendor.h"
-
-static bool present(void)
-{
-	return boot_cpu_has(X86_FEATURE_VMX);
-}
 
 /* Whether @controls may be set by capability MSR @msr, whose upper half says that. */
 static bool may_set(u32 msr, u32 controls)
@@ -47,41 +40,19 @@ static bool has_ipiv(void)
 	       allowed & TERTIARY_EXEC_IPI_VIRT;
 }
 
-static int wanted(const char **why_not)
+static enum vapic_decision decide(bool resolved)
 {
-	if (!vapic_param_on(VAPIC_ENABLE_APICV))
-		*why_not = "enable_apicv=0 asks";
-	return vapic_param_refuse(VAPIC_AVIC, "enable_apicv");
-}
+	struct vapic_apicv_host host = {
+		.apicv = has_apicv(),
+		.ipiv = has_ipiv(),
+		/* Without the parameter, vapic uses what the processor has. */
+		.ipiv_demanded = vapic_param_given(VAPIC_ENABLE_IPIV) &&
+				 vapic_param_on(VAPIC_ENABLE_IPIV),
+		.tpr_shadow = !resolved || vapic_data(flexpriority_enabled),
+		.used = !resolved || vapic_vmx_apicv_usable(),
+	};
 
-/* Assumes the facts that depend on kvm_intel; check_module() looks at those later. */
-static void host_facts(struct vapic_apicv_host *host)
-{
-	host->apicv = has_apicv();
-	host->ipiv = has_ipiv();
-	/* Without the parameter, vapic uses what the processor has. */
-	host->ipiv_demanded = vapic_param_given(VAPIC_ENABLE_IPIV) &&
-			      vapic_param_on(VAPIC_ENABLE_IPIV);
-	host->tpr_shadow = true;
-	host->used = true;
-}
-
-static int check_processor(void)
-{
-	struct vapic_apicv_host host;
-
-	host_facts(&host);
-	return vapic_refuse(vapic_apicv_host_decision(&host));
-}
-
-static int check_module(void)
-{
-	struct vapic_apicv_host host;
-
-	host_facts(&host);
-	host.tpr_shadow = vapic_data(flexpriority_enabled);
-	host.used = vapic_vmx_apicv_usable();
-	return vapic_refuse(vapic_apicv_host_decision(&host));
+	return vapic_apicv_host_decision(&host);
 }
 
 static int init_glue(void)
@@ -110,35 +81,21 @@ static bool is_set_kvm_posted_intr_wakeup_handler(void)
 	       (unsigned long)vapic_vmx_wakeup_handler;
 }
 
-/* enable_apicv needs no entry: kvm_intel's parameter shows kvm's variable, which is set. */
-static const struct kernel_param shown = {
-	.name = "enable_ipiv",
-	.ops = &param_ops_bool,
-	.perm = 0444,
-	.arg = &vapic_vmx_ipiv,
-};
-
-VAPIC_VMX_TAKEOVERS(VAPIC_REDIRECT_STUB, VAPIC_OP_STOCK, VAPIC_OP_STOCK, VAPIC_SKIP)
-
-static struct vapic_redirect redirects[] = {
-	VAPIC_VMX_TAKEOVERS(VAPIC_REDIRECT_ROW, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP)};
-static struct vapic_op ops[] = {
-	VAPIC_VMX_TAKEOVERS(VAPIC_SKIP, VAPIC_OP_ROW, VAPIC_WRAP_ROW, VAPIC_SKIP)};
-static const struct vapic_switch switches[] = {
-	VAPIC_VMX_TAKEOVERS(VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SWITCH_ROW)};
+VAPIC_DEFINE_TAKEOVERS(VAPIC_VMX_TAKEOVERS)
 
 const struct vapic_vendor vapic_vmx = {
 	.module = "kvm_intel",
 	.build_id = VAPIC_BUILD_ID_kvm_intel,
 	.what = "APICv",
-	.takeovers = VAPIC_TAKEOVERS(redirects, ops, switches),
-	.present = present,
-	.wanted = wanted,
-	.check_processor = check_processor,
-	.check_module = check_module,
+	.off = "enable_apicv=0",
+	.feature = X86_FEATURE_VMX,
+	.parameter = VAPIC_ENABLE_APICV,
+	.takeovers = &takeovers,
+	.decide = decide,
 	.init = init_glue,
 	.exit = vapic_vmx_exit,
 	.mode = vapic_vmx_mode,
 	.status = vapic_vmx_status,
-	.shown = &shown,
+	/* enable_apicv needs no entry: kvm_intel's parameter shows kvm's variable, which is set. */
+	.shown = {"enable_ipiv", &vapic_vmx_ipiv},
 };

@@ -71,8 +71,7 @@ static int grow_all(u32 capacity)
 {
 	int cpu, err;
 
-	for_each_possible_cpu(cpu)
-	{
+	for_each_possible_cpu(cpu) {
 		err = grow(per_cpu_ptr(&waiters, cpu), capacity);
 		if (err)
 			return err;
@@ -197,7 +196,8 @@ int vapic_vmx_waiters_create(void)
 {
 	int cpu, state;
 
-	for_each_possible_cpu(cpu) raw_spin_lock_init(&per_cpu_ptr(&waiters, cpu)->lock);
+	for_each_possible_cpu(cpu)
+		raw_spin_lock_init(&per_cpu_ptr(&waiters, cpu)->lock);
 	/* A state that comes before a CPU is alive is torn down once the CPU is dead. */
 	state = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "kvm/vapic:dead", NULL,
 					  wake_waiters_of_dead);
@@ -218,9 +218,7 @@ void vapic_vmx_waiters_destroy(void)
 		cpuhp_remove_state_nocalls(hotplug_state);
 	hotplug_state = 0;
 	for_each_possible_cpu(cpu)
-	{
 		kvfree(vapic_pi_waiters_move(&per_cpu_ptr(&waiters, cpu)->list, NULL, 0));
-	}
 	room = 0;
 }
 

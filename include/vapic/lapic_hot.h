@@ -107,16 +107,12 @@ static inline u32 vapic_lapic_ppr(const void *regs, u32 vector)
 	return vector & 0xf0;
 }
 
-static inline u32 vapic_lapic_priority(const void *regs)
-{
-	return vapic_lapic_ppr(regs, vapic_lapic_highest(regs, VAPIC_LAPIC_ISR));
-}
-
 /* Compute the processor priority register from TPR and ISR. For the page's owner only. */
 static inline void vapic_lapic_update_ppr(void *regs)
 {
-	vapic_lapic_word_store((struct vapic_lapic_word *)((u8 *)regs + VAPIC_LAPIC_PPR),
-			       vapic_lapic_priority(regs));
+	const u32 in_service = vapic_lapic_highest(regs, VAPIC_LAPIC_ISR);
+
+	vapic_lapic_write(regs, VAPIC_LAPIC_PPR, vapic_lapic_ppr(regs, in_service));
 }
 
 /* True if @vector is of a higher class than @than, a vector or a priority. */

@@ -162,14 +162,12 @@ static inline bool vapic_pi_vcpu_settled(struct vapic_pi_vcpu *vcpu)
 static inline bool vapic_pi_any_on(const struct vapic_pi_place *group)
 {
 	u8 seen = (u8)vapic_pi_control_load(group[0].control);
+	u32 n = 0;
 
-	VAPIC_CELL_GATHER(seen, group[1].control);
-	VAPIC_CELL_GATHER(seen, group[2].control);
-	VAPIC_CELL_GATHER(seen, group[3].control);
-	VAPIC_CELL_GATHER(seen, group[4].control);
-	VAPIC_CELL_GATHER(seen, group[5].control);
-	VAPIC_CELL_GATHER(seen, group[6].control);
-	return VAPIC_CELL_GATHER(seen, group[7].control);
+#pragma GCC unroll 8
+	for (n = 1; n < VAPIC_PI_GROUP - 1; n++)
+		VAPIC_CELL_GATHER(seen, group[n].control);
+	return VAPIC_CELL_GATHER(seen, group[n].control);
 }
 
 /* Remove the vCPU at @place and move the last one there. Returns the removed vCPU's glue. */
@@ -199,16 +197,13 @@ static inline void vapic_pi_waiters_look_at_group(struct vapic_pi_waiters *waite
 						  struct vapic_pi_place *group,
 						  void (*wake)(struct vapic_vcpu *glue))
 {
+	u32 n = 0;
+
 	if (__builtin_expect(!vapic_pi_any_on(group), true))
 		return;
-	vapic_pi_waiters_look_at(waiters, group + 7, wake);
-	vapic_pi_waiters_look_at(waiters, group + 6, wake);
-	vapic_pi_waiters_look_at(waiters, group + 5, wake);
-	vapic_pi_waiters_look_at(waiters, group + 4, wake);
-	vapic_pi_waiters_look_at(waiters, group + 3, wake);
-	vapic_pi_waiters_look_at(waiters, group + 2, wake);
-	vapic_pi_waiters_look_at(waiters, group + 1, wake);
-	vapic_pi_waiters_look_at(waiters, group, wake);
+#pragma GCC unroll 8
+	for (n = VAPIC_PI_GROUP; n--;)
+		vapic_pi_waiters_look_at(waiters, group + n, wake);
 }
 
 /*

@@ -15,6 +15,7 @@
 #define SELFTESTS_LIB_ACCEL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /* How many reads one probe makes: far more than there are other exits meanwhile. */
 #define ACCEL_PROBE_READS	64
@@ -27,7 +28,7 @@ enum accel_verdict {
 
 struct accel {
 	enum accel_verdict verdict;
-	bool active;		/* probed in a VM of its own */
+	bool active;		/* probed in a VM of its own, in xAPIC mode */
 	bool vapic;		/* vapic is loaded */
 	char reason[160];	/* one line for a person */
 };
@@ -39,10 +40,22 @@ const struct accel *accel_check(void);
 bool accel_is_avic(void);
 
 /*
- * Whether every IPI of a guest exits: without acceleration it does, and on Intel
+ * Whether a guest should be accelerated in x2APIC mode, or in xAPIC mode: on AMD x2APIC mode
+ * needs x2AVIC.
+ */
+bool accel_expected(bool x2apic);
+
+/*
+ * From which APIC ID on hardware's table has no entry.  Stock KVM refuses such a vCPU, and under
+ * vapic its whole VM is not accelerated.
+ */
+uint32_t accel_table_ids(void);
+
+/*
+ * Whether every IPI of a guest in this mode exits: without acceleration it does, and on Intel
  * also without IPI virtualization.
  */
-bool accel_ipis_exit(void);
+bool accel_ipis_exit(bool x2apic);
 
 /* Whether vapic is loaded and has redirected this function of KVM. */
 bool vapic_takes_over(const char *function);
@@ -50,8 +63,8 @@ bool vapic_takes_over(const char *function);
 struct vcpu;
 
 /*
- * Whether this running vCPU's APIC accesses are accelerated now.  Its guest
- * must reach guest_poll() and be in xAPIC mode.
+ * Whether this running vCPU's APIC accesses are accelerated now.  Its guest must reach
+ * guest_poll(), with its APIC enabled in either mode.
  */
 bool vcpu_is_accelerated(struct vcpu *vcpu);
 

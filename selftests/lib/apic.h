@@ -25,6 +25,7 @@
 #define APIC_TMR		0x180
 #define APIC_IRR		0x200
 #define APIC_ESR		0x280
+#define APIC_LVT_CMCI		0x2f0
 #define APIC_ICR		0x300
 #define APIC_ICR_HIGH		0x310
 #define APIC_LVT_TIMER		0x320
@@ -34,6 +35,9 @@
 #define APIC_TMCCT		0x390
 #define APIC_TDCR		0x3e0
 #define APIC_SELF_IPI		0x3f0	/* x2APIC only */
+
+/* Reserved bits of the ICR in x2APIC mode, but for bit 12. */
+#define X2APIC_ICR_RESERVED	0xfff32000UL
 
 #define APIC_SPIV_ENABLE	(1U << 8)
 #define APIC_DFR_FLAT		0xffffffffU

@@ -63,17 +63,27 @@ void boot_add_memory(struct vm *vm)
 	vm_ioctl(vm, KVM_SET_USER_MEMORY_REGION, &memory);
 }
 
-static void set_cpuid(struct vcpu *vcpu)
+/* What KVM supports, asked once. */
+static struct kvm_cpuid2 *supported_cpuid(struct vm *vm)
 {
 	enum { ENTRIES = 256 };
-	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) +
-					  ENTRIES * sizeof(cpuid->entries[0]));
+	static struct kvm_cpuid2 *cpuid;
 
+	if (cpuid)
+		return cpuid;
+	cpuid = calloc(1, sizeof(*cpuid) + ENTRIES * sizeof(cpuid->entries[0]));
 	if (!cpuid)
-		vm_fail(vcpu->vm, "out of memory");
+		vm_fail(vm, "out of memory");
 	cpuid->nent = ENTRIES;
-	checked_ioctl(vcpu->vm, vcpu->vm->kvm_fd, KVM_GET_SUPPORTED_CPUID,
-		      (unsigned long)cpuid, "KVM_GET_SUPPORTED_CPUID");
+	checked_ioctl(vm, vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, (unsigned long)cpuid,
+		      "KVM_GET_SUPPORTED_CPUID");
+	return cpuid;
+}
+
+static void set_cpuid(struct vcpu *vcpu)
+{
+	struct kvm_cpuid2 *cpuid = supported_cpuid(vcpu->vm);
+
 	for (unsigned int i = 0; i < cpuid->nent; i++) {
 		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
 
@@ -86,7 +96,6 @@ static void set_cpuid(struct vcpu *vcpu)
 		}
 	}
 	vcpu_ioctl(vcpu, KVM_SET_CPUID2, cpuid);
-	free(cpuid);
 }
 
 static void set_long_mode(struct vcpu *vcpu)

@@ -134,15 +134,30 @@ void guest_delay(uint64_t count)
 		barrier();
 }
 
+/* Tells the host that a step is done, and waits for its next one. */
+static void await_probe_step(struct guest_cpu *self)
+{
+	uint32_t step = self->probe_host;
+
+	self->probe_guest = step;
+	while (self->probe_host == step)
+		cpu_pause();
+}
+
 void guest_poll(void)
 {
 	struct guest_cpu *self = guest_self();
-	uint32_t asked = self->probe_asked;
+	uint64_t flags;
 
 	cpu_pause();
-	if (asked == self->probe_answered)
+	if (self->probe_host == self->probe_guest)
 		return;
+	/* Nothing else happens on this vCPU between the steps. */
+	flags = irq_save();
+	await_probe_step(self);
 	for (uint32_t i = 0; i < ACCEL_PROBE_READS; i++)
 		apic_read(APIC_LDR);
-	self->probe_answered = asked;
+	await_probe_step(self);
+	self->probe_guest = self->probe_host;
+	irq_restore(flags);
 }

@@ -16,7 +16,7 @@
 
 #include "cpu.h"
 
-#define GUEST_MAX_CPUS	16
+#define GUEST_MAX_CPUS	1024
 
 /* Why a guest last called its host. */
 enum guest_call {
@@ -32,7 +32,7 @@ struct guest_cpu {
 	struct guest_cpu *self;
 	uint32_t index;			/* from 0, in order of creation */
 	uint32_t apic_id;
-	bool x2apic;
+	volatile bool x2apic;		/* the APIC mode, which apic_read() and so on go by */
 	void (*function)(uint64_t arg);
 	uint64_t arg;
 
@@ -45,9 +45,9 @@ struct guest_cpu {
 	volatile uint32_t irqs[256];	/* how often each vector was taken */
 	volatile uint64_t irq_tsc[256];	/* TSC at the start of its handler */
 
-	/* Probes of acceleration, which guest_poll() answers: see accel.h. */
-	volatile uint32_t probe_asked;
-	volatile uint32_t probe_answered;
+	/* Probes of acceleration, which guest_poll() answers: see accel.c for the steps. */
+	volatile uint32_t probe_host;
+	volatile uint32_t probe_guest;
 
 	uint64_t random;
 };

@@ -25,6 +25,19 @@ void apic_set_mode_x2apic(void)
 	guest_self()->x2apic = true;
 }
 
+void apic_disable(void)
+{
+	write_msr(MSR_APIC_BASE,
+		  read_msr(MSR_APIC_BASE) & ~(APIC_BASE_X2APIC | APIC_BASE_ENABLE));
+	guest_self()->x2apic = false;
+}
+
+void apic_set_mode_xapic(void)
+{
+	write_msr(MSR_APIC_BASE, read_msr(MSR_APIC_BASE) | APIC_BASE_ENABLE);
+	apic_write(APIC_SPIV, APIC_SPIV_ENABLE | 0xff);
+}
+
 void apic_send(uint32_t dest, uint32_t low)
 {
 	uint64_t flags;
@@ -43,6 +56,17 @@ void apic_send(uint32_t dest, uint32_t low)
 	mmio_write32(APIC_BASE_ADDR + APIC_ICR_HIGH, dest << 24);
 	mmio_write32(APIC_BASE_ADDR + APIC_ICR, low);
 	irq_restore(flags);
+}
+
+uint32_t apic_broadcast_id(void)
+{
+	return guest_self()->x2apic ? X2APIC_BROADCAST : XAPIC_BROADCAST;
+}
+
+void apic_set_logical_id(uint8_t id)
+{
+	if (!guest_self()->x2apic)
+		apic_write(APIC_LDR, (uint32_t)id << 24);
 }
 
 bool apic_vector_is_set(uint32_t base, uint8_t vector)

@@ -21,7 +21,7 @@ static struct {
 } seen_at_saves;
 
 /* The inhibits that are set. */
-static bool auto_eoi, reinjection;
+static bool auto_eoi, blocked;
 
 static void print_point(struct vm *vm)
 {
@@ -148,23 +148,21 @@ static void prepare_inhibits(struct vm *vm)
 {
 	vm_pause(vm);
 	hyperv_require(&vm->vcpus[0]);
-	vm_add_pit(vm);
+	vm_add_blocker(vm);
+	vm_block(vm, true);
 	auto_eoi = false;
-	reinjection = true;
+	blocked = true;
 	vm_resume(vm);
 }
 
 static void toggle_one(struct vm *vm)
 {
-	struct kvm_reinject_control control;
-
 	if (host_random() % 2) {
 		auto_eoi = !auto_eoi;
 		hyperv_set_auto_eoi(&vm->vcpus[0], auto_eoi);
 	} else {
-		reinjection = !reinjection;
-		control = (struct kvm_reinject_control){ .pit_reinject = reinjection };
-		vm_ioctl(vm, KVM_REINJECT_CONTROL, &control);
+		blocked = !blocked;
+		vm_block(vm, blocked);
 	}
 }
 
@@ -190,7 +188,7 @@ static void set_back(const struct scenario *scenario, struct vm *vm)
 /* ---- into a second VM ---- */
 
 /* When and by what the second VM is inhibited. */
-enum { NEVER, BEFORE_BY_PIT, BEFORE_BY_AUTO_EOI, AFTER_BY_AUTO_EOI, WAYS };
+enum { NEVER, BEFORE_BY_DEBUGGER, BEFORE_BY_AUTO_EOI, AFTER_BY_AUTO_EOI, WAYS };
 
 static struct vm *move_on(const struct scenario *scenario, struct vm *vm)
 {
@@ -204,10 +202,12 @@ static struct vm *move_on(const struct scenario *scenario, struct vm *vm)
 	vm_destroy(vm);
 	if (how != NEVER)
 		hyperv_require(&next->vcpus[0]);
-	if (how == BEFORE_BY_PIT)
-		vm_add_pit(next);
-	else if (how == BEFORE_BY_AUTO_EOI)
+	if (how == BEFORE_BY_DEBUGGER) {
+		vm_add_blocker(next);
+		vm_block(next, true);
+	} else if (how == BEFORE_BY_AUTO_EOI) {
 		hyperv_set_auto_eoi(&next->vcpus[0], true);
+	}
 	restore_and_check(next);
 	if (how == AFTER_BY_AUTO_EOI)
 		hyperv_set_auto_eoi(&next->vcpus[0], true);

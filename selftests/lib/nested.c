@@ -11,9 +11,9 @@
 #define EFER_SVME		(1U << 12)
 #define MSR_VM_HSAVE_PA		0xc0010117
 
+#define INTERCEPT_MSR_PROT	(1U << 28)
 #define INTERCEPT_VMRUN		(1U << 0)
 #define INTERCEPT_VMMCALL	(1U << 1)
-#define EXIT_VMMCALL		0x81
 
 /* A 64-bit code and a flat data segment, as the VMCB keeps their attributes. */
 #define ATTRIBUTES_CODE		0x0a9b
@@ -29,24 +29,37 @@ struct segment {
 };
 
 struct vmcb {
-	uint8_t unused_0[0x010];
+	uint8_t unused_0[0x00c];
+	uint32_t intercepts_misc;	/* MSRs and so on */
 	uint32_t intercepts_svm;	/* VMRUN, VMMCALL and so on */
-	uint8_t unused_1[0x058 - 0x014];
+	uint8_t unused_1[0x048 - 0x014];
+	uint64_t msr_bitmap;
+	uint8_t unused_2[0x058 - 0x050];
 	uint32_t asid;
-	uint8_t unused_2[0x070 - 0x05c];
+	uint8_t unused_3[0x060 - 0x05c];
+	uint64_t interrupt_control;
+	uint8_t unused_4[0x070 - 0x068];
 	uint64_t exit_code;
-	uint8_t unused_3[0x400 - 0x078];
+	uint8_t unused_5[0x098 - 0x078];
+	uint64_t avic_bar;
+	uint8_t unused_6[0x0e0 - 0x0a0];
+	uint64_t avic_backing_page;
+	uint8_t unused_7[0x0f0 - 0x0e8];
+	uint64_t avic_logical_table, avic_physical_table;
+	uint8_t unused_8[0x400 - 0x100];
 	struct segment es, cs, ss, ds, fs, gs, gdtr, ldtr, idtr, tr;
-	uint8_t unused_4[0x4d0 - 0x4a0];
+	uint8_t unused_9[0x4d0 - 0x4a0];
 	uint64_t efer;
-	uint8_t unused_5[0x548 - 0x4d8];
+	uint8_t unused_10[0x548 - 0x4d8];
 	uint64_t cr4, cr3, cr0, dr7, dr6, rflags, rip;
-	uint8_t unused_6[0x5d8 - 0x580];
+	uint8_t unused_11[0x5d8 - 0x580];
 	uint64_t rsp;
-	uint8_t unused_7[0x1000 - 0x5e0];
+	uint8_t unused_12[0x1000 - 0x5e0];
 } __attribute__((packed, aligned(4096)));
 
 _Static_assert(sizeof(struct vmcb) == 4096, "a VMCB is a page");
+_Static_assert(__builtin_offsetof(struct vmcb, interrupt_control) == 0x060, "V_INTR");
+_Static_assert(__builtin_offsetof(struct vmcb, avic_physical_table) == 0x0f8, "AVIC");
 _Static_assert(__builtin_offsetof(struct vmcb, rip) == 0x578, "RIP");
 _Static_assert(__builtin_offsetof(struct vmcb, rsp) == 0x5d8, "RSP");
 
@@ -108,11 +121,18 @@ static void fill_registers(void (*function)(void))
 	vmcb.rsp = (uint64_t)stack + sizeof(stack) - 8;
 }
 
-void nested_run(void (*function)(void))
+uint64_t nested_run_with(void (*function)(void), const struct nested_setup *setup)
 {
 	write_msr(MSR_EFER, read_msr(MSR_EFER) | EFER_SVME);
 	write_msr(MSR_VM_HSAVE_PA, (uint64_t)host_save);
 	vmcb.intercepts_svm = INTERCEPT_VMRUN | INTERCEPT_VMMCALL;
+	vmcb.intercepts_misc = setup->msr_bitmap ? INTERCEPT_MSR_PROT : 0;
+	vmcb.msr_bitmap = (uint64_t)setup->msr_bitmap;
+	vmcb.interrupt_control = setup->interrupt_control;
+	vmcb.avic_bar = setup->avic_bar;
+	vmcb.avic_backing_page = (uint64_t)setup->avic_backing_page;
+	vmcb.avic_logical_table = (uint64_t)setup->avic_tables;
+	vmcb.avic_physical_table = (uint64_t)setup->avic_tables;
 	vmcb.asid = 1;
 	fill_tables();
 	fill_segments();
@@ -122,7 +142,13 @@ void nested_run(void (*function)(void))
 			 : : "a"(&vmcb)
 			 : "rbx", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12",
 			   "r13", "r14", "r15", "memory", "cc");
-	GUEST_ASSERT_EQ(vmcb.exit_code, EXIT_VMMCALL);
+	return vmcb.exit_code;
+}
+
+void nested_run(void (*function)(void))
+{
+	GUEST_ASSERT_EQ(nested_run_with(function, &(struct nested_setup){ 0 }),
+			NESTED_EXIT_VMMCALL);
 }
 
 void nested_end(void)

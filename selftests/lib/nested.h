@@ -7,6 +7,11 @@
 #define SELFTESTS_LIB_NESTED_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#define NESTED_EXIT_MSR		0x7cUL
+#define NESTED_EXIT_VMMCALL	0x81UL
+#define NESTED_EXIT_INVALID	(-1UL)
 
 /* Host: whether this machine's KVM offers SVM to its guests. */
 bool nested_available(void);
@@ -17,6 +22,17 @@ bool nested_available(void);
  * at a time.
  */
 void nested_run(void (*function)(void));
+
+/* What the hypervisor may set besides; all is zero in nested_run(). */
+struct nested_setup {
+	const void *msr_bitmap;		/* 8 KiB; without it no MSR exits */
+	uint64_t interrupt_control;	/* offset 060h of the VMCB */
+	uint64_t avic_bar;
+	void *avic_backing_page, *avic_tables;
+};
+
+/* Guest: the same, but returns the exit code, whatever it is. */
+uint64_t nested_run_with(void (*function)(void), const struct nested_setup *setup);
 
 void __attribute__((noreturn)) nested_end(void);
 

@@ -25,7 +25,7 @@ static void print_vectors(const struct kvm_lapic_state *lapic, const char *name,
 	fprintf(stderr, ";");
 }
 
-static void print_vcpu(struct vcpu *vcpu)
+void vcpu_report(struct vcpu *vcpu)
 {
 	struct guest_cpu *guest = vcpu->guest;
 	struct kvm_lapic_state lapic;
@@ -91,8 +91,8 @@ void vm_fail(struct vm *vm, const char *format, ...)
 	if (vm && vm->on_failure)
 		vm->on_failure(vm);
 	if (vm)
-		for (unsigned int i = 0; i < vm->vcpu_count; i++)
-			print_vcpu(&vm->vcpus[i]);
+		for (unsigned int i = 0; i < vm->vcpu_count && i < VM_REPORTED; i++)
+			vcpu_report(&vm->vcpus[i]);
 	fflush(stderr);
 	_exit(EXIT_FAIL);
 }

@@ -10,7 +10,7 @@ static volatile bool sleeps[GUEST_MAX_CPUS];
 static void set_ldr(uint64_t ldr)
 {
 	if (ldr)
-		apic_write(APIC_LDR, (uint32_t)ldr << 24);
+		apic_set_logical_id(ldr);
 }
 
 void role_set_ready(void)

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,11 +20,27 @@
 
 enum { WANT_RUN, WANT_PAUSE, WANT_STOP };
 
+/* A thread calls some functions of libc, no more. */
+#define STACK_SIZE	(256 * 1024)
+
 static __thread struct vcpu *this_vcpu;
 
 static void on_kick(int signal)
 {
 	(void)signal;
+}
+
+/* Tells the vCPU's thread what to do, and wakes it if it is parked. */
+static void set_wanted(struct vcpu *vcpu, int wanted)
+{
+	vcpu->wanted = wanted;
+	syscall(SYS_futex, &vcpu->wanted, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void wait_while_paused(struct vcpu *vcpu)
+{
+	while (vcpu->wanted == WANT_PAUSE)
+		syscall(SYS_futex, &vcpu->wanted, FUTEX_WAIT_PRIVATE, WANT_PAUSE, NULL, NULL, 0);
 }
 
 /* Returns true if the vCPU may continue. */
@@ -72,8 +89,7 @@ static void *vcpu_thread(void *arg)
 				ioctl(vcpu->fd, KVM_RUN, 0);
 			unfinished_exit = false;
 			vcpu->parked = true;
-			while (vcpu->wanted == WANT_PAUSE)
-				sleep_us(20);
+			wait_while_paused(vcpu);
 			vcpu->parked = false;
 			continue;
 		}
@@ -114,6 +130,29 @@ void vm_start(struct vm *vm)
 	vm_start_held(vm, 0);
 }
 
+/* Makes the thread of a vCPU, which begins on its processor and is parked. */
+static void start_parked(struct vcpu *vcpu, int pcpu)
+{
+	pthread_attr_t attributes;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(pcpu, &set);
+	vcpu->pcpu = pcpu;
+	vcpu->wanted = WANT_PAUSE;
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_SIZE);
+	pthread_attr_setaffinity_np(&attributes, sizeof(set), &set);
+	if (pthread_create(&vcpu->thread, &attributes, vcpu_thread, vcpu))
+		vm_fail(vcpu->vm, "cannot create a thread");
+	pthread_attr_destroy(&attributes);
+}
+
+static bool is_held(uint32_t held, unsigned int index)
+{
+	return index < 32 && held & 1U << index;
+}
+
 void vm_start_held(struct vm *vm, uint32_t held)
 {
 	/* If there is a spare processor, leave the first one to the host's side. */
@@ -121,17 +160,16 @@ void vm_start_held(struct vm *vm, uint32_t held)
 	struct sigaction action = { .sa_handler = on_kick };
 
 	sigaction(KICK_SIGNAL, &action, NULL);
-	for (unsigned int i = 0; i < vm->vcpu_count; i++) {
-		struct vcpu *vcpu = &vm->vcpus[i];
-		/* The vCPU is held until its thread is pinned. */
-		vcpu->wanted = WANT_PAUSE;
-		if (pthread_create(&vcpu->thread, NULL, vcpu_thread, vcpu))
-			vm_fail(vm, "cannot create a thread");
-		vm_wait(vm, vcpu->parked, "a vCPU's thread starts");
-		vcpu_pin(vcpu, host_cpu(first + i));
-	}
 	for (unsigned int i = 0; i < vm->vcpu_count; i++)
-		if (!(held & 1U << i))
+		start_parked(&vm->vcpus[i], host_cpu(first + i));
+	for (unsigned int i = 0; i < vm->vcpu_count; i++)
+		vm_wait(vm, vm->vcpus[i].parked, "a vCPU's thread starts");
+	/* All at once: with many vCPUs, waiting for one after the other takes long. */
+	for (unsigned int i = 0; i < vm->vcpu_count; i++)
+		if (!is_held(held, i))
+			set_wanted(&vm->vcpus[i], WANT_RUN);
+	for (unsigned int i = 0; i < vm->vcpu_count; i++)
+		if (!is_held(held, i))
 			vcpu_resume(&vm->vcpus[i]);
 }
 
@@ -164,7 +202,7 @@ void vcpu_pause(struct vcpu *vcpu)
 void vcpu_resume(struct vcpu *vcpu)
 {
 	/* Wait until it runs, because a pause that follows must not find it still parked. */
-	vcpu->wanted = WANT_RUN;
+	set_wanted(vcpu, WANT_RUN);
 	while (vcpu->parked)
 		sched_yield();
 }
@@ -173,7 +211,7 @@ void vcpu_stop(struct vcpu *vcpu)
 {
 	if (!vcpu->tid)
 		return;
-	vcpu->wanted = WANT_STOP;
+	set_wanted(vcpu, WANT_STOP);
 	full_barrier();
 	vcpu->run->immediate_exit = 1;
 	pthread_kill(vcpu->thread, KICK_SIGNAL);
@@ -190,6 +228,15 @@ void vm_resume(struct vm *vm)
 {
 	for (unsigned int i = 0; i < vm->vcpu_count; i++)
 		vcpu_resume(&vm->vcpus[i]);
+}
+
+void vcpu_block_irqs(struct vcpu *vcpu, bool on)
+{
+	struct kvm_guest_debug debug = {
+		.control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_BLOCKIRQ : 0,
+	};
+
+	vcpu_ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug);
 }
 
 bool vcpu_is_blocked(struct vcpu *vcpu)

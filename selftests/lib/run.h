@@ -11,7 +11,7 @@
 /* Pins each vCPU to a processor of its own if there are enough, and starts them. */
 void vm_start(struct vm *vm);
 
-/* The same, but vCPUs whose index is in the bit mask @held wait for vcpu_resume(). */
+/* The same, but those of the first 32 vCPUs whose bit is in @held wait for vcpu_resume(). */
 void vm_start_held(struct vm *vm, uint32_t held);
 
 /* Waits until every vCPU's function returned. */
@@ -48,6 +48,12 @@ void vm_resume(struct vm *vm);
 
 /* Whether the vCPU has halted and its thread has given up the processor. */
 bool vcpu_is_blocked(struct vcpu *vcpu);
+
+/*
+ * Inhibits acceleration of the whole VM by a debugger that blocks the interrupts of this vCPU,
+ * which must not run; ends the inhibit.
+ */
+void vcpu_block_irqs(struct vcpu *vcpu, bool on);
 
 /* Move a vCPU's thread; -1 lets it run anywhere. */
 void vcpu_pin(struct vcpu *vcpu, int pcpu);

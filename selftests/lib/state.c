@@ -54,6 +54,8 @@ static bool has_ioapic(const struct vm *vm)
 
 void vm_save(struct vm *vm, struct vm_state *state)
 {
+	if (vm->vcpu_count > STATE_MAX_VCPUS)
+		vm_fail(vm, "more than %u vCPUs to save", STATE_MAX_VCPUS);
 	for (unsigned int i = 0; i < vm->vcpu_count; i++)
 		vcpu_save(&vm->vcpus[i], &state->vcpus[i]);
 	state->ioapic = (struct kvm_irqchip){ .chip_id = KVM_IRQCHIP_IOAPIC };

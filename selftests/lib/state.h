@@ -9,6 +9,8 @@
 
 #include "vm.h"
 
+#define STATE_MAX_VCPUS	16
+
 struct vcpu_state {
 	struct kvm_mp_state mp;
 	struct kvm_vcpu_events events;
@@ -19,7 +21,7 @@ struct vcpu_state {
 };
 
 struct vm_state {
-	struct vcpu_state vcpus[VM_MAX_VCPUS];
+	struct vcpu_state vcpus[STATE_MAX_VCPUS];
 	struct kvm_irqchip ioapic;
 };
 

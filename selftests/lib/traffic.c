@@ -16,7 +16,10 @@ static struct channel {
 
 static volatile unsigned int vcpu_count, present;
 static volatile bool quiet, stop;
+/* The vCPU may be about to send although traffic has become quiet. */
+static volatile bool sending[TRAFFIC_MAX];
 volatile bool traffic_alone;
+volatile uint32_t traffic_to_x2apic;
 
 /* The host's view of a channel, to detect one that makes no progress. */
 static struct { uint32_t handled; uint64_t since; } watch[TRAFFIC_MAX][TRAFFIC_MAX];
@@ -85,17 +88,24 @@ static void actor(uint64_t arg)
 	unsigned int me = guest_self()->index;
 
 	(void)arg;
-	apic_write(APIC_LDR, 1U << (24 + me));
+	if (traffic_to_x2apic & 1U << me)
+		apic_set_mode_x2apic();
+	/* In x2APIC mode IDs below 16 have the same bits, in cluster 0. */
+	apic_set_logical_id(1U << me);
 	irq_enable();
 	/* An APIC that is still disabled correctly takes no interrupts. */
 	__atomic_add_fetch(&present, 1, __ATOMIC_SEQ_CST);
 	guest_wait(present == vcpu_count);
 	while (!stop) {
-		unsigned int set = quiet ? 0 : pick_targets(me);
 		uint64_t dice = guest_random();
+		unsigned int set;
 
+		sending[me] = true;
+		full_barrier();
+		set = quiet ? 0 : pick_targets(me);
 		if (set)
 			send(me, set);
+		sending[me] = false;
 		guest_poll();
 		if (me && dice % 3 == 0) {
 			irq_disable();
@@ -120,10 +130,12 @@ void traffic_begin(struct vm *vm, unsigned int vcpus)
 	vcpu_count = vcpus;
 	present = 0;
 	traffic_alone = true;
+	traffic_to_x2apic = 0;
 	quiet = stop = false;
 	guest_set_handler(STOP_VECTOR, guest_count_irq);
 	for (unsigned int s = 0; s < TRAFFIC_MAX; s++) {
 		guest_set_handler(TRAFFIC_VECTOR + s, handler);
+		sending[s] = false;
 		for (unsigned int t = 0; t < TRAFFIC_MAX; t++) {
 			channels[s][t] = (struct channel){ 0 };
 			watch[s][t].handled = 0;
@@ -183,8 +195,11 @@ void traffic_end(struct vm *vm)
 {
 	uint64_t deadline = patience_us() + vm_timeout_us();
 
-	/* Nothing else wakes a vCPU here, so that a loss of the last IPIs is detected, too. */
 	quiet = true;
+	full_barrier();
+	for (unsigned int i = 0; i < vcpu_count; i++)
+		vm_wait(vm, !sending[i], "each vCPU sees that traffic becomes quiet");
+	/* Nothing else wakes a vCPU here, so that a loss of the last IPIs is detected, too. */
 	while (!all_channels_free()) {
 		traffic_check(vm);
 		sleep_us(200);

@@ -21,6 +21,9 @@
 /* True if the VM has no other vCPUs, so broadcasts are allowed; traffic_begin() sets it. */
 extern volatile bool traffic_alone;
 
+/* A bit for each vCPU that switches to x2APIC mode first; traffic_begin() clears it. */
+extern volatile uint32_t traffic_to_x2apic;
+
 /* Adds `vcpus` vCPUs, with IDs from 0, to a VM that has none. */
 void traffic_begin(struct vm *vm, unsigned int vcpus);
 

@@ -59,7 +59,8 @@ struct vm *vm_try_create(unsigned int options, const char **why)
 		.args = { KVM_X2APIC_API_USE_32BIT_IDS |
 			  KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
 	};
-	vm_ioctl(vm, KVM_ENABLE_CAP, &cap);
+	if (!(options & VM_XAPIC_IMAGES))
+		vm_ioctl(vm, KVM_ENABLE_CAP, &cap);
 
 	/* Make a vCPU that halts block at once, because polling would hide the blocking paths. */
 	cap = (struct kvm_enable_cap){ .cap = KVM_CAP_HALT_POLL };
@@ -82,6 +83,27 @@ struct vm *vm_create(unsigned int options)
 	if (!vm)
 		vm_fail(NULL, "%s", why);
 	return vm;
+}
+
+/* Of no other vCPU, and in every table. */
+#define BLOCKER_ID	200
+
+void vm_add_blocker(struct vm *vm)
+{
+	int fd = vm_raw_create_vcpu(vm, BLOCKER_ID);
+
+	if (fd < 0)
+		vm_fail(vm, "vCPU %u: %s", BLOCKER_ID, strerror(-fd));
+	vm->blocker_fd = fd;
+}
+
+void vm_block(struct vm *vm, bool on)
+{
+	struct kvm_guest_debug debug = {
+		.control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_BLOCKIRQ : 0,
+	};
+
+	ioctl_on(vm, vm->blocker_fd, KVM_SET_GUEST_DEBUG, &debug, "KVM_SET_GUEST_DEBUG");
 }
 
 void vm_add_pit(struct vm *vm)
@@ -207,7 +229,7 @@ void vm_destroy(struct vm *vm)
 		    close(vcpu->stats_fd) || close(vcpu->fd))
 			vm_fail(NULL, "cannot end vCPU %u: %s", vcpu->id, strerror(errno));
 	}
-	if (close(vm->fd) || close(vm->kvm_fd))
+	if ((vm->blocker_fd && close(vm->blocker_fd)) || close(vm->fd) || close(vm->kvm_fd))
 		vm_fail(NULL, "cannot end the VM: %s", strerror(errno));
 	free(vm);
 }

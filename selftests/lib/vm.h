@@ -19,11 +19,13 @@
 #include "guest.h"
 
 #define VM_MAX_VCPUS	GUEST_MAX_CPUS
+#define VM_REPORTED	16U
 
 /* Options of vm_create(). */
 #define VM_SPLIT	(1U << 0)	/* only the local APICs in the kernel */
 #define VM_X2APIC	(1U << 1)	/* vCPUs start in x2APIC mode */
 #define VM_RACE		(1U << 2)	/* several threads at once create each vCPU */
+#define VM_XAPIC_IMAGES	(1U << 3)	/* KVM_GET_LAPIC shows all IDs as those of xAPIC mode */
 
 struct vcpu {
 	struct vm *vm;
@@ -47,6 +49,7 @@ struct vcpu {
 struct vm {
 	int kvm_fd;
 	int fd;
+	int blocker_fd;			/* see vm_add_blocker() */
 	unsigned int options;
 	unsigned int vcpu_count;
 	struct vcpu vcpus[VM_MAX_VCPUS];
@@ -57,7 +60,7 @@ struct vm {
 	 */
 	bool (*on_exit)(struct vcpu *vcpu);
 
-	/* If set, adds to what vm_fail() prints. */
+	/* If set, adds to what vm_fail() prints, which has at most VM_REPORTED vCPUs. */
 	void (*on_failure)(struct vm *vm);
 };
 
@@ -74,6 +77,13 @@ struct vm *vm_create_like(struct vm *vm);
 /* Adds the in-kernel PIT, which reinjects by default and so inhibits AVIC. */
 void vm_add_pit(struct vm *vm);
 
+/*
+ * Adds a vCPU that never runs, by which vm_block() inhibits the whole VM, on AMD and on Intel: a
+ * debugger blocks its interrupts.  The VM needs it only for that.
+ */
+void vm_add_blocker(struct vm *vm);
+void vm_block(struct vm *vm, bool on);
+
 /* Adds the next vCPU, with @id as its vCPU ID and APIC ID. */
 struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t id,
 			 void (*function)(uint64_t), uint64_t arg);
@@ -87,6 +97,9 @@ void vm_destroy(struct vm *vm);
 /* Print what went wrong and the state of every vCPU, and end the process. */
 void __attribute__((noreturn, format(printf, 2, 3)))
 vm_fail(struct vm *vm, const char *format, ...);
+
+/* For on_failure: prints the state of a vCPU. */
+void vcpu_report(struct vcpu *vcpu);
 
 /*
  * An ioctl that must succeed; returns its result.  A request that has a structure takes a pointer

@@ -97,11 +97,11 @@ def unload():
 
 
 def patched(old, new):
-    """The module with one string constant changed."""
+    """The module with one string constant changed, wherever it has it."""
     with open(module_file, "rb") as file:
         image = file.read()
     assert len(old) == len(new)
-    assert image.count(old) == 1, f"{old} occurs {image.count(old)} times"
+    assert old in image, f"there is no {old}"
     return image.replace(old, new)
 
 

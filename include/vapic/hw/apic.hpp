@@ -46,8 +46,7 @@ enum class DestinationMode : std::uint32_t { kPhysical = 0, kLogical = 1 };
 enum class Shorthand : std::uint32_t { kNone = 0, kSelf = 1, kAll = 2, kAllButSelf = 3 };
 
 // ICR as EXITINFO1 of exit 401h gives it: high half above low half.
-class Icr : public Word<Icr, std::uint64_t> {
-public:
+struct Icr : Word<Icr, std::uint64_t> {
 	using Word::Word;
 
 	static constexpr At<Vector, 0, 8> kVector{};
@@ -77,8 +76,7 @@ static_assert(disjoint(Icr::kVector.kMask, Icr::kDeliveryMode.kMask, Icr::kDesti
 constexpr std::uint32_t kXapicBroadcast = 0xff;
 constexpr std::uint32_t kX2apicBroadcast = 0xffffffff;
 
-class Ldr : public Word<Ldr, std::uint32_t> {
-public:
+struct Ldr : Word<Ldr, std::uint32_t> {
 	using Word::Word;
 
 	static constexpr At<std::uint32_t, 24, 8> kLogicalId{};
@@ -88,8 +86,7 @@ static_assert(Ldr::kLogicalId.kMask == 0xff000000u);
 
 // 1111b in the top bits is the flat model, 0000b the cluster model; the rest reads
 // as ones. Anything else is reserved, and taken as cluster as KVM does.
-class Dfr : public Word<Dfr, std::uint32_t> {
-public:
+struct Dfr : Word<Dfr, std::uint32_t> {
 	using Word::Word;
 
 	static constexpr At<std::uint32_t, 28, 4> kModel{};
@@ -99,20 +96,7 @@ public:
 
 static_assert(Dfr::kModel.kMask == 0xf0000000u);
 
-// Task and processor priority: the class of a vector is its upper half.
-class Priority : public Word<Priority, std::uint32_t> {
-public:
-	using Word::Word;
-
-	static constexpr At<std::uint32_t, 0, 8> kPriority{};
-	static constexpr At<std::uint32_t, 4, 4> kClass{};
-};
-
-static_assert(Priority::kPriority.kMask == 0xff);
-static_assert(Priority::kClass.kMask == 0xf0);
-
-class Lvt : public Word<Lvt, std::uint32_t> {
-public:
+struct Lvt : Word<Lvt, std::uint32_t> {
 	using Word::Word;
 
 	static constexpr At<std::uint32_t, 8, 3> kDeliveryMode{};

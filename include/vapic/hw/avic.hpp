@@ -16,8 +16,7 @@ namespace vapic::hw {
 
 // Entry of the physical APIC ID table, indexed by guest physical APIC ID in either mode. Read by
 // IPI hardware and by the IOMMU; written by software alone.
-class PhysicalIdEntry : public Word<PhysicalIdEntry, std::uint64_t> {
-public:
+struct PhysicalIdEntry : Word<PhysicalIdEntry, std::uint64_t> {
 	using Word::Word;
 
 	static constexpr At<HostApicId, 0, 12> kHostApicId{};
@@ -36,8 +35,7 @@ static_assert(disjoint(PhysicalIdEntry::kHostApicId.kMask, PhysicalIdEntry::kBac
 
 // Entry of the logical APIC ID table of xAPIC mode. Flat: index = bit number of the
 // destination; cluster: index = cluster * 4 + bit number.
-class LogicalIdEntry : public Word<LogicalIdEntry, std::uint32_t> {
-public:
+struct LogicalIdEntry : Word<LogicalIdEntry, std::uint32_t> {
 	using Word::Word;
 
 	static constexpr At<GuestApicId, 0, 8> kGuestApicId{};
@@ -50,8 +48,7 @@ static_assert(LogicalIdEntry::kValid.kMask == 0x80000000u);
 static_assert(disjoint(LogicalIdEntry::kGuestApicId.kMask, LogicalIdEntry::kValid.kMask));
 
 // VMCB 0F8h: where the physical table is, and the last valid index.
-class PhysicalTablePointer : public Word<PhysicalTablePointer, std::uint64_t> {
-public:
+struct PhysicalTablePointer : Word<PhysicalTablePointer, std::uint64_t> {
 	using Word::Word;
 
 	// 9 bits, but 12 with the extension to 4,096 entries.
@@ -64,8 +61,7 @@ static_assert(PhysicalTablePointer::kTable.kMask == 0x000ffffffffff000ull);
 static_assert(disjoint(PhysicalTablePointer::kMaxIndex.kMask, PhysicalTablePointer::kTable.kMask));
 
 // VMCB 060h, the half that AVIC uses.
-class InterruptControl : public Word<InterruptControl, std::uint32_t> {
-public:
+struct InterruptControl : Word<InterruptControl, std::uint32_t> {
 	using Word::Word;
 
 	static constexpr At<bool, 30, 1> kX2apicMode{};
@@ -107,8 +103,7 @@ enum class IpiFailure : std::uint32_t {
 	kInvalidVector = 4,	 // vector below 16
 };
 
-class IncompleteIpiInfo : public Word<IncompleteIpiInfo, std::uint64_t> {
-public:
+struct IncompleteIpiInfo : Word<IncompleteIpiInfo, std::uint64_t> {
 	using Word::Word;
 
 	// 9 bits, but 12 with the extension to 4,096 entries.
@@ -121,8 +116,7 @@ static_assert(IncompleteIpiInfo::kFailure.kMask == 0xffffffff00000000ull);
 static_assert(disjoint(IncompleteIpiInfo::kIndex.kMask, IncompleteIpiInfo::kFailure.kMask));
 
 // Exit 402h, EXITINFO1: which register, read or written.
-class UnacceleratedInfo : public Word<UnacceleratedInfo, std::uint64_t> {
-public:
+struct UnacceleratedInfo : Word<UnacceleratedInfo, std::uint64_t> {
 	using Word::Word;
 
 	static constexpr At<std::uint32_t, 4, 8> kRegister{};

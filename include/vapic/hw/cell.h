@@ -31,8 +31,10 @@
  *   name_exchange()  full barrier; returns the word replaced
  *   name_set(), name_clear()
  *                    set or clear bits; full barrier; return the word before
+ *
+ * A plain cell has the first three only.
  */
-#define VAPIC_CELL(name, type)                                                                     \
+#define VAPIC_PLAIN_CELL(name, type)                                                               \
 	struct name {                                                                              \
 		VAPIC_NOT_COPIED(name)                                                             \
 		type raw;                                                                          \
@@ -51,7 +53,10 @@
 	static inline void name##_publish(struct name *cell, type word)                            \
 	{                                                                                          \
 		__atomic_store_n(&cell->raw, word, __ATOMIC_RELEASE);                              \
-	}                                                                                          \
+	}
+
+#define VAPIC_CELL(name, type)                                                                     \
+	VAPIC_PLAIN_CELL(name, type)                                                               \
                                                                                                    \
 	static inline type name##_exchange(struct name *cell, type word)                           \
 	{                                                                                          \
@@ -68,22 +73,8 @@
 		return __atomic_fetch_and(&cell->raw, (type)~bits, __ATOMIC_SEQ_CST);              \
 	}
 
-/* The same for a pointer to @type; with _load() and _publish() only. */
-#define VAPIC_POINTER_CELL(name, type)                                                             \
-	struct name {                                                                              \
-		VAPIC_NOT_COPIED(name)                                                             \
-		type *raw;                                                                         \
-	};                                                                                         \
-                                                                                                   \
-	static inline type *name##_load(const struct name *cell)                                   \
-	{                                                                                          \
-		return __atomic_load_n(&cell->raw, __ATOMIC_RELAXED);                              \
-	}                                                                                          \
-                                                                                                   \
-	static inline void name##_publish(struct name *cell, type *to)                             \
-	{                                                                                          \
-		__atomic_store_n(&cell->raw, to, __ATOMIC_RELEASE);                                \
-	}
+/* A plain cell with a pointer to @type. */
+#define VAPIC_POINTER_CELL(name, type) VAPIC_PLAIN_CELL(name, type *)
 
 /* NOLINTEND(bugprone-macro-parentheses) */
 

@@ -18,8 +18,7 @@ using NotificationDestination = Unit<struct NotificationDestinationTag, std::uin
 
 // Bits 319:256 of a descriptor, the only part besides PIR. Whoever posts sets ON and whoever
 // takes PIR clears it, hardware or software; only software writes the rest.
-class PiControl : public Word<PiControl, std::uint64_t> {
-public:
+struct PiControl : Word<PiControl, std::uint64_t> {
 	using Word::Word;
 
 	static constexpr At<bool, 0, 1> kOn{}; // outstanding notification
@@ -37,8 +36,7 @@ static_assert(disjoint(PiControl::kOn.kMask, PiControl::kSn.kMask, PiControl::kN
 		       PiControl::kNdst.kMask));
 
 // A quarter of the posted-interrupt requests: bit n of word w is vector 64 * w + n.
-class PirWord : public Word<PirWord, std::uint64_t> {
-public:
+struct PirWord : Word<PirWord, std::uint64_t> {
 	using Word::Word;
 };
 
@@ -61,8 +59,7 @@ static_assert(__builtin_offsetof(PiDescriptor, control) == 32);
 using DescriptorNumber = Unit<struct DescriptorNumberTag, std::uint64_t>;
 
 // Entry of the PID-pointer table, indexed by guest APIC ID. Read by IPI hardware.
-class PidTableEntry : public Word<PidTableEntry, std::uint64_t> {
-public:
+struct PidTableEntry : Word<PidTableEntry, std::uint64_t> {
 	using Word::Word;
 
 	static constexpr At<bool, 0, 1> kValid{};
@@ -75,8 +72,7 @@ static_assert(PidTableEntry::kDescriptor.kMask == 0x000fffffffffffc0ull);
 static_assert(disjoint(PidTableEntry::kValid.kMask, PidTableEntry::kDescriptor.kMask));
 
 // VMCS 0810h: highest requested and highest in-service virtual interrupt.
-class GuestInterruptStatus : public Word<GuestInterruptStatus, std::uint16_t> {
-public:
+struct GuestInterruptStatus : Word<GuestInterruptStatus, std::uint16_t> {
 	using Word::Word;
 
 	static constexpr At<Vector, 0, 8> kRvi{};

@@ -12,8 +12,7 @@
 namespace vapic::hw {
 
 // VMCS 4000h
-class PinControls : public Word<PinControls, std::uint32_t> {
-public:
+struct PinControls : Word<PinControls, std::uint32_t> {
 	using Word::Word;
 
 	static constexpr At<bool, 7, 1> kPostedInterrupts{};
@@ -22,8 +21,7 @@ public:
 static_assert(PinControls::kPostedInterrupts.kMask == 0x00000080u);
 
 // VMCS 401Eh
-class SecondaryControls : public Word<SecondaryControls, std::uint32_t> {
-public:
+struct SecondaryControls : Word<SecondaryControls, std::uint32_t> {
 	using Word::Word;
 
 	static constexpr At<bool, 0, 1> kVirtualizeApicAccesses{};
@@ -38,8 +36,7 @@ static_assert(SecondaryControls::kApicRegisterVirtualization.kMask == 0x00000100
 static_assert(SecondaryControls::kVirtualInterruptDelivery.kMask == 0x00000200u);
 
 // VMCS 2034h
-class TertiaryControls : public Word<TertiaryControls, std::uint64_t> {
-public:
+struct TertiaryControls : Word<TertiaryControls, std::uint64_t> {
 	using Word::Word;
 
 	static constexpr At<bool, 4, 1> kIpiVirtualization{};
@@ -48,8 +45,7 @@ public:
 static_assert(TertiaryControls::kIpiVirtualization.kMask == 0x0000000000000010ull);
 
 // Exit 44. Types above the first four are accesses by physical address.
-class ApicAccessInfo : public Word<ApicAccessInfo, std::uint64_t> {
-public:
+struct ApicAccessInfo : Word<ApicAccessInfo, std::uint64_t> {
 	using Word::Word;
 
 	enum class Type : std::uint32_t { kRead = 0, kWrite = 1, kFetch = 2, kEvent = 3 };
@@ -62,8 +58,7 @@ static_assert(ApicAccessInfo::kOffset.kMask == 0x0fffull);
 static_assert(ApicAccessInfo::kType.kMask == 0xf000ull);
 
 // Exit 56: the register that was written, without the low bits of its address.
-class ApicWriteInfo : public Word<ApicWriteInfo, std::uint64_t> {
-public:
+struct ApicWriteInfo : Word<ApicWriteInfo, std::uint64_t> {
 	using Word::Word;
 
 	static constexpr At<std::uint32_t, 4, 8> kRegister{};
@@ -72,8 +67,7 @@ public:
 static_assert(ApicWriteInfo::kRegister.kMask == 0x0ff0ull);
 
 // Exit 45
-class EoiInducedInfo : public Word<EoiInducedInfo, std::uint64_t> {
-public:
+struct EoiInducedInfo : Word<EoiInducedInfo, std::uint64_t> {
 	using Word::Word;
 
 	static constexpr At<Vector, 0, 8> kVector{};
@@ -83,8 +77,7 @@ static_assert(EoiInducedInfo::kVector.kMask == 0xffull);
 
 // Intercepts of the x2APIC MSRs 800h to 83Fh, one bit each: a word of each half of the MSR
 // bitmap. An MSR is found by its register's offset in xAPIC mode.
-class X2apicIntercepts : public Word<X2apicIntercepts, std::uint64_t> {
-public:
+struct X2apicIntercepts : Word<X2apicIntercepts, std::uint64_t> {
 	using Word::Word;
 
 	static constexpr At<bool, 0x08, 1> kTpr{};
