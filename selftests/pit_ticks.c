@@ -95,6 +95,7 @@ static bool inhibited_by_stock(void)
 	return accel_is_avic() && !accel_check()->vapic;
 }
 
+/* A guest that was behind, maybe since the machine is busy, is not for a second. */
 static bool becomes_accelerated(struct vcpu *vcpu)
 {
 	for (unsigned int tries = 0; tries < 40; tries++) {
@@ -152,9 +153,8 @@ static void each_tick_comes(struct __test_metadata *_metadata, bool pic)
 	starts = true;
 	vm_wait(vm, ticks() >= rounds / 2, "half of the ticks have come");
 	/* The PIC's interrupts need windows, for which AVIC is off again and again. */
-	if (!pic)
-		EXPECT_EQ(accel_check()->active && !inhibited_by_stock(),
-			  vcpu_is_accelerated(&vm->vcpus[0]));
+	if (!pic && accel_check()->active && !inhibited_by_stock())
+		EXPECT_TRUE(becomes_accelerated(&vm->vcpus[0]));
 	vm_wait(vm, ticks() >= rounds, "all ticks have come");
 	EXPECT_EQ(0, missing(begun));
 	NOTE("%u ticks, %llu due\n", ticks(), (unsigned long long)due(begun));
@@ -195,9 +195,8 @@ static void ticks_are_made_up_for(struct __test_metadata *_metadata, bool pic)
 	}
 	EXPECT_EQ(0, missing(begun));
 	NOTE("%u ticks, %llu due\n", ticks(), (unsigned long long)due(begun));
-	if (!pic && !inhibited_by_stock())
-		EXPECT_EQ(accel_check()->active,
-			  accel_check()->active && becomes_accelerated(&vm->vcpus[0]));
+	if (!pic && accel_check()->active && !inhibited_by_stock())
+		EXPECT_TRUE(becomes_accelerated(&vm->vcpus[0]));
 	/* It ticks on. */
 	before = ticks();
 	vm_wait(vm, ticks() >= before + 4, "the PIT ticks on");
@@ -231,9 +230,8 @@ TEST(guest_that_stops_the_pit_is_accelerated)
 	on_again = true;
 	off = false;
 	vm_wait(vm, !stops, "the guest has stopped the PIT");
-	if (!inhibited_by_stock())
-		EXPECT_EQ(accel_check()->active,
-			  accel_check()->active && becomes_accelerated(&vm->vcpus[0]));
+	if (accel_check()->active && !inhibited_by_stock())
+		EXPECT_TRUE(becomes_accelerated(&vm->vcpus[0]));
 	roles_finish(vm);
 }
 
