@@ -16,12 +16,10 @@
  *
  * - A tick that comes by the PIC is none of this: KVM emulates the PIC's ports.
  *
- * A tick is acknowledged once: by whoever changes irq_ack from 0 to 1.  But while a target is
- * inhibited, its task may be on its way from clearing the ISR to the acknowledgement, and must not
+ * A tick is acknowledged once: by whoever changes irq_ack from 0 to 1.  But while a vCPU is outside
+ * of the guest, its task may be on its way from clearing the ISR to the acknowledgement, and must not
  * acknowledge the next tick in place of this one.  So a work item waits (SRCU) and looks again;
  * the PIT's thread cannot wait, since a vCPU that writes to the PIT's ports waits for that thread.
- * While the target is accelerated, no EOI exits, and one that did before is through: the vCPU's
- * task handles it whole before it turns AVIC on.
  */
 #include <linux/kthread.h>
 #include <linux/srcu.h>
@@ -44,6 +42,12 @@
 #define IOAPIC_MASKED BIT_ULL(16)
 #define IOAPIC_DESTINATION(entry) ((entry) >> 56)
 
+static bool is_of_ioapic(const struct kvm_kernel_irq_routing_entry *route)
+{
+	return route->type == KVM_IRQ_ROUTING_IRQCHIP &&
+	       route->irqchip.irqchip == KVM_IRQCHIP_IOAPIC;
+}
+
 /* The entry of the IOAPIC that ticks go through; false if none does. */
 static bool find_entry(struct kvm *kvm, u64 *entry)
 {
@@ -56,14 +60,15 @@ static bool find_entry(struct kvm *kvm, u64 *entry)
 		return false;
 	idx = srcu_read_lock(&kvm->irq_srcu);
 	routes = srcu_dereference(kvm->irq_routing, &kvm->irq_srcu);
-	if (routes->nr_rt_entries > PIT_GSI)
-		hlist_for_each_entry(route, &routes->map[PIT_GSI],
-				     link) if (route->type == KVM_IRQ_ROUTING_IRQCHIP &&
-					       route->irqchip.irqchip == KVM_IRQCHIP_IOAPIC)
+	if (routes->nr_rt_entries > PIT_GSI) {
+		hlist_for_each_entry(route, &routes->map[PIT_GSI], link)
 		{
+			if (!is_of_ioapic(route))
+				continue;
 			*entry = READ_ONCE(kvm->arch.vioapic->redirtbl.entries[route->irqchip.pin]);
 			found = !(*entry & IOAPIC_MASKED);
 		}
+	}
 	srcu_read_unlock(&kvm->irq_srcu, idx);
 	return found;
 }
@@ -73,13 +78,35 @@ static bool test(const void *regs, u32 bank, u8 vector)
 	return vapic_lapic_read(regs, bank + vector / 32 * 0x10) & BIT(vector % 32);
 }
 
+/* In the order in which hardware moves the bit. */
+static bool waits_in(const void *regs, u8 vector)
+{
+	bool requested = test(regs, VAPIC_LAPIC_IRR, vector);
+
+	smp_rmb();
+	return requested || test(regs, VAPIC_LAPIC_ISR, vector);
+}
+
 enum last_tick {
-	WAITS,		     /* in the IRR or ISR of a vCPU that is accelerated */
-	WAITS_INHIBITED,     /* or of one that is not: its EOI will exit */
-	TAKEN,		     /* by vCPUs whose EOIs do not exit */
-	TAKEN_OR_ON_ITS_WAY, /* an EOI may be on its way to KVM */
+	WAITS,		 /* in the IRR or ISR of a vCPU that is accelerated */
+	WAITS_INHIBITED, /* or of one that is not: its EOI will exit */
+	TAKEN,
+	TAKEN_OR_ON_ITS_WAY, /* the exit for an EOI may be under way */
 };
 
+/* Not if it is in the guest, or has blocked: then exits before are through. */
+static bool may_be_exiting(struct kvm_vcpu *kvm_vcpu)
+{
+	/* Pairs with KVM's release when it enters the guest. */
+	return smp_load_acquire(&kvm_vcpu->mode) != IN_GUEST_MODE &&
+	       !kvm_vcpu_is_blocking(kvm_vcpu);
+}
+
+/*
+ * What the vCPU does is read after the bits: an exit that cleared the ISR before has told KVM of it
+ * before the vCPU is in the guest again.  And the bits once more after that: KVM takes a vector out
+ * of the IRR before it sets the ISR.
+ */
 static enum last_tick last_tick(struct kvm *kvm, u64 entry)
 {
 	int mode = entry & IOAPIC_LOGICAL ? APIC_DEST_LOGICAL : APIC_DEST_PHYSICAL;
@@ -89,19 +116,17 @@ static enum last_tick last_tick(struct kvm *kvm, u64 entry)
 
 	kvm_for_each_vcpu(i, kvm_vcpu, kvm) {
 		struct kvm_lapic *apic = kvm_vcpu->arch.apic;
-		bool waits;
+		bool waits, exiting;
 
 		if (!vapic_call(kvm_apic_match_dest)(kvm_vcpu, NULL, 0, IOAPIC_DESTINATION(entry),
 						     mode))
 			continue;
-		/* In the order in which the bit moves. */
-		waits = test(apic->regs, VAPIC_LAPIC_IRR, IOAPIC_VECTOR(entry)) ||
-			test(apic->regs, VAPIC_LAPIC_ISR, IOAPIC_VECTOR(entry));
-		/* See above: a vCPU that is accelerated after its EOI has told KVM of it. */
+		waits = waits_in(apic->regs, IOAPIC_VECTOR(entry));
 		smp_rmb();
-		if (waits)
+		exiting = may_be_exiting(kvm_vcpu);
+		if (waits || waits_in(apic->regs, IOAPIC_VECTOR(entry)))
 			return vapic_apicv_active(apic) ? WAITS : WAITS_INHIBITED;
-		if (!vapic_apicv_active(apic))
+		if (exiting)
 			found = TAKEN_OR_ON_ITS_WAY;
 	}
 	return found;
@@ -155,7 +180,10 @@ static void calm_down(struct work_struct *work)
 	inhibit(vm, pit->kvm, false);
 }
 
-/* Wait for an EOI that may be on its way, then look again. */
+/*
+ * Wait for exits that were under way; that twice: the first time KVM may have been about to move
+ * the tick from the IRR to the ISR, and since then the guest may have ended it.
+ */
 static void look_again(struct work_struct *work)
 {
 	struct vapic_vm *vm = container_of(work, struct vapic_vm, pit.look_again);
@@ -163,11 +191,11 @@ static void look_again(struct work_struct *work)
 	u64 entry;
 
 	synchronize_srcu(&pit->kvm->srcu);
-	guard(mutex)(&vm->pit.lock);
-	if (!vm->pit.reinjects || !find_entry(pit->kvm, &entry))
+	if (!find_entry(pit->kvm, &entry) || last_tick(pit->kvm, entry) < TAKEN)
 		return;
-	/* Injection by KVM takes the bit out of the IRR before it is in the ISR. */
-	if (last_tick(pit->kvm, entry) >= TAKEN && acknowledge(&pit->pit_state))
+	synchronize_srcu(&pit->kvm->srcu);
+	guard(mutex)(&vm->pit.lock);
+	if (vm->pit.reinjects && acknowledge(&pit->pit_state))
 		kthread_queue_work(pit->worker, &pit->expired);
 }
 

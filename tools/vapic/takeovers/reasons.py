@@ -21,7 +21,8 @@ OFTEN = {
     "nested": "exits of nested guests, after a toggle or mode", "wake-up": "each such interrupt",
     "ioctl": "save or restore", "INIT": "INIT, and when a vCPU is made",
     "assignment": "a device assigned", "processor": "a processor comes online",
-    "tick": "each tick of a VM's PIT", "vCPU": "each vCPU", "VM": "each VM", "once": "load of vapic",
+    "tick": "each tick of a VM's PIT", "vCPU": "each vCPU", "VM": "each VM",
+    "once": "load of vapic",
 }
 TAKEN = ("redirect", "op", "wrap", "variable")
 LEFT = ("stock", "unreached")
