@@ -29,7 +29,7 @@ struct scenario {
 	void (*send)(void);
 	unsigned int targets;		/* 0: the sender itself */
 	enum target_state state;
-	uint32_t dfr;
+	uint32_t dfr;			/* 0: x2APIC mode, which has none */
 };
 
 static volatile bool ready[MAX_TARGETS + 1], warm, window_open, window_closed, finished;
@@ -67,6 +67,9 @@ static void set_logical_id(void)
 	struct guest_cpu *self = guest_self();
 	uint32_t bit = self->index ? 1U << (self->index - 1) : 8;
 
+	/* In x2APIC mode it follows from the ID. */
+	if (self->x2apic)
+		return;
 	apic_write(APIC_DFR, model);
 	apic_write(APIC_LDR, (model == APIC_DFR_FLAT ? bit : 0x10 | bit) << 24);
 }
@@ -152,7 +155,7 @@ static void release_when_blocked(struct vm *vm, uint32_t until)
 static void measure(const struct bench *bench, uint32_t count)
 {
 	const struct scenario *scenario = bench->arg;
-	struct vm *vm = vm_create(0);
+	struct vm *vm = vm_create(scenario->dfr ? 0 : VM_X2APIC);
 	struct window window;
 	struct figures figures;
 
@@ -166,8 +169,11 @@ static void measure(const struct bench *bench, uint32_t count)
 		target_count = 2;
 	model = scenario->dfr;
 	logical_dest = (1U << target_count) - 1;
-	if (model != APIC_DFR_FLAT)
+	if (model == APIC_DFR_CLUSTER)
 		logical_dest |= 0x10;
+	/* The targets' IDs begin with 1, all in cluster 0. */
+	if (!model)
+		logical_dest <<= 1;
 	guest_set_handler(VECTOR, guest_count_irq);
 	vm_add_vcpu(vm, 0, sender, 0);
 	for (unsigned int t = 1; t <= target_count; t++)
@@ -227,6 +233,11 @@ static const struct bench benches[] = {
 	{ "logical_cluster", SCENARIO(send_logical, SEVERAL, RUNNING, APIC_DFR_CLUSTER) },
 	{ "broadcast", SCENARIO(send_others, SEVERAL, RUNNING, APIC_DFR_FLAT) },
 	{ "self", SCENARIO(send_self, 0, RUNNING, APIC_DFR_FLAT) },
+	{ "x2apic_unicast_running", SCENARIO(send_unicast, 1, RUNNING, 0) },
+	{ "x2apic_unicast_blocked", SCENARIO(send_unicast, 1, BLOCKED, 0) },
+	{ "x2apic_cluster", SCENARIO(send_logical, SEVERAL, RUNNING, 0) },
+	{ "x2apic_broadcast", SCENARIO(send_others, SEVERAL, RUNNING, 0) },
+	{ "x2apic_self", SCENARIO(send_self, 0, RUNNING, 0) },
 };
 
 int main(int argc, char **argv)

@@ -269,7 +269,7 @@ def guest_figures(record: Line) -> GuestFigures:
 @dataclass(frozen=True)
 class ModeFigures:
     mode: Mode
-    # By scenario of ipi_bench, and by the guest's number of vCPUs.
+    # By scenario of ipi_bench, and by the guest's name.
     ipis: dict[str, IpiFigures]
     guests: dict[str, GuestFigures]
     # What vapic said of itself, where it was loaded.
@@ -280,7 +280,7 @@ class ModeFigures:
         said = {"takeover": self.takeover, "version": self.version}
         return {**self.mode.recorded(),
                 "ipis": {name: dataclasses.asdict(ipis) for name, ipis in self.ipis.items()},
-                "guests": {cpus: guest.recorded() for cpus, guest in self.guests.items()},
+                "guests": {name: guest.recorded() for name, guest in self.guests.items()},
                 **{name: value for name, value in said.items() if value is not None}}
 
 
@@ -328,8 +328,8 @@ def mode_figures(folder: str, mode: Mode, boot: DemoBoot) -> ModeFigures:
     return ModeFigures(
         mode,
         ipis_of([read(f"{folder}/ipi_bench-{number + 1}") for number in range(boot.rounds)]),
-        {str(cpus): guest_figures(json.loads(read(f"{folder}/guest-{cpus}")))
-         for cpus in boot.guests},
+        {name: guest_figures(json.loads(read(f"{folder}/guest-{name}")))
+         for name in boot.guests},
         read(f"{folder}/takeover").splitlines() if loaded else None,
         read(f"{folder}/version").strip() if loaded else None)
 

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any
 
-from vapic.demo.boots import DemoBoot
+from vapic.demo.boots import DEFAULTS, DemoBoot, title_of, vcpus_of
 from vapic.files import HOME, read
 from vapic.run.inside import detail, fail, hold_still, keep, run, say, switch_to
 from vapic.run.modes import Mode
@@ -80,17 +80,18 @@ def counters() -> dict[str, Any]:
     return sample
 
 
-def run_guest(mode: Mode, cpus: int, boot: DemoBoot) -> None:
-    name = f"guest-{cpus}"
+def run_guest(mode: Mode, name: str, boot: DemoBoot) -> None:
+    cpus = vcpus_of(name)
+    flags = [] if name.endswith(DEFAULTS) else ["--accelerable"]
     monitor_path = "/tmp/monitor"
     runs = " && ".join([f"hackbench {boot.hackbench}"] * boot.hackbench_runs)
     hackbench = f"echo '{BEGIN}'; {runs}; s=$?; echo '{END}'; exit $s"
     record: dict[str, Any] = {"cpus": cpus, "hackbench": boot.hackbench}
-    say(f"{mode.name}: Linux guest with {cpus} vCPUs: booting")
+    say(f"{mode.name}: Linux guest, {title_of(name)}: booting")
     record["before"] = counters()
     begun = time.monotonic()
     guest = subprocess.Popen(
-        ["guest-linux", "--accelerable", "--smp", str(cpus),
+        ["guest-linux", *flags, "--smp", str(cpus),
          "--timeout", str(boot.guest_timeout),
          "--qmp", monitor_path, "--qemu", "-no-shutdown", "--", "sh", "-c", hackbench],
         stdout=subprocess.PIPE, text=True)
@@ -102,19 +103,19 @@ def run_guest(mode: Mode, cpus: int, boot: DemoBoot) -> None:
         if line.startswith(BEGIN):
             record["begin"] = counters()
             record["boot_seconds"] = time.monotonic() - begun
-            say(f"{mode.name}: Linux guest with {cpus} vCPUs: hackbench")
+            say(f"{mode.name}: Linux guest, {title_of(name)}: hackbench")
         if line.startswith(END):
             record["end"] = counters()
             break
     if "end" not in record:
-        fail(f"the guest with {cpus} vCPUs ended early")
+        fail(f"the guest of {title_of(name)} ended early")
     monitor.wait_for_event("STOP")
     record["after"] = counters()
     monitor.command("quit")
     output += guest.stdout.readlines()
     record["status"] = guest.wait()
     record["output"] = "".join(output)
-    keep(mode.name, name, json.dumps(record))
+    keep(mode.name, f"guest-{name}", json.dumps(record))
 
 
 def main() -> None:
@@ -126,8 +127,8 @@ def main() -> None:
             say(f"{mode.name}: loading modules")
             switch_to(mode)
             measure_ipis(mode, boot, number)
-            for cpus in boot.guests if number == boot.rounds else []:
-                run_guest(mode, cpus, boot)
+            for name in boot.guests if number == boot.rounds else []:
+                run_guest(mode, name, boot)
     keep(".", "kernel", " ".join(os.uname()))
     keep(".", "cpuinfo", read("/proc/cpuinfo"))
     say("done")

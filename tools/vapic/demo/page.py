@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from vapic.demo import plots, rows
+from vapic.demo.boots import title_of
 from vapic.demo.figures import Machine, Report
 from vapic.demo.verdict import Check
 
@@ -85,13 +86,13 @@ def reasons_plot(machine: Machine, shown: list[str], named: list[str]) -> Markup
                 parts = {rows.reason_name(reason): guest.exits_by_reason.get(reason, 0)
                          for reason in shown}
                 parts["other"] = rows.other_exits(guest, shown)
-                bars.append((f"{size} vCPUs, {mode.mode.title}", parts))
+                bars.append((f"{title_of(size)}, {mode.mode.title}", parts))
     return Markup(plots.stacked("Exits by reason", bars, named, rows.count))
 
 
 def seconds_plot(machine: Machine, series: list[str]) -> Markup:
-    groups = [(f"{size} vCPUs", [mode.guests[size].median_seconds if size in mode.guests else None
-                                 for mode in machine.modes])
+    groups = [(title_of(size), [mode.guests[size].median_seconds if size in mode.guests else None
+                                for mode in machine.modes])
               for size in rows.guest_sizes(machine)]
     return Markup(plots.grouped("hackbench seconds", groups, series,
                                 lambda value: f"{value:.3f}"))

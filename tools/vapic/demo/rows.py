@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Callable, Sequence
 
+from vapic.demo.boots import title_of, vcpus_of
 from vapic.demo.figures import GuestFigures, IpiFigures, Machine, ModeFigures
 
 SCENARIOS = {
@@ -17,6 +18,11 @@ SCENARIOS = {
     "logical_cluster": "logical, cluster",
     "broadcast": "broadcast to all others",
     "self": "self-IPI",
+    "x2apic_unicast_running": "x2APIC: unicast to a running vCPU",
+    "x2apic_unicast_blocked": "x2APIC: unicast to a blocked vCPU",
+    "x2apic_cluster": "x2APIC: logical, cluster",
+    "x2apic_broadcast": "x2APIC: broadcast to all others",
+    "x2apic_self": "x2APIC: self-IPI",
 }
 
 REASONS = {
@@ -103,7 +109,8 @@ def scenario_names(machine: Machine) -> list[str]:
 
 
 def guest_sizes(machine: Machine) -> list[str]:
-    return sorted({size for mode in machine.modes for size in mode.guests}, key=int)
+    return sorted({size for mode in machine.modes for size in mode.guests},
+                  key=lambda name: (vcpus_of(name), name))
 
 
 def ipi_section(machine: Machine, name: str) -> Section:
@@ -159,7 +166,7 @@ Values = Callable[[Callable[[GuestFigures], str]], list[str]]
 
 def guest_section(machine: Machine, size: str) -> Section:
     columns = [mode.guests.get(size) for mode in machine.modes]
-    section = Section(f"Linux guest, {size} vCPUs: hackbench {machine.boot.hackbench}",
+    section = Section(f"Linux guest, {title_of(size)}: hackbench {machine.boot.hackbench}",
                       f"{machine.boot.hackbench_runs} runs; exits and IPIs while they ran")
 
     def values(function: Callable[[GuestFigures], str]) -> list[str]:

@@ -10,12 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from vapic.demo.boots import BOOTS, DemoBoot
+from vapic.demo.boots import BOOTS, DemoBoot, vcpus_of
 from vapic.files import write
 from vapic.run.modes import Mode
 
 SCENARIOS = ("unicast_running", "unicast_blocked", "logical_flat", "logical_cluster", "broadcast",
-             "self")
+             "self", "x2apic_unicast_running", "x2apic_unicast_blocked", "x2apic_cluster",
+             "x2apic_broadcast", "x2apic_self")
+WITHOUT_EXIT = ("unicast_running", "self", "x2apic_unicast_running", "x2apic_cluster",
+                "x2apic_self")
 RUNS = 200
 
 
@@ -23,7 +26,7 @@ def ipi_line(mode: Mode, name: str, round_: int) -> dict[str, Any]:
     """A line of ipi_bench."""
     amd = mode.module == "kvm_amd"
     place = SCENARIOS.index(name)
-    exits = {} if not mode.ipis_exit and name in ("unicast_running", "self") else \
+    exits = {} if not mode.ipis_exit and name in WITHOUT_EXIT else \
         {"npf" if amd else "ept_violation": RUNS, "hlt": 2 * place}
     if mode.accelerated and name == "self":
         exits = {}
@@ -42,7 +45,8 @@ def ipi_line(mode: Mode, name: str, round_: int) -> dict[str, Any]:
         {"physical": RUNS, "targets": RUNS, "refused.mode": 0 if amd else place},
     }
     if name != "self":
-        line["receivers"] = {"by_reason": {"hlt": place}, "incomplete_ipi": {}}
+        line["receivers"] = {"by_reason": {"hlt": 0 if name in WITHOUT_EXIT else place},
+                             "incomplete_ipi": {}}
     return line
 
 
@@ -97,8 +101,9 @@ def machine(folder: Path, boot: DemoBoot) -> None:
             write(place / f"ipi_bench-{round_}",
                   "".join(json.dumps(ipi_line(mode, scenario, round_)) + "\n"
                           for scenario in SCENARIOS))
-        for cpus in boot.guests:
-            write(place / f"guest-{cpus}", json.dumps(guest(mode, cpus, boot)))
+        for name in boot.guests:
+            write(place / f"guest-{name}",
+                  json.dumps(guest(mode, vcpus_of(name), boot)))
         if mode.vapic:
             write(place / "version", "1.0\n")
             write(place / "takeover", "op one\nwrap two\n")

@@ -111,11 +111,11 @@ class Verdicts(unittest.TestCase):
     def test_guests(self) -> None:
         guest = self.report.machines[AMD].modes[VAPIC].guests["2"]
         assert guest.vapic
-        what = "AMD, vapic avic=1: Linux guest with 2 vCPUs"
+        what = "AMD, vapic avic=1: Linux guest, 2 vCPUs"
         for other, said in (
-                (replace(guest, status=1), [f"{what} finishes hackbench"]),
-                (replace(guest, seconds=[1.0]), [f"{what} finishes hackbench"]),
-                (replace(guest, ipis_without_exit=0), [f"{what} sends IPIs without exits"]),
+                (replace(guest, status=1), [f"{what}, finishes hackbench"]),
+                (replace(guest, seconds=[1.0]), [f"{what}, finishes hackbench"]),
+                (replace(guest, ipis_without_exit=0), [f"{what}, sends IPIs without exits"]),
                 (replace(guest, incomplete_ipi={"not_running": 3, "target": 1}),
                  [f"{what}: hackbench's IPIs exit only for targets that do not run"]),
                 (replace(guest, vapic=replace(guest.vapic, vcpus=[Vcpu(0, True, "none"),
@@ -128,7 +128,7 @@ class Verdicts(unittest.TestCase):
     def test_what_intel_refuses(self) -> None:
         guest = self.report.machines[INTEL].modes[VAPIC].guests["2"]
         self.assertEqual(self.failed_with_guest(INTEL, replace(guest, ipis_refused={"vector": 1})),
-                         ["Intel, vapic ipiv=1: Linux guest with 2 vCPUs: hackbench's IPIs exit"
+                         ["Intel, vapic ipiv=1: Linux guest, 2 vCPUs: hackbench's IPIs exit"
                           " unless they are physical unicasts"])
 
 
