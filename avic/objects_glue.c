@@ -22,7 +22,7 @@
 
 static struct kmem_cache *vcpu_cache;
 static bool hide_running;
-static char mode[80];
+static char mode[128];
 
 /* CPUID 8000_000A ECX; this kernel has no name for the leaf's ECX. */
 #define CPUID_SVM_X2AVIC_EXT BIT(6)
@@ -48,12 +48,22 @@ static u32 ids(void)
 	return vapic_avic_ids(&host);
 }
 
+static const char *ipi_virtualization(void)
+{
+	struct vapic_avic_host host;
+
+	if (!hide_running)
+		return "on";
+	vapic_avic_host_facts(&host);
+	return vapic_avic_hides_running(&host) ? "off, IsRunning hidden (erratum 1235)" : "off";
+}
+
 int vapic_avic_init(bool hide)
 {
 	hide_running = hide;
 	scnprintf(mode, sizeof(mode), "%s, %u vCPUs, IPI virtualization %s, IOMMU posting off",
 		  vapic_has_x2avic() ? "x2AVIC" : "xAPIC mode, x2AVIC off", ids(),
-		  hide ? "off" : "on");
+		  ipi_virtualization());
 	vcpu_cache = kmem_cache_create("vapic_avic_vcpu",
 				       sizeof(struct vapic_vcpu) + vapic_avic_vcpu_size(),
 				       VAPIC_AVIC_ALIGN, SLAB_ACCOUNT, NULL);
