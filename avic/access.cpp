@@ -3,6 +3,7 @@
 // Exit 402h: a register access that hardware does not carry out by itself. A trap-like
 // exit comes after the write, a fault-like one instead of the access. And which MSRs of x2APIC
 // mode exit before hardware even looks at them.
+#include "../lapic/x2apic.hpp"
 #include "state.hpp"
 
 using namespace vapic;
@@ -53,41 +54,32 @@ constexpr vapic_access_action action(ApicRegister reg, bool trap)
 	}
 }
 
-// The manual leaves all other writes to software, and KVM has to see them at once.
-constexpr bool write_is_free(ApicRegister reg)
-{
-	return reg == ApicRegister::kTpr || reg == ApicRegister::kEoi ||
-	       reg == ApicRegister::kIcrLow || reg == ApicRegister::kSelfIpi;
-}
-
-// Only KVM's timer knows the current count.
-constexpr bool read_is_free(ApicRegister reg)
-{
-	return reg != ApicRegister::kTimerCurrent;
-}
-
 } // namespace
 
 void vapic_avic_x2apic_msrs(u64 readable, bool accelerated, u32 *words)
 {
+	using I = X2apicIntercepts;
+
 	constexpr unsigned kRegisters = 64;
 	constexpr unsigned kMsrsPerWord = 16;
+	constexpr I kAll{~std::uint64_t{0}};
+	// The manual leaves all other writes to software, and KVM has to see them at once.
+	constexpr I kWrites = kAll.with(I::kTpr, false)
+				      .with(I::kEoi, false)
+				      .with(I::kIcr, false)
+				      .with(I::kSelfIpi, false);
+	const u64 read = (accelerated ? lapic::x2apic_read_intercepts(readable) : kAll).raw();
+	const u64 write = (accelerated ? kWrites : kAll).raw();
 
 	for (unsigned word = 0; word < VAPIC_X2APIC_MSR_WORDS; ++word)
 		words[word] = ~u32{0};
-	if (!accelerated)
-		return;
-
 	for (unsigned number = 0; number < kRegisters; ++number) {
-		const auto reg = ApicRegister{number << 4};
-		u32 &word = words[number / kMsrsPerWord];
-		const u32 read = u32{1} << 2 * (number % kMsrsPerWord);
-		const u32 write = read << 1;
+		const u32 bit = u32{1} << 2 * (number % kMsrsPerWord);
 
-		if ((readable >> number & 1) && read_is_free(reg))
-			word &= ~read;
-		if (write_is_free(reg))
-			word &= ~write;
+		if (!(read >> number & 1))
+			words[number / kMsrsPerWord] &= ~bit;
+		if (!(write >> number & 1))
+			words[number / kMsrsPerWord] &= ~(bit << 1);
 	}
 }
 

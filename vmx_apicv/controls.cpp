@@ -5,6 +5,9 @@
 #include <vapic/hw/vmx.hpp>
 #include <vapic/vmx.h>
 
+#include "../lapic/x2apic.hpp"
+
+using namespace vapic;
 using namespace vapic::hw;
 
 void vapic_apicv_activate(vapic_apicv_controls *controls, bool active, bool ipi_virtualization)
@@ -53,8 +56,7 @@ vapic_apicv_msrs vapic_apicv_x2apic_msrs(const vapic_apicv_controls *controls, u
 	I write = read;
 
 	if (secondary.get(SecondaryControls::kApicRegisterVirtualization)) {
-		// The timer's current count is not in the page: KVM computes it.
-		read = I{~readable}.with(I::kTpr, false).with(I::kTimerCurrent, true);
+		read = lapic::x2apic_read_intercepts(readable).with(I::kTpr, false);
 		write = write.with(I::kEoi, false).with(I::kSelfIpi, false);
 	}
 	if (tertiary.get(TertiaryControls::kIpiVirtualization)) {

@@ -75,22 +75,4 @@ struct EoiInducedInfo : Word<EoiInducedInfo, std::uint64_t> {
 
 static_assert(EoiInducedInfo::kVector.kMask == 0xffull);
 
-// Intercepts of the x2APIC MSRs 800h to 83Fh, one bit each: a word of each half of the MSR
-// bitmap. An MSR is found by its register's offset in xAPIC mode.
-struct X2apicIntercepts : Word<X2apicIntercepts, std::uint64_t> {
-	using Word::Word;
-
-	static constexpr At<bool, 0x08, 1> kTpr{};
-	static constexpr At<bool, 0x0b, 1> kEoi{};
-	static constexpr At<bool, 0x30, 1> kIcr{};
-	static constexpr At<bool, 0x39, 1> kTimerCurrent{};
-	static constexpr At<bool, 0x3f, 1> kSelfIpi{};
-};
-
-static_assert(X2apicIntercepts::kTpr.kMask == 0x0000000000000100ull);
-static_assert(X2apicIntercepts::kEoi.kMask == 0x0000000000000800ull);
-static_assert(X2apicIntercepts::kIcr.kMask == 0x0001000000000000ull);
-static_assert(X2apicIntercepts::kTimerCurrent.kMask == 0x0200000000000000ull);
-static_assert(X2apicIntercepts::kSelfIpi.kMask == 0x8000000000000000ull);
-
 } // namespace vapic::hw
