@@ -73,18 +73,13 @@ static bool find_entry(struct kvm *kvm, u64 *entry)
 	return found;
 }
 
-static bool test(const void *regs, u32 bank, u8 vector)
-{
-	return vapic_lapic_read(regs, bank + vector / 32 * 0x10) & BIT(vector % 32);
-}
-
 /* In the order in which hardware moves the bit. */
 static bool waits_in(const void *regs, u8 vector)
 {
-	bool requested = test(regs, VAPIC_LAPIC_IRR, vector);
+	bool requested = vapic_lapic_test(regs, VAPIC_LAPIC_IRR, vector);
 
 	smp_rmb();
-	return requested || test(regs, VAPIC_LAPIC_ISR, vector);
+	return requested || vapic_lapic_test(regs, VAPIC_LAPIC_ISR, vector);
 }
 
 enum last_tick {

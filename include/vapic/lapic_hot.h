@@ -45,6 +45,12 @@ static inline void vapic_lapic_set_irr(void *regs, u8 vector)
 	vapic_lapic_word_set(&irr[(vector & 0xe0u) / 8], (u32)1 << vector % 32);
 }
 
+/* True if @vector is set in the bank at @offset of the page. */
+static inline bool vapic_lapic_test(const void *regs, u32 offset, u8 vector)
+{
+	return vapic_lapic_read(regs, offset + vector / 32 * 0x10) >> vector % 32 & 1;
+}
+
 /* Bits of the n-th of a bank's eight registers. */
 static inline u32 vapic_lapic_bits(const struct vapic_lapic_word *bank, u32 n)
 {
