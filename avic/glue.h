@@ -110,12 +110,6 @@ static inline struct vapic_vcpu *vapic_vcpu_of(struct vcpu_svm *svm)
 	return svm->avic_physical_id_cache;
 }
 
-/* Bytes of the physical table. */
-static inline size_t vapic_physical_table_size(const struct vapic_vm *vm)
-{
-	return PAGE_ALIGN(vm->ids * sizeof(u64));
-}
-
 /* Whether the processor accelerates x2APIC mode. */
 static inline bool vapic_has_x2avic(void)
 {

@@ -110,6 +110,11 @@ static void *allocate(size_t size)
 	return alloc_pages_exact(size, GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 }
 
+static size_t physical_table_size(const struct vapic_vm *vm)
+{
+	return PAGE_ALIGN(vm->ids * sizeof(u64));
+}
+
 static void vm_free_tables(struct vapic_vm *vm)
 {
 	if (vm->core)
@@ -117,7 +122,7 @@ static void vm_free_tables(struct vapic_vm *vm)
 	if (vm->logical_table)
 		free_pages_exact(vm->logical_table, PAGE_SIZE);
 	if (vm->physical_table)
-		free_pages_exact(vm->physical_table, vapic_physical_table_size(vm));
+		free_pages_exact(vm->physical_table, physical_table_size(vm));
 	vm->core = NULL;
 	vm->logical_table = NULL;
 	vm->physical_table = NULL;
@@ -128,7 +133,7 @@ static int vm_allocate_tables(struct vapic_vm *vm)
 	struct vapic_avic_tables tables = {.ids = vm->ids, .hide_running = hide_running};
 	struct vapic_avic_vm *core = NULL;
 
-	vm->physical_table = allocate(vapic_physical_table_size(vm));
+	vm->physical_table = allocate(physical_table_size(vm));
 	if (vm->physical_table)
 		vm->logical_table = allocate(PAGE_SIZE);
 	if (vm->logical_table)
