@@ -13,7 +13,6 @@
 #define VECTOR		0x62
 /* GSI 0, unless user space routes it elsewhere. */
 #define PIN		0
-#define PIC_DATA	0x21
 #define HZ_OF_PIT	1193182
 /* Long, because an emulated host may stop for some time. */
 #define PERIOD_US	50000
@@ -46,7 +45,7 @@ static void ticking_guest(uint64_t unused)
 	if (by_pic) {
 		pic_begin_at(0);
 	} else {
-		write_port8(PIC_DATA, 0xff);
+		pic_mask_all();
 		ioapic_route(PIN, guest_self()->apic_id, VECTOR, 0);
 	}
 	irq_enable();

@@ -37,6 +37,11 @@ void pic_begin_at(unsigned int pin)
 	apic_write(APIC_LVT_LINT0, APIC_LVT_EXTINT);
 }
 
+void pic_mask_all(void)
+{
+	write_port8(DATA, 0xff);
+}
+
 void pic_set_line(struct vm *vm, bool high)
 {
 	struct kvm_irq_level line = { .irq = PIN, .level = high };

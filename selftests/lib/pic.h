@@ -16,6 +16,9 @@ void pic_begin(void);
 /* The same with this pin; 0 is the PIT's. */
 void pic_begin_at(unsigned int pin);
 
+/* Guest: let no interrupt of the first of the pair through. */
+void pic_mask_all(void);
+
 /* Host: set the level of the pin of pic_begin(), which is edge-triggered. */
 void pic_set_line(struct vm *vm, bool high);
 
