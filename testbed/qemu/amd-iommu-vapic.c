@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Guest virtual APIC mode of the emulated AMD IOMMU: a device's interrupt goes into
- * the IRR of a vCPU's backing page, and the CPU that runs the vCPU gets a doorbell.
- * If none does, the vCPU's tag goes into the guest virtual APIC log, for software to
- * find it and wake it.
+ * Guest virtual APIC mode of the emulated AMD IOMMU: a device's interrupt goes
+ * into the IRR of a vCPU's backing page, and the CPU that runs the vCPU gets a
+ * doorbell.  If none does, the vCPU's tag goes into the guest virtual APIC log
+ * (GA log), for software to find it and wake it.
  *
  * The registers are in amd_iommu.c's array.  What is kept besides is a cache of
  * interrupt remapping table entries: software that changes one must say so, by
- * INVALIDATE_INTERRUPT_TABLE, and software that does not should be found out here
- * and not on a machine.  IsRun, Destination, GATag and GALogIntr of an entry in guest
- * mode are never cached.
+ * INVALIDATE_INTERRUPT_TABLE, and software that does not should be found out
+ * here and not on a machine.  IsRun, Destination, GATag and GALogIntr of an
+ * entry in guest mode are never cached.
  *
- * References are to the AMD I/O Virtualization Technology (IOMMU) Specification,
- * sections "Guest Virtual APIC" and "Guest Virtual APIC Log".
+ * The manual is the AMD I/O Virtualization Technology (IOMMU) Specification,
+ * 48882.
  */
 
 #include "qemu/osdep.h"
@@ -38,10 +38,10 @@ enum {
     REG_LOG_TAIL      = 0x2048,
 };
 
-#define CONTROL_LOG         (1ull << 28)
-#define CONTROL_LOG_INTR    (1ull << 29)
-#define CONTROL_XT          (1ull << 50)
-#define CONTROL_XT_INTR     (1ull << 51)
+#define CONTROL_LOG          (1ull << 28)
+#define CONTROL_LOG_INTR     (1ull << 29)
+#define CONTROL_XT           (1ull << 50)
+#define CONTROL_XT_INTR      (1ull << 51)
 #define CONTROL_IRT_UNCACHED (1ull << 59)
 /* Three bits; 1 is guest virtual APIC mode. */
 #define CONTROL_MODE(c)     extract64(c, 25, 3)
@@ -49,7 +49,7 @@ enum {
 #define STATUS_LOG_RUN      (1ull << 8)
 #define STATUS_LOG_OVERFLOW (1ull << 9)
 #define STATUS_LOG_INTR     (1ull << 10)
-/* Written as 1 to clear; of the event log, the PPR log and COMPLETION_WAIT too. */
+/* Written as 1 to clear; also those of other logs and of COMPLETION_WAIT. */
 #define STATUS_W1C          (STATUS_LOG_OVERFLOW | STATUS_LOG_INTR | 0x67)
 
 #define ADDRESS_MASK        MAKE_64BIT_MASK(12, 40)
@@ -64,7 +64,7 @@ enum {
 /* Entry of the interrupt remapping table, in guest mode. */
 #define IRTE_VALID(lo)      extract64(lo, 0, 1)
 #define IRTE_LOG(lo)        extract64(lo, 2, 1)
-#define IRTE_RUNS(lo)       extract64(lo, 6, 1)
+#define IRTE_IS_RUN         (1ull << 6)
 #define IRTE_GUEST(lo)      extract64(lo, 7, 1)
 #define IRTE_TAG(lo)        extract64(lo, 32, 32)
 #define IRTE_VECTOR(hi)     extract64(hi, 0, 8)
@@ -106,7 +106,10 @@ void amdvi_vapic_mmio_write(AMDVIState *s, hwaddr addr, uint64_t val,
     }
 }
 
-/* A log that has overflown runs again when software, having cleared that, says so. */
+/*
+ * A log that has overflown runs again when software, having cleared that, says
+ * so.
+ */
 void amdvi_vapic_control(AMDVIState *s)
 {
     uint64_t status = reg_get(s, AMDVI_MMIO_STATUS);
@@ -204,8 +207,8 @@ static void log_guest(AMDVIState *s, uint16_t devid, uint32_t tag)
 /* ---- Entries of the interrupt remapping table ---- */
 
 /*
- * Software replaces all 16 bytes by one CMPXCHG16B while devices go on, so they must
- * be read at once.
+ * Software replaces all 16 bytes by one CMPXCHG16B while devices go on, so they
+ * must be read at once.
  */
 static bool read_irte(hwaddr pa, struct irte_ga *irte)
 {
@@ -243,9 +246,10 @@ int amdvi_vapic_get_irte(AMDVIState *s, uint16_t devid, hwaddr table,
                          unsigned index, struct irte_ga *irte)
 {
     gpointer key = irte_key(devid, index);
-    struct irte_ga *cached = g_hash_table_lookup(s->irte_cache, key);
+    struct irte_ga *cached;
 
     assert(bql_locked());
+    cached = g_hash_table_lookup(s->irte_cache, key);
     if (cached) {
         *irte = *cached;
         return 0;
@@ -291,17 +295,18 @@ static uint32_t destination(AMDVIState *s, const struct irte_ga *irte)
     return reg_get(s, AMDVI_MMIO_CONTROL) & CONTROL_XT ? id : id & 0xff;
 }
 
-int amdvi_vapic_post(AMDVIState *s, uint16_t devid, hwaddr table, unsigned index,
-                     const struct irte_ga *irte)
+int amdvi_vapic_post(AMDVIState *s, uint16_t devid, hwaddr table,
+                     unsigned index, const struct irte_ga *irte)
 {
     hwaddr page = irte->hi.val & ADDRESS_MASK;
     unsigned vector = IRTE_VECTOR(irte->hi.val);
     struct irte_ga now;
+    uint32_t dest;
 
     assert(bql_locked());
     if (!s->guest_vapic || CONTROL_MODE(reg_get(s, AMDVI_MMIO_CONTROL)) != 1) {
-        qemu_log_mask(LOG_GUEST_ERROR, "amd-iommu: entry %u of %04x is in guest "
-                      "mode, which is off\n", index, devid);
+        qemu_log_mask(LOG_GUEST_ERROR, "amd-iommu: entry %u of %04x is in "
+                      "guest mode, which is off\n", index, devid);
         return -AMDVI_IR_ERR;
     }
     if (!avic_post(page, vector)) {
@@ -313,15 +318,18 @@ int amdvi_vapic_post(AMDVIState *s, uint16_t devid, hwaddr table, unsigned index
 
     /*
      * avic_post() has a full barrier between the IRR and what follows: software
-     * clears IsRun, then reads the IRR.  If the entry is another one by now, the
-     * vCPU's software has not yet invalidated this one, and what it said last holds.
+     * clears IsRun, then reads the IRR.  If software has taken the entry out of
+     * guest mode and not yet invalidated it, nothing tells where the vCPU runs.
      */
-    if (!read_irte(table + index * sizeof(now), &now) || !IRTE_GUEST(now.lo.val)) {
+    if (!read_irte(table + index * sizeof(now), &now) ||
+        !IRTE_GUEST(now.lo.val)) {
         now = *irte;
+        now.lo.val &= ~IRTE_IS_RUN;
     }
-    trace_amdvi_vapic_post(devid, vector, page, now.lo.val, destination(s, &now));
-    if (IRTE_RUNS(now.lo.val)) {
-        avic_ring_by_iommu(destination(s, &now));
+    dest = destination(s, &now);
+    trace_amdvi_vapic_post(devid, vector, page, now.lo.val, dest);
+    if (now.lo.val & IRTE_IS_RUN) {
+        avic_ring_by_iommu(dest);
     } else if (IRTE_LOG(now.lo.val)) {
         log_guest(s, devid, IRTE_TAG(now.lo.val));
     } else {
@@ -345,8 +353,8 @@ bool amdvi_vapic_realize(AMDVIState *s, Error **errp)
         return true;
     }
     if (!tcg_enabled() || !x86_iommu_ir_supported(X86_IOMMU_DEVICE(s))) {
-        error_setg(errp, "guest-vapic=on needs TCG, whose AVIC it posts to, and "
-                   "intremap=on");
+        error_setg(errp, "guest-vapic=on needs TCG, whose AVIC it posts to, "
+                   "and intremap=on");
         return false;
     }
     s->irte_cache = g_hash_table_new_full(NULL, NULL, NULL, g_free);

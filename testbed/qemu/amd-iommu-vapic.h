@@ -11,7 +11,7 @@
 /* GAMSup of the Extended Feature Register: guest virtual APIC mode. */
 #define AMDVI_FEATURE_GAM   (1ULL << 21)
 
-/* Answer of amdvi_vapic_post(), beside AMDVI_IR_ERR and its like: no MSI follows. */
+/* Answer of amdvi_vapic_post(), beside -AMDVI_IR_ERR: no MSI follows. */
 #define AMDVI_IR_POSTED     1
 
 /* If the device has guest-vapic=on; false if this machine cannot have it. */
@@ -39,8 +39,8 @@ void amdvi_vapic_invalidate_all(AMDVIState *s);
  * Post by @irte, which amdvi_vapic_get_irte() read and which has GuestMode set.
  * AMDVI_IR_POSTED or a negative error.
  */
-int amdvi_vapic_post(AMDVIState *s, uint16_t devid, hwaddr table, unsigned index,
-                     const struct irte_ga *irte);
+int amdvi_vapic_post(AMDVIState *s, uint16_t devid, hwaddr table,
+                     unsigned index, const struct irte_ga *irte);
 
 /* An interrupt was remapped with an entry that is not in guest mode. */
 void amdvi_vapic_remapped(AMDVIState *s);
