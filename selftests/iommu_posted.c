@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Interrupts of a PCI device that vfio-pci assigns to the guest, on a host with AMD's IOMMU: in
- * guest mode they go into the backing page, and the GA log wakes a vCPU that sleeps.
+ * What AMD's IOMMU does with the interrupts of a PCI device that vfio-pci assigns to the guest: it
+ * posts them past the host's interrupt handler, and its GA log wakes a vCPU that sleeps.
+ * device_posted has the tests that do not depend on the vendor.
  *
- * The device raises an interrupt only when the guest has handled the last one, so that no two of
- * them become one, and each is accounted for.
+ * Unless said otherwise, the device raises an interrupt only when the guest has handled the last
+ * one, so that no two of them become one.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -12,7 +13,10 @@
 
 #include "lib/test.h"
 
+#include "lib/beside.h"
+#include "lib/counters.h"
 #include "lib/device.h"
+#include "lib/pci.h"
 #include "lib/roles.h"
 
 #define VECTOR		0x61
@@ -57,10 +61,7 @@ static uint32_t handled(struct vm *vm)
 
 static void fire(struct vm *vm)
 {
-	uint32_t count = handled(vm);
-
-	device_fire(1);
-	vm_wait(vm, handled(vm) != count, "the device's interrupt is handled");
+	device_fire_at(&vm->vcpus[0], VECTOR);
 }
 
 /*
@@ -115,56 +116,20 @@ TEST(log_wakes_a_blocked_vcpu_for_each_interrupt)
 	finish(vm);
 }
 
-/* Up to some 100 us after the last interrupt, while the vCPU halts. */
-TEST(no_interrupt_is_lost_while_the_vcpu_goes_to_sleep)
-{
-	struct vm *vm;
-
-	REQUIRE_IOMMU();
-	vm = begin(role_sleeper);
-	for (unsigned int i = 0; i < rounds; i++) {
-		for (unsigned int spins = host_random() % (1U << i % 16); spins; spins--)
-			cpu_pause();
-		fire(vm);
-	}
-	expect_all(_metadata, vm, rounds);
-	NOTE("%llu of %u in the GA log\n", (unsigned long long)logged(), rounds);
-	finish(vm);
-}
-
-/* ---- A vCPU that another thread keeps from its processor ---- */
-
-static volatile bool competition_ends;
-
-static void *compete(void *vm)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(((struct vm *)vm)->vcpus[0].pcpu, &set);
-	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-	while (!competition_ends)
-		cpu_pause();
-	return NULL;
-}
-
 TEST(preempted_vcpu_gets_each_interrupt_once)
 {
-	pthread_t thread;
 	struct vm *vm;
 	uint64_t log;
 
 	REQUIRE_IOMMU();
 	vm = begin(role_spinner);
-	competition_ends = false;
-	pthread_create(&thread, NULL, compete, vm);
+	beside(beside_compete, vm);
 	for (unsigned int i = 0; i < rounds; i++) {
 		fire(vm);
 		/* Not always right behind the last: by then the vCPU runs. */
 		sleep_us(host_random() % 5000);
 	}
-	competition_ends = true;
-	pthread_join(thread, NULL);
+	beside_stop();
 	expect_all(_metadata, vm, rounds);
 	log = logged();
 	NOTE("%llu of %u in the GA log\n", (unsigned long long)log, rounds);
@@ -173,6 +138,89 @@ TEST(preempted_vcpu_gets_each_interrupt_once)
 	if (log && accel_is_avic() && !accel_check()->vapic)
 		EXPECTED_FAILURE(return, "stock logs interrupts for a vCPU that was only preempted");
 	EXPECT_EQ(0, log);
+}
+
+/* ---- More entries than the log has room for ---- */
+
+/* Of the log's interrupt, by which the kernel reads the log in a thread. */
+#define LOG_IRQ		"AMD-Vi0-GA"
+/* The log has 512 entries. */
+#define STORM		2000
+
+static void place_log_irq(struct vm *vm, int pcpu)
+{
+	FILE *file = fopen("/proc/interrupts", "re");
+	char line[4096], folder[64] = "", text[16];
+
+	while (file && fgets(line, sizeof(line), file))
+		if (strstr(line, LOG_IRQ))
+			snprintf(folder, sizeof(folder), "/proc/irq/%d", atoi(line));
+	if (file)
+		fclose(file);
+	snprintf(text, sizeof(text), "%d", pcpu);
+	if (!sysfs_write(folder, "smp_affinity_list", text))
+		vm_fail(vm, "cannot move " LOG_IRQ " to processor %d", pcpu);
+}
+
+/* Nothing else runs on the processor meanwhile, not even the thread that reads the log. */
+static void *storm(void *unused)
+{
+	(void)unused;
+	device_fire(STORM);
+	return NULL;
+}
+
+static void storm_on(struct vm *vm, int pcpu)
+{
+	struct sched_param first = { .sched_priority = 99 };
+	pthread_attr_t attr;
+	pthread_t thread;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(pcpu, &set);
+	pthread_attr_init(&attr);
+	pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
+	pthread_attr_setschedpolicy(&attr, SCHED_FIFO);
+	pthread_attr_setschedparam(&attr, &first);
+	if (pthread_create(&thread, &attr, storm, NULL))
+		vm_fail(vm, "no thread before all others");
+	pthread_join(thread, NULL);
+}
+
+TEST(log_that_overflows_wakes_and_goes_on)
+{
+	uint64_t lost;
+	uint32_t count;
+	struct vm *vm;
+	int pcpu;
+
+	REQUIRE_IOMMU();
+	vm = begin(role_sleeper);
+	pcpu = host_cpu(vm->vcpus[0].pcpu + 1);
+	place_log_irq(vm, pcpu);
+	/* The interrupt moves when it comes, its thread when that runs the next time. */
+	for (unsigned int i = 0; i < 3; i++) {
+		vm_wait(vm, vcpu_is_blocked(&vm->vcpus[0]), "the vCPU blocks");
+		fire(vm);
+	}
+	vm_wait(vm, vcpu_is_blocked(&vm->vcpus[0]), "the vCPU blocks");
+	lost = counters_total("iommu.ga_lost");
+	count = handled(vm);
+	storm_on(vm, pcpu);
+	vm_wait(vm, handled(vm) != count, "the storm is handled");
+	lost = counters_total("iommu.ga_lost") - lost;
+	EXPECT_EQ(accel_check()->active, lost > 0);
+	NOTE("%llu of %u found no room in the log\n", (unsigned long long)lost, STORM);
+	/* It is in use again, and nothing is left of the storm. */
+	for (unsigned int i = 0; i < rounds; i++) {
+		vm_wait(vm, vcpu_is_blocked(&vm->vcpus[0]), "the vCPU blocks");
+		count = handled(vm);
+		fire(vm);
+		EXPECT_EQ(count + 1, handled(vm));
+	}
+	finish(vm);
 }
 
 TEST_MAIN(200)

@@ -8,6 +8,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "cpu.h"
+#include "run.h"
+
 #define GSI		24
 
 static const struct device_kind *kind;
@@ -76,6 +79,18 @@ void device_route(struct vm *vm, uint32_t apic_id, uint8_t vector)
 void device_fire(unsigned int count)
 {
 	kind->fire(count);
+}
+
+void device_fire_at(struct vcpu *vcpu, uint8_t vector)
+{
+	volatile uint32_t *irqs = &vcpu->guest->irqs[vector];
+	uint32_t handled = *irqs;
+
+	device_fire(1);
+	/* Seen at once if it comes soon, so that the next one can come while the vCPU halts. */
+	for (unsigned int spins = 0; spins < 1000 && *irqs == handled; spins++)
+		cpu_pause();
+	vm_wait(vcpu->vm, *irqs != handled, "the device's interrupt is handled");
 }
 
 struct device_counts device_counts(void)

@@ -39,6 +39,9 @@ void device_route(struct vm *vm, uint32_t apic_id, uint8_t vector);
 /* Raise @count interrupts, without a pause. */
 void device_fire(unsigned int count);
 
+/* Raise one interrupt, and wait until the vCPU has handled it. */
+void device_fire_at(struct vcpu *vcpu, uint8_t vector);
+
 struct device_counts device_counts(void);
 
 /* Sums of the first four. */
