@@ -69,8 +69,8 @@ class Amd(emulator.Emulator):
         return (f"{KERNEL_COMMAND_LINE} {emulator.clock_parameters(khz)} "
                 f"{self.options.append}").rstrip()
 
-    # x2APIC IDs, so that Linux puts itself into x2APIC mode as on a machine of many CPUs.
-    # The testbed's own devices do not translate what they access.
+    # With destinations of 32 bits, as on machines of today. The testbed's own devices do
+    # not translate what they access.
     def iommu(self):
         if not self.options.iommu:
             return []
