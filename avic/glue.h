@@ -16,7 +16,9 @@
 #include <linux/kvm_host.h>
 #include <linux/lockdep.h>
 #include <linux/mutex.h>
+#include <linux/spinlock.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 #include <asm/cpufeature.h>
 #include <asm/svm.h>
@@ -57,6 +59,10 @@ struct vapic_vm {
 
 	struct vapic_pit pit;
 
+	/* Of assigned devices: posting_glue.c. The lock of the first protects both. */
+	struct xarray interrupts; /* by their numbers in the host */
+	u32 tag;		  /* the VM's number in tags, from the first interrupt on */
+
 	struct vapic_avic_vm *core;
 };
 
@@ -65,6 +71,12 @@ struct vapic_vcpu {
 	struct vapic_vm *vm;
 	enum vapic_decision never; /* why it is never accelerated, or VAPIC_ACCELERATED */
 	bool irq_window;	   /* counted in irq_windows; read by the vCPU's own task only */
+
+	/* Interrupts of assigned devices that name it: posting_glue.c. */
+	raw_spinlock_t posting_lock; /* of the list and the count; inside of the VM's interrupts */
+	struct list_head interrupts;
+	unsigned int interrupt_count;
+	atomic64_t logged; /* entries in the IOMMU's log */
 } __aligned(VAPIC_AVIC_ALIGN);
 
 /* kvm/host.c relies on common being first. */
@@ -81,6 +93,13 @@ static inline struct vapic_avic_on_cpu vapic_on_cpu(struct vapic_vcpu *vcpu)
 {
 	lockdep_assert_preemption_disabled();
 	return (struct vapic_avic_on_cpu){vapic_core(vcpu)};
+}
+
+/* The caller holds the vCPU's posting lock. */
+static inline struct vapic_avic_posting_locked vapic_posting_locked(struct vapic_vcpu *vcpu)
+{
+	lockdep_assert_held(&vcpu->posting_lock);
+	return (struct vapic_avic_posting_locked){vapic_core(vcpu)};
 }
 
 static inline struct vcpu_svm *to_svm(struct kvm_vcpu *kvm_vcpu)
@@ -136,6 +155,16 @@ void vapic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool s
 /* KVM begins or ends to reinject the PIT's ticks; ends before it destroys the PIT. May sleep. */
 void vapic_pit_set_reinject(struct kvm *kvm, bool on);
 void vapic_pit_init(struct vapic_vm *vm);
+
+/*
+ * Interrupts of assigned devices. A vCPU's end comes before it leaves the tables. The VM's comes
+ * before any vCPU that was in the tables is freed: behind it nobody finds one by the IOMMU's log.
+ * The ends may sleep.
+ */
+void vapic_posting_init_vm(struct vapic_vm *vm);
+void vapic_posting_end_vm(struct vapic_vm *vm);
+void vapic_posting_init_vcpu(struct vapic_vcpu *vcpu);
+void vapic_posting_end_vcpu(struct vapic_vcpu *vcpu);
 
 /* Stop inhibiting the VM for an interrupt window of the vCPU, if it is. May sleep. */
 void vapic_irq_window_close(struct vapic_vcpu *vcpu);

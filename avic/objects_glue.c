@@ -11,6 +11,7 @@
 #include <linux/slab.h>
 
 #include <asm/cpufeature.h>
+#include <asm/irq_remapping.h>
 
 #include <vapic/eligibility.h>
 #include <vapic/host.h>
@@ -61,9 +62,9 @@ static const char *ipi_virtualization(void)
 int vapic_avic_init(bool hide)
 {
 	hide_running = hide;
-	scnprintf(mode, sizeof(mode), "%s, %u vCPUs, IPI virtualization %s, IOMMU posting off",
+	scnprintf(mode, sizeof(mode), "%s, %u vCPUs, IPI virtualization %s, IOMMU posting %s",
 		  vapic_has_x2avic() ? "x2AVIC" : "xAPIC mode, x2AVIC off", ids(),
-		  ipi_virtualization());
+		  ipi_virtualization(), irq_remapping_cap(IRQ_POSTING_CAP) ? "on" : "off");
 	vcpu_cache = kmem_cache_create("vapic_avic_vcpu",
 				       sizeof(struct vapic_vcpu) + vapic_avic_vcpu_size(),
 				       VAPIC_AVIC_ALIGN, SLAB_ACCOUNT, NULL);
@@ -193,6 +194,7 @@ int vapic_hook_avic_vm_init(struct kvm *kvm)
 		return -ENOMEM;
 	mutex_init(&vm->irq_window_lock);
 	vapic_pit_init(vm);
+	vapic_posting_init_vm(vm);
 	to_kvm_svm(kvm)->avic_physical_id_table_page = vm;
 	vapic_vm_enter(&vm->common, kvm);
 	return 0;
@@ -208,6 +210,7 @@ void vapic_svm_vm_destroy(struct kvm *kvm)
 
 	if (!vm)
 		return;
+	vapic_posting_end_vm(vm);
 	vapic_vm_leave(&vm->common);
 	kref_put(&vm->common.refs, vm_release);
 }
@@ -307,6 +310,7 @@ int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)
 		return -ENOMEM;
 	vcpu->vm = vapic_vm_of(kvm);
 	vcpu->never = decision;
+	vapic_posting_init_vcpu(vcpu);
 
 	if (decision == VAPIC_ACCELERATED)
 		accelerate(kvm_vcpu, vcpu);
@@ -332,8 +336,12 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 	svm->avic_backing_page = NULL;
 	if (vapic_vcpu_of(svm)) {
 		vapic_irq_window_close(vcpu);
-		if (vapic_avic_vcpu_retire(vapic_core(vcpu)))
+		vapic_posting_end_vcpu(vcpu);
+		if (vapic_avic_vcpu_retire(vapic_core(vcpu))) {
 			vapic_vm_wait_for_ipis(kvm_vcpu->kvm);
+			/* On this kernel the VM is gone before, and with it the tag. */
+			vapic_posting_end_vm(vm);
+		}
 		svm->avic_physical_id_cache = NULL;
 	}
 	vcpu_free(vcpu);

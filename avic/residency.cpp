@@ -101,6 +101,28 @@ void run_far(vapic_avic_on_cpu on)
 	slot(*on.vcpu).publish(on.vcpu->parked);
 }
 
+// Some interrupt of an assigned device names the vCPU: have the IOMMU do what is right now, if it
+// does something else.
+[[gnu::noinline]] void settle_posting(vapic_avic_on_cpu on, HostApicId host)
+{
+	const Posting wanted = wanted_posting(*on.vcpu, host);
+
+	// Ordering: posting, posting-begin.
+	if (on.vcpu->posting.load() == wanted)
+		return;
+	vapic_host_posting(on.vcpu->glue, {.posts = wanted.get(Posting::kPosts),
+					   .rings = wanted.get(Posting::kRings),
+					   .host = {wanted.get(Posting::kHost).raw()}});
+}
+
+// Called after each change of the attention byte or of the vCPU's CPU. `host` matters only if the
+// vCPU may run.
+inline void settle(vapic_avic_on_cpu on, HostApicId host)
+{
+	if (on.vcpu->posting.load() != Posting{}) [[unlikely]]
+		settle_posting(on, host);
+}
+
 // Slow path of load: a bit of the attention byte is set, or no entry can name the CPU.
 [[gnu::noinline]] void load_rarely(vapic_avic_on_cpu on, vapic_host_id host)
 {
@@ -130,8 +152,10 @@ void run_far(vapic_avic_on_cpu on)
 void vapic_avic_vcpu_load(vapic_avic_on_cpu on, vapic_host_id host)
 {
 	if (attention(*on.vcpu).load() != Attention{} || host.raw > kMaxHostApicId)
-		return load_rarely(on, host);
-	run_on(on, HostApicId{host.raw});
+		load_rarely(on, host);
+	else
+		run_on(on, HostApicId{host.raw});
+	settle(on, HostApicId{host.raw});
 }
 
 // ORDERING running-clear-early
@@ -142,6 +166,9 @@ void vapic_avic_vcpu_load(vapic_avic_on_cpu on, vapic_host_id host)
 //   barrier:  none needed: the VMRUN that follows the next load finds the interrupt
 //   if lost:  nothing
 //   checked:  residency_history_test; selftest ipi_lost
+//
+// Nor does the IOMMU need to hear of it: while it rings the CPU that the vCPU was on, that CPU
+// ignores it, and the IOMMU makes no entry in its log, which would wake nobody.
 void vapic_avic_vcpu_put(vapic_avic_on_cpu on)
 {
 	Slot<PhysicalIdEntry> &entry = slot(*on.vcpu);
@@ -154,6 +181,7 @@ void vapic_avic_vcpu_block(vapic_avic_on_cpu on)
 	// Set asleep first: a sender that sees IsRunning=0 must find that the vCPU sleeps.
 	set_asleep(on, true);
 	run_nowhere(on);
+	settle(on, {});
 }
 
 void vapic_avic_vcpu_unblock(vapic_avic_on_cpu on, vapic_host_id host)
@@ -171,4 +199,5 @@ void vapic_avic_vcpu_deactivate(vapic_avic_on_cpu on)
 {
 	set_inactive(on, true);
 	run_nowhere(on);
+	settle(on, {});
 }

@@ -274,15 +274,6 @@ unsigned long vapic_svm_vcpu_get_apicv_inhibit_reasons(struct kvm_vcpu *kvm_vcpu
 	return reasons;
 }
 
-/* Interrupts of assigned devices stay remapped: the IOMMU posts nothing. */
-int vapic_svm_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_irq, bool set)
-{
-	if (set)
-		pr_info_once("vapic: interrupts of assigned devices are remapped, not posted\n");
-	vapic_trace_remapped(kvm, host_irq, guest_irq);
-	return 0;
-}
-
 /* On a SIPI, forget an earlier paravirtual kick, so that it does not end a later halt. */
 void vapic_svm_vcpu_deliver_sipi_vector(struct kvm_vcpu *kvm_vcpu, u8 vector)
 {

@@ -27,8 +27,25 @@ public:
 	static constexpr At<bool, 3, 1> kOutside{};  // in no table yet; in own_attention only
 };
 
+// What the IOMMU does with the interrupts of assigned devices that name the vCPU, the same with
+// all of them: remaps them to the host; or posts them, and makes an entry in its log; or posts
+// them, and rings a CPU. Zero if there is no such interrupt.
+class Posting : public hw::Word<Posting, std::uint64_t> {
+public:
+	using Word::Word;
+
+	static constexpr At<hw::HostApicId, 0, 32> kHost{}; // which CPU it rings
+	static constexpr At<bool, 32, 1> kRings{};
+	static constexpr At<bool, 33, 1> kPosts{};
+	static constexpr At<bool, 34, 1> kAny{};  // there is such an interrupt
+	static constexpr At<bool, 35, 1> kSoon{}; // who holds the posting lock decides just now
+};
+
 // Enter a vCPU that KVM has accepted in the VM's tables.
 void enter_tables(vapic_avic_vcpu &vcpu);
+
+// What the attention byte asks of the IOMMU, for a vCPU that is on, or was last on, `host`.
+Posting wanted_posting(const vapic_avic_vcpu &vcpu, hw::HostApicId host);
 
 // Statistics. Only the vCPU's own task writes them; anybody may read them.
 using Counter = hw::Cell<std::uint64_t>;
@@ -64,6 +81,8 @@ struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vcpu {
 	// Pointers to the attention byte and the table entry, which senders follow too: to
 	// own_attention and own_slot until enter_tables() changes them to the VM's. ORDERING enter.
 	vapic_avic_vcpu_hot hot;
+	// ORDERING posting-begin, posting.
+	vapic::hw::Slot<vapic::avic::Posting> posting;
 
 	// Constant after vapic_avic_vcpu_init().
 	vapic_avic_vm *vm;
@@ -126,5 +145,10 @@ inline void set_slot_at(vapic_avic_vcpu &vcpu, hw::Slot<hw::PhysicalIdEntry> &to
 
 static_assert(offsetof(vapic_avic_vcpu, hot) == 0);
 static_assert(vapic::avic::Attention::kAsleep.kMask == VAPIC_AVIC_ASLEEP);
+static_assert(vapic::hw::disjoint(vapic::avic::Posting::kHost.kMask,
+				  vapic::avic::Posting::kRings.kMask,
+				  vapic::avic::Posting::kPosts.kMask,
+				  vapic::avic::Posting::kAny.kMask,
+				  vapic::avic::Posting::kSoon.kMask));
 static_assert(vapic::hw::PhysicalIdEntry::kHostApicId.kMask == VAPIC_AVIC_HOST_ID);
 static_assert(vapic::hw::kNoHostApicId.raw() == VAPIC_AVIC_NO_CPU);

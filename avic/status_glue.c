@@ -27,6 +27,8 @@ static void counts(struct vapic_vcpu_common *common, u64 *to)
 	to[5] = counts.ipi_inactive;
 	to[6] = counts.accesses_trap;
 	to[7] = counts.accesses_fault;
+	to[vapic_avic_vcpu_posts(vapic_core(vcpu)) ? 8 : 9] = READ_ONCE(vcpu->interrupt_count);
+	to[10] = atomic64_read(&vcpu->logged);
 }
 
 static const char *never(struct vapic_vcpu_common *common)
@@ -43,7 +45,8 @@ int vapic_avic_status(struct seq_buf *s, const struct vapic_viewer *viewer)
 		.never = never,
 		.counts = counts,
 		.count_names = {"ipi_type", "ipi_not_running", "ipi_target", "ipi_vector", "woken",
-				"kicked", "access_trap", "access_fault"},
+				"kicked", "access_trap", "access_fault", "posted", "remapped",
+				"logged"},
 	};
 
 	return vapic_status_vms(s, viewer, &ops);

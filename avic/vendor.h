@@ -22,8 +22,11 @@ int vapic_avic_init(bool hide_running);
 /* Called at exit, and by a failed init, when no hook can run any more. */
 void vapic_avic_exit(void);
 
-/* For the log line at init: "x2AVIC, 512 vCPUs, IPI virtualization on, IOMMU posting off". */
+/* For the log line at init: "x2AVIC, 512 vCPUs, IPI virtualization on, IOMMU posting on". */
 const char *vapic_avic_mode(void);
+
+/* What the driver of AMD's IOMMU calls for each entry in the log of posted interrupts. */
+int vapic_avic_ga_log_notifier(u32 tag);
 
 /* Content of /sys/kernel/vapic/vcpus, as the viewer may see it.  0 or -ENOMEM.  May sleep. */
 int vapic_avic_status(struct seq_buf *s, const struct vapic_viewer *viewer);

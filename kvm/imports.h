@@ -105,6 +105,9 @@
 	TRACE(kvm, kvm_avic_doorbell, \
 		TP_PROTO(u32 vcpuid, u32 apicid), \
 		TP_ARGS(vcpuid, apicid)) \
+	TRACE(kvm, kvm_avic_ga_log, \
+		TP_PROTO(u32 vmid, u32 vcpuid), \
+		TP_ARGS(vmid, vcpuid)) \
 	TRACE(kvm, kvm_apicv_accept_irq, \
 		TP_PROTO(u32 apicid, u16 dm, u16 tm, u8 vec), \
 		TP_ARGS(apicid, dm, tm, vec)) \
@@ -131,7 +134,8 @@
 	/* The static call apic_call_send_IPI; modules get only the one for masks of CPUs. */ \
 	FUNC(vmlinux, void, __SCT__apic_call_send_IPI, (int cpu, int vector)) \
 	FUNC(vmlinux, void, kvm_set_posted_intr_wakeup_handler, (void (*handler)(void))) \
-	DATA(vmlinux, unsigned long, kvm_posted_intr_wakeup_handler)
+	DATA(vmlinux, unsigned long, kvm_posted_intr_wakeup_handler) \
+	DATA(vmlinux, unsigned long, iommu_ga_log_notifier)
 
 #ifdef CONFIG_KVM_XEN
 #define VAPIC_XEN_IMPORTS(FUNC, DATA, TRACE) \
@@ -154,6 +158,7 @@
 	CALL(hwapic_irr_update) \
 	CALL(hwapic_isr_update) \
 	CALL(vcpu_get_apicv_inhibit_reasons) \
+	CALL(vcpu_unblocking) \
 	CALL(refresh_apicv_exec_ctrl)
 
 /* clang-format on */

@@ -56,13 +56,6 @@ void vapic_vcpu_leave(struct vapic_vcpu_common *vcpu, struct vapic_vm_common *vm
  */
 void vapic_vm_wait_for_ipis(struct kvm *kvm);
 
-/*
- * An interrupt of an assigned device stays remapped: trace kvm_pi_irte_update for each route
- * that could have been posted. The caller prevents changes of the routes, or calls this again
- * after a change.
- */
-void vapic_trace_remapped(struct kvm *kvm, unsigned int host_irq, u32 guest_irq);
-
 /* Written in the vCPU's task; others read it to decide how to deliver. */
 static inline bool vapic_apicv_active(struct kvm_lapic *apic)
 {

@@ -20,7 +20,7 @@ struct vapic_viewer {
 	struct pid_namespace *pids;
 };
 
-#define VAPIC_STATUS_MAX_COUNTS 8
+#define VAPIC_STATUS_MAX_COUNTS 11
 
 /* What a vendor reports about its vCPU. The functions run under vapic_vms_lock. */
 struct vapic_status_ops {

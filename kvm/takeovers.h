@@ -80,7 +80,8 @@
 	WRAP(svm, msr_filter_changed) \
 	WRAP(svm, inject_irq) \
 	WRAP(svm, vcpu_deliver_sipi_vector) \
-	SWITCH(kvm, allow_apicv_in_x2apic_without_x2apic_virtualization)
+	SWITCH(kvm, allow_apicv_in_x2apic_without_x2apic_virtualization) \
+	SWITCH(vmlinux, iommu_ga_log_notifier)
 
 /*
  * kvm_intel. Two of its functions are redirected and are ops, too: KVM calls the ops, and

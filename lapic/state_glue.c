@@ -293,6 +293,9 @@ void vapic_hook___kvm_vcpu_update_apicv(struct kvm_vcpu *kvm_vcpu)
 	active = may_be_active(kvm_vcpu);
 	if (active != vapic_apicv_active(apic))
 		set_active(kvm_vcpu, active);
+	else
+		/* Some requests are for the vendor to see anew where the vCPU, which is awake, runs. */
+		vapic_op(vcpu_unblocking)(kvm_vcpu);
 	preempt_enable();
 	up_read(lock);
 }

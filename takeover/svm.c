@@ -2,6 +2,8 @@
 /*
  * What init takes over from kvm_amd: AVIC.
  */
+#include <linux/amd-iommu.h>
+
 #include <asm/cpufeature.h>
 
 #include "../avic/vendor.h"
@@ -47,6 +49,30 @@ static int init_glue(void)
 VAPIC_BOOL_SWITCH(allow_apicv_in_x2apic_without_x2apic_virtualization,
 		  vapic_data(kvm_x86_ops).allow_apicv_in_x2apic_without_x2apic_virtualization,
 		  !boot_cpu_has(X86_FEATURE_X2AVIC))
+
+/*
+ * What the IOMMU's driver calls, in the thread of an interrupt; NULL if kvm_amd was loaded with
+ * avic=0. A thread that is still in vapic's at exit is waited for in vapic_gate_remove(), like all
+ * tasks.
+ */
+static unsigned long stock_iommu_ga_log_notifier;
+
+static void set_iommu_ga_log_notifier(void)
+{
+	stock_iommu_ga_log_notifier = READ_ONCE(vapic_data(iommu_ga_log_notifier));
+	amd_iommu_register_ga_log_notifier(vapic_avic_ga_log_notifier);
+}
+
+static void restore_iommu_ga_log_notifier(void)
+{
+	amd_iommu_register_ga_log_notifier((int (*)(u32))stock_iommu_ga_log_notifier);
+}
+
+static bool is_set_iommu_ga_log_notifier(void)
+{
+	return READ_ONCE(vapic_data(iommu_ga_log_notifier)) ==
+	       (unsigned long)vapic_avic_ga_log_notifier;
+}
 
 /* kvm_amd reads its own variable only at its init, and vapic takes over only to have AVIC on. */
 static bool avic_is_on = true;

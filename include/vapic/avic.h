@@ -9,6 +9,7 @@
 #ifndef VAPIC_AVIC_H
 #define VAPIC_AVIC_H
 
+#include <vapic/host.h>
 #include <vapic/types.h>
 
 VAPIC_C_BEGIN
@@ -98,6 +99,52 @@ void vapic_avic_vcpu_unblock(struct vapic_avic_on_cpu on, struct vapic_host_id h
  */
 void vapic_avic_vcpu_activate(struct vapic_avic_on_cpu on);
 void vapic_avic_vcpu_deactivate(struct vapic_avic_on_cpu on);
+
+/*
+ * Interrupts of assigned devices.
+ *
+ * block, unblock, load, activate and deactivate call vapic_host_posting() when the IOMMU must do
+ * something else than it does. A vCPU that is put, but not blocked, is treated as if it ran on.
+ */
+
+/*
+ * Says that the caller holds the vCPU's posting lock, which orders all that changes what the IOMMU
+ * does with the vCPU's interrupts. Only vapic_posting_locked() of avic/glue.h makes one, and
+ * asserts that by lockdep.
+ */
+struct vapic_avic_posting_locked {
+	struct vapic_avic_vcpu *vcpu;
+};
+
+/*
+ * An interrupt is about to name the vCPU. The result says how the IOMMU is to treat it; the caller
+ * sees to that, and calls set with it. Then it requests that the vCPU's own task calls unblock
+ * before it enters the guest again, and makes the vCPU leave the guest: the result may be wrong,
+ * and the IOMMU may have posted before it knew what to ring. @here: any CPU.
+ */
+struct vapic_posting vapic_avic_posting_add(struct vapic_avic_posting_locked vcpu,
+					    struct vapic_host_id here);
+/* The IOMMU does this now with all interrupts that name the vCPU. */
+void vapic_avic_posting_set(struct vapic_avic_posting_locked vcpu, struct vapic_posting how);
+/* None names the vCPU any more. */
+void vapic_avic_posting_end(struct vapic_avic_posting_locked vcpu);
+/* Whether the IOMMU posts now. */
+bool vapic_avic_vcpu_posts(const struct vapic_avic_vcpu *vcpu);
+
+/*
+ * What an entry in the IOMMU's log says of its interrupt: VM @vm, from 1 to VAPIC_GA_TAG_VMS, and
+ * which vCPU of it, by its place in the VM's table. Never 0.
+ */
+#define VAPIC_GA_TAG_VMS 0xfffff
+u32 vapic_ga_tag(u32 vm, const struct vapic_avic_vcpu *vcpu);
+u32 vapic_ga_tag_vm(u32 tag);
+u32 vapic_ga_tag_vcpu(u32 tag);
+
+/*
+ * The glue's handle of the vCPU with @id, or NULL if there is none in the tables. The caller keeps
+ * vCPUs of the VM from being freed.
+ */
+struct vapic_vcpu *vapic_avic_vm_find(const struct vapic_avic_vm *vm, u32 id);
 
 /*
  * Bring the logical table in line with the LDR and DFR of the register page, after

@@ -28,7 +28,7 @@
 namespace explorer {
 
 using Location = unsigned;
-constexpr Location kLocations = 18;
+constexpr Location kLocations = 20;
 using Memory = std::array<std::uint64_t, kLocations>;
 
 // Something that hardware does in one step, directly in memory, without store buffers.

@@ -12,6 +12,7 @@ namespace {
 
 std::vector<Target> targets;
 Handler handler;
+PostingHandler posting_handler;
 std::vector<vapic::Broken> broken_seen;
 bool broken_expected;
 
@@ -25,6 +26,11 @@ std::vector<Target> take_targets()
 void handle_targets(Handler to)
 {
 	handler = std::move(to);
+}
+
+void handle_posting(PostingHandler to)
+{
+	posting_handler = std::move(to);
 }
 
 ExpectBroken::ExpectBroken()
@@ -54,6 +60,14 @@ void vapic_host_ipi_target(vapic_vcpu *glue, u32 icr_low, enum vapic_ipi_target 
 		fake_host::handler(named);
 	else
 		fake_host::targets.push_back(named);
+}
+
+void vapic_host_posting(vapic_vcpu *glue, vapic_posting how)
+{
+	if (fake_host::posting_handler)
+		fake_host::posting_handler(glue, how);
+	else
+		ADD_FAILURE() << "no interrupt of a device names the vCPU";
 }
 
 bool vapic_host_vcpu_stays(vapic_vcpu *glue)

@@ -28,6 +28,11 @@ std::vector<Target> take_targets();
 using Handler = std::function<void(const Target &)>;
 void handle_targets(Handler handler);
 
+// Makes the host call `handler` when core wants the IOMMU to treat a vCPU's interrupts another way;
+// without one the running test fails. An empty handler ends that.
+using PostingHandler = std::function<void(vapic_vcpu *, vapic_posting)>;
+void handle_posting(PostingHandler handler);
+
 // While an object of this class exists, broken invariants are recorded and do not fail the test.
 class ExpectBroken {
 public:

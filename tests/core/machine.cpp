@@ -50,6 +50,11 @@ vapic_avic_counts Vcpu::counts() const
 	return counts;
 }
 
+u64 *Vcpu::posting() const
+{
+	return reinterpret_cast<u64 *>(&core()->posting);
+}
+
 Machine::Machine(bool hide_running, u32 ids)
 	: hide_running_(hide_running), ids_(ids), physical_((ids * 8 + 4095) / 4096 * 4096, 4096),
 	  object_(vapic_avic_vm_size(ids), VAPIC_AVIC_ALIGN)

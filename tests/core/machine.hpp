@@ -56,6 +56,9 @@ public:
 
 	vapic_avic_counts counts() const;
 
+	// What core knows of the IOMMU: see Posting in avic/state.hpp.
+	u64 *posting() const;
+
 private:
 	u32 id_;
 	Block object_;

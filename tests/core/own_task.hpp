@@ -39,6 +39,22 @@ static inline void vapic_avic_vcpu_deactivate(vapic_avic_vcpu *vcpu)
 	vapic_avic_vcpu_deactivate(vapic_avic_on_cpu{vcpu});
 }
 
+// Likewise of the vCPU's posting lock.
+static inline vapic_posting vapic_avic_posting_add(vapic_avic_vcpu *vcpu, u32 here)
+{
+	return vapic_avic_posting_add(vapic_avic_posting_locked{vcpu}, vapic_host_id{here});
+}
+
+static inline void vapic_avic_posting_set(vapic_avic_vcpu *vcpu, vapic_posting how)
+{
+	vapic_avic_posting_set(vapic_avic_posting_locked{vcpu}, how);
+}
+
+static inline void vapic_avic_posting_end(vapic_avic_vcpu *vcpu)
+{
+	vapic_avic_posting_end(vapic_avic_posting_locked{vcpu});
+}
+
 static inline void vapic_pi_vcpu_load(vapic_pi_vcpu *vcpu, u32 destination)
 {
 	vapic_pi_vcpu_load(vapic_pi_on_cpu{vcpu}, destination);

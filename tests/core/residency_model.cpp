@@ -18,6 +18,7 @@ enum : Location {
 	// Written by core.
 	kEntry,
 	kAttention,
+	kPosting,
 	kIrr,
 	// Written by KVM: vcpu->mode (1: IN_GUEST_MODE), vcpu->cpu, apic->apicv_active, a
 	// pending request, and the task waiting in kvm_vcpu_block().
@@ -26,6 +27,13 @@ enum : Location {
 	kApicvActive,
 	kRequest,
 	kWaiter,
+	// Of the glue: 1 if nobody holds the posting lock; whether the device's interrupt names the
+	// vCPU.
+	kPostingLock,
+	kAssigned,
+	// Of the IOMMU: the entry of the device's interrupt; 1 if it is not about to post one.
+	kIommuEntry,
+	kIommuIdle,
 	// Hardware: 1 + the CPU on which the vCPU is in the guest, or 0; the signal that arrived
 	// there; a wake-up that arrived.
 	kInGuestOn,
@@ -37,6 +45,21 @@ enum : Location {
 
 constexpr std::uint64_t kDoorbell = 1;
 constexpr std::uint64_t kKick = 2;
+
+// Bits of kRequest: KVM_REQ_EVENT, KVM_REQ_APICV_UPDATE.
+constexpr std::uint64_t kEvent = 1;
+constexpr std::uint64_t kLook = 2;
+
+// The IOMMU's entry: the host's CPU above bits that say how.
+constexpr std::uint64_t kPosts = 1;
+constexpr std::uint64_t kRings = 2;
+
+constexpr std::uint64_t iommu_entry(vapic_posting how)
+{
+	if (!how.posts)
+		return 0;
+	return how.rings ? kPosts | kRings | std::uint64_t{how.host.raw} << 8 : kPosts;
+}
 
 constexpr u32 kTargetId = 2;
 constexpr u32 kVector = 0x31; // of the first sender; the next sender has the next vector
@@ -101,6 +124,37 @@ std::uint64_t wake_always(Memory &m, std::uint64_t)
 	return 0;
 }
 
+// --- The glue's part of posting, in the target's task or in another one ---
+
+void lock_posting(const Scenario &s, Cpu &cpu)
+{
+	if (s.posting_locked)
+		cpu.await(kPostingLock);
+}
+
+void unlock_posting(const Scenario &s, Cpu &cpu)
+{
+	if (s.posting_locked)
+		cpu.store(kPostingLock, 1);
+}
+
+// treat(), with what the IOMMU's driver does. Changes between remapped and posted flush the IOMMU's
+// tables and wait; other changes do not, and the driver posts without ringing at first.
+void treat(const Scenario &s, Cpu &cpu, vapic_posting how)
+{
+	const bool posts = cpu.load(kIommuEntry) & kPosts;
+
+	if (posts != how.posts) {
+		if (s.flush_waits)
+			cpu.await(kIommuIdle);
+		cpu.exchange(kIommuEntry, how.posts ? kPosts : 0);
+		if (s.flush_waits)
+			cpu.store(kIommuIdle, 1);
+	}
+	if (how.posts)
+		cpu.exchange(kIommuEntry, iommu_entry(how));
+}
+
 // --- The target's task ---
 
 class Target {
@@ -112,6 +166,7 @@ public:
 
 	void run()
 	{
+		fake_host::handle_posting([this](vapic_vcpu *, vapic_posting how) { post(how); });
 		s_.residency.load(core_, host_id(on_));
 		for (char act : s_.acts)
 			perform(Act{act});
@@ -156,8 +211,11 @@ private:
 	{
 		for (;;) {
 			if (cpu_.load(kRequest)) {
-				cpu_.exchange(kRequest, 0);
-				if (!active_)
+				const std::uint64_t requests = cpu_.exchange(kRequest, 0);
+
+				if (requests & kLook)
+					s_.residency.unblock(core_, host_id(on_));
+				if ((requests & kEvent) && !active_)
 					cpu_.hardware("inject from IRR", take_irr);
 			}
 			cpu_.store(kMode, 1);
@@ -184,6 +242,16 @@ private:
 		on_ ^= 1;
 		cpu_.store(kCpu, on_);
 		s_.residency.load(core_, host_id(on_));
+	}
+
+	// vapic_host_posting()
+	void post(vapic_posting how)
+	{
+		lock_posting(s_, cpu_);
+		if (cpu_.load(kAssigned))
+			treat(s_, cpu_, how);
+		vapic_avic_posting_set(core_, how);
+		unlock_posting(s_, cpu_);
 	}
 
 	// kvm_vcpu_block()
@@ -235,6 +303,22 @@ public:
 	{
 	}
 
+	void run(Sender what, u32 vector)
+	{
+		switch (what) {
+		case Sender::kHardware:
+			return send_ipi(vector);
+		case Sender::kSoftware:
+			return deliver(vector);
+		case Sender::kDevice:
+			return raise(vector);
+		case Sender::kAssign:
+			return assign();
+		case Sender::kTakeAway:
+			return take_away();
+		}
+	}
+
 	// vapic_svm_deliver_interrupt()
 	void deliver(u32 vector)
 	{
@@ -270,6 +354,62 @@ public:
 		fake_host::handle_targets([this](const fake_host::Target &t) { act_on(t); });
 		static_cast<void>(incomplete_ipi(sender_.core(), u64{kTargetId} << 56 | vector,
 						      0x100000000ull, false));
+	}
+
+	// The device raises its interrupt.
+	void raise(u32 vector)
+	{
+		const std::uint64_t bit = std::uint64_t{1} << vector % 32;
+
+		if (s_.flush_waits)
+			cpu_.await(kIommuIdle);
+		std::uint64_t entry = cpu_.load(kIommuEntry);
+
+		if (!(entry & kPosts)) {
+			cpu_.store(kIommuIdle, 1);
+			cpu_.fence();
+			// The handler of VFIO tells KVM.
+			return deliver(vector);
+		}
+		if (s_.iommu_barrier) {
+			cpu_.fetch_or(kIrr, bit);
+			entry = cpu_.load(kIommuEntry);
+		} else {
+			entry = cpu_.load(kIommuEntry);
+			cpu_.fetch_or(kIrr, bit);
+		}
+		cpu_.store(kIommuIdle, 1);
+		cpu_.fence();
+		if (entry & kRings)
+			cpu_.hardware("doorbell to", ring, entry >> 8);
+		else if (s_.log_wakes)
+			wake();
+	}
+
+	// vapic_svm_pi_update_irte()
+	void assign()
+	{
+		lock_posting(s_, cpu_);
+
+		const vapic_posting how = s_.residency.posting_add(target_.core(), host_id(0));
+
+		treat(s_, cpu_, how);
+		cpu_.store(kAssigned, 1);
+		vapic_avic_posting_set(target_.core(), how);
+		unlock_posting(s_, cpu_);
+		if (!s_.requests_look)
+			return;
+		cpu_.fetch_or(kRequest, kLook);
+		kick_cpu();
+	}
+
+	void take_away()
+	{
+		lock_posting(s_, cpu_);
+		treat(s_, cpu_, {});
+		cpu_.store(kAssigned, 0);
+		vapic_avic_posting_end(target_.core());
+		unlock_posting(s_, cpu_);
 	}
 
 private:
@@ -324,7 +464,7 @@ private:
 	{
 		if (!s_.glue_kicks)
 			return;
-		cpu_.fetch_or(kRequest, 1);
+		cpu_.fetch_or(kRequest, kEvent);
 		kick_cpu();
 	}
 
@@ -347,14 +487,26 @@ explorer::Result explore(const Scenario &scenario)
 	if (scenario.begins_active)
 		vapic_avic_vcpu_activate(target.core());
 
+	vapic_posting how{};
+
+	if (scenario.begins_assigned) {
+		how = vapic_avic_posting_add(target.core(), host_id(0));
+		vapic_avic_posting_set(target.core(), how);
+	}
+
 	all.map(&machine.physical()[kTargetId], 8, kEntry, "entry");
 	all.map(&machine.attention()[kTargetId], 1, kAttention, "attention");
+	all.map(target.posting(), 8, kPosting, "posting");
 	all.map(static_cast<u32 *>(target.regs()) + (0x200 + kVector / 32 * 0x10) / 4, 4, kIrr, "IRR");
 	all.name(kMode, "mode");
 	all.name(kCpu, "cpu");
 	all.name(kApicvActive, "apicv_active");
 	all.name(kRequest, "request");
 	all.name(kWaiter, "waiter");
+	all.name(kPostingLock, "posting lock");
+	all.name(kAssigned, "assigned");
+	all.name(kIommuEntry, "IOMMU's entry");
+	all.name(kIommuIdle, "IOMMU idle");
 	all.name(kSignal, "signal");
 	all.name(kWoken, "woken");
 
@@ -363,6 +515,11 @@ explorer::Result explore(const Scenario &scenario)
 	initial[kEntry] = machine.physical(kTargetId);
 	initial[kAttention] = machine.attention()[kTargetId];
 	initial[kApicvActive] = scenario.begins_active;
+	initial[kPosting] = *target.posting();
+	initial[kPostingLock] = 1;
+	initial[kAssigned] = scenario.begins_assigned;
+	initial[kIommuEntry] = iommu_entry(how);
+	initial[kIommuIdle] = 1;
 
 	std::vector<explorer::Script> scripts = {
 		[&](Cpu &cpu) { Target(scenario, target.core(), cpu).run(); }};
@@ -370,17 +527,14 @@ explorer::Result explore(const Scenario &scenario)
 
 	for (unsigned i = 0; i < scenario.senders.size(); ++i) {
 		const u32 vector = kVector + i;
+		const Sender what{scenario.senders[i]};
 		const Vcpu &sender = machine.add_active(10 + i);
 
-		sent |= std::uint64_t{1} << vector % 32;
-		if (Sender{scenario.senders[i]} == Sender::kHardware)
-			scripts.push_back([&scenario, &target, &sender, vector](Cpu &cpu) {
-				SenderTask(scenario, target, sender, cpu).send_ipi(vector);
-			});
-		else
-			scripts.push_back([&scenario, &target, &sender, vector](Cpu &cpu) {
-				SenderTask(scenario, target, sender, cpu).deliver(vector);
-			});
+		if (what != Sender::kAssign && what != Sender::kTakeAway)
+			sent |= std::uint64_t{1} << vector % 32;
+		scripts.push_back([&scenario, &target, &sender, what, vector](Cpu &cpu) {
+			SenderTask(scenario, target, sender, cpu).run(what, vector);
+		});
 	}
 
 	const explorer::Result result =
@@ -396,6 +550,7 @@ explorer::Result explore(const Scenario &scenario)
 		});
 
 	fake_host::handle_targets({});
+	fake_host::handle_posting({});
 	return result;
 }
 
@@ -404,6 +559,7 @@ std::string describe(const Scenario &s)
 	return "acts '" + s.acts + "' senders '" + s.senders + "' begins " +
 	       (s.begins_active ? "active" : "inactive") +
 	       (s.hide_running ? ", IsRunning hidden" : "") +
+	       (s.begins_assigned ? ", device assigned" : "") +
 	       (s.far_second ? ", second CPU far" : "") + (s.kvm_sleep ? ", KVM's sleep" : "");
 }
 

@@ -26,6 +26,7 @@ struct Residency {
 	void (*deactivate)(vapic_avic_vcpu *) = vapic_avic_vcpu_deactivate;
 	bool (*must_wake)(const vapic_avic_vcpu *) = model::must_wake;
 	void (*set_irr)(void *, u8) = model::set_irr;
+	vapic_posting (*posting_add)(vapic_avic_vcpu *, u32) = vapic_avic_posting_add;
 };
 
 // What the target's task does, in this order; afterwards it enters the guest for good.
@@ -40,6 +41,10 @@ enum class Act : char {
 enum class Sender : char {
 	kHardware = 'i',  // an IPI
 	kSoftware = 's',  // KVM's delivery
+	kDevice = 'd',	  // an assigned device, by the IOMMU
+	// These send nothing: KVM connects the device's interrupt with the vCPU, or takes it away.
+	kAssign = 'a',
+	kTakeAway = 'x',
 };
 
 struct Scenario {
@@ -47,6 +52,8 @@ struct Scenario {
 	std::string senders = {}; // letters of Sender; each sends a vector of its own
 	bool begins_active = true;
 	bool hide_running = false;
+	// The device's interrupt is connected with the vCPU from the start.
+	bool begins_assigned = false;
 	// No entry can hold the APIC ID of the second CPU.
 	bool far_second = false;
 
@@ -62,6 +69,15 @@ struct Scenario {
 	// The glue wakes and kicks when core says so.
 	bool glue_wakes = true;
 	bool glue_kicks = true;
+	// The IOMMU writes IRR before it reads whether to ring, and when its tables are flushed it has
+	// written all that it will write by the old entry.
+	bool iommu_barrier = true;
+	bool flush_waits = true;
+	// The glue wakes the vCPU that an entry in the IOMMU's log names; after it has connected an
+	// interrupt, requests that the vCPU's task has a look; and, doing that, holds the lock.
+	bool log_wakes = true;
+	bool requests_look = true;
+	bool posting_locked = true;
 	// activate is followed by load.
 	bool load_after_activate = true;
 

@@ -3,14 +3,19 @@
 // See residency_mutants.hpp. The module does not contain this file.
 #include "residency_mutants.hpp"
 
+#include <vapic/host.h>
+
 #include "../../avic/state.hpp"
 #include "own_task.hpp"
 
 using vapic::avic::Attention;
 using vapic::avic::attention;
 using vapic::avic::slot;
+using vapic::avic::Posting;
+using vapic::avic::wanted_posting;
 using vapic::hw::HostApicId;
 using vapic::hw::kMaxHostApicId;
+using vapic::hw::kNoHostApicId;
 using vapic::hw::PhysicalIdEntry;
 
 namespace model {
@@ -46,6 +51,23 @@ void run_on(vapic_avic_vcpu *vcpu, u32 host_id)
 	slot(*vcpu).publish(
 		vcpu->resident.with(PhysicalIdEntry::kHostApicId, HostApicId{host_id}));
 }
+
+vapic_posting told(Posting posting)
+{
+	return {.posts = posting.get(Posting::kPosts),
+		.rings = posting.get(Posting::kRings),
+		.host = {posting.get(Posting::kHost).raw()}};
+}
+
+vapic_posting guess(vapic_avic_vcpu *vcpu, u32 here)
+{
+	const HostApicId last = slot(*vcpu).load().get(PhysicalIdEntry::kHostApicId);
+
+	return told(wanted_posting(*vcpu, last == kNoHostApicId ? HostApicId{here} : last));
+}
+
+constexpr Posting kRemaps = Posting{}.with(Posting::kAny, true);
+constexpr Posting kSoon = Posting{}.with(Posting::kSoon, true);
 
 } // namespace
 
@@ -126,6 +148,64 @@ void deactivate_without_barrier(vapic_avic_vcpu *vcpu)
 void deactivate_silently(vapic_avic_vcpu *vcpu)
 {
 	slot(*vcpu).exchange(left(vcpu));
+}
+
+void load_untold(vapic_avic_vcpu *vcpu, u32 host_id)
+{
+	if (attention(*vcpu).load() == Attention{})
+		run_on(vcpu, host_id);
+}
+
+void block_untold(vapic_avic_vcpu *vcpu)
+{
+	set(vcpu, Attention::kAsleep);
+	slot(*vcpu).exchange(left(vcpu));
+}
+
+void deactivate_untold(vapic_avic_vcpu *vcpu)
+{
+	set(vcpu, Attention::kInactive);
+	slot(*vcpu).exchange(left(vcpu));
+}
+
+void block_tells_first(vapic_avic_vcpu *vcpu)
+{
+	set(vcpu, Attention::kAsleep);
+
+	const Posting wanted = wanted_posting(*vcpu, {});
+	const Posting now = vcpu->posting.load();
+
+	if (now != Posting{} && now != wanted)
+		vapic_host_posting(vcpu->glue, told(wanted));
+	slot(*vcpu).exchange(left(vcpu));
+}
+
+vapic_posting posting_add_without_barrier(vapic_avic_vcpu *vcpu, u32 here)
+{
+	vcpu->posting.publish(kSoon);
+	return guess(vcpu, here);
+}
+
+vapic_posting posting_add_guess_first(vapic_avic_vcpu *vcpu, u32 here)
+{
+	const vapic_posting how = guess(vcpu, here);
+
+	vcpu->posting.exchange(kSoon);
+	return how;
+}
+
+vapic_posting posting_add_as_running(vapic_avic_vcpu *vcpu, u32 here)
+{
+	vcpu->posting.exchange(kSoon);
+	return told(kRemaps.with(Posting::kPosts, true)
+			    .with(Posting::kRings, true)
+			    .with(Posting::kHost, HostApicId{here}));
+}
+
+vapic_posting posting_add_as_remapped(vapic_avic_vcpu *vcpu, u32 here)
+{
+	vcpu->posting.exchange(kRemaps);
+	return guess(vcpu, here);
 }
 
 bool must_wake_nobody(const vapic_avic_vcpu *)

@@ -42,6 +42,18 @@ void deactivate_running_first(vapic_avic_vcpu *vcpu);
 void deactivate_without_barrier(vapic_avic_vcpu *vcpu);
 // deactivate(): does not set inactive.
 void deactivate_silently(vapic_avic_vcpu *vcpu);
+// load(), block(), deactivate(): do not tell the IOMMU.
+void load_untold(vapic_avic_vcpu *vcpu, u32 host_id);
+void block_untold(vapic_avic_vcpu *vcpu);
+void deactivate_untold(vapic_avic_vcpu *vcpu);
+// block(): looks whether there is a device before its barrier.
+void block_tells_first(vapic_avic_vcpu *vcpu);
+// posting_add(): publishes the word by a plain store; guesses first; guesses that the vCPU runs;
+// says meanwhile that the interrupts are remapped, which an inactive vCPU takes for right.
+vapic_posting posting_add_without_barrier(vapic_avic_vcpu *vcpu, u32 here);
+vapic_posting posting_add_guess_first(vapic_avic_vcpu *vcpu, u32 here);
+vapic_posting posting_add_as_running(vapic_avic_vcpu *vcpu, u32 here);
+vapic_posting posting_add_as_remapped(vapic_avic_vcpu *vcpu, u32 here);
 // must_wake(): wakes nobody.
 bool must_wake_nobody(const vapic_avic_vcpu *vcpu);
 // set_irr(): uses a plain store.

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Real threads on the same tables: senders, and a target that runs, is preempted, sleeps
-// and has acceleration turned off. Each sender sends again only when its last interrupt was
-// taken, so a lost interrupt stops the sender, and the test times out. With ThreadSanitizer this
-// also shows that core's memory is accessed either atomically or by one thread only.
+// Real threads on the same tables: senders, a device that comes and goes, and a target that runs,
+// is preempted, sleeps and has acceleration turned off. Each sender sends again only when its last
+// interrupt was taken, so a lost interrupt stops the sender, and the test times out. With
+// ThreadSanitizer this also shows that core's memory is accessed either atomically or by one thread
+// only.
 #include <vapic/avic.h>
 #include <vapic/avic_hot.h>
 #include <vapic/lapic_hot.h>
@@ -12,6 +13,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <thread>
 #include <vector>
@@ -48,12 +50,18 @@ public:
 		for (unsigned i = 0; i < sender_count; ++i)
 			senders.push_back(&machine.add_active(10 + i));
 		fake_host::handle_targets([this](const fake_host::Target &t) { act_on(t); });
+		fake_host::handle_posting([this](vapic_vcpu *, vapic_posting how) { post(how); });
 	}
 
-	~Host() { fake_host::handle_targets({}); }
+	~Host()
+	{
+		fake_host::handle_targets({});
+		fake_host::handle_posting({});
+	}
 
 	void run_target();
 	void run_sender(unsigned number);
+	void run_routes();
 	bool lost() const { return lost_.load(); }
 	unsigned long sleeps() const { return sleeps_; }
 
@@ -102,6 +110,34 @@ private:
 	bool halt();
 	void toggle();
 
+	void send(unsigned number, unsigned n);
+	void deliver(u32 vector);
+	void send_ipi(unsigned number, u32 vector);
+	void raise(u32 vector);
+
+	// The IOMMU's entry: remaps, or posts and logs, or rings. A change waits for the IOMMU if it
+	// is between remapping and posting.
+	void treat(vapic_posting how)
+	{
+		constexpr vapic_posting kLogs{.posts = true, .rings = false, .host = {}};
+
+		if (how.posts != entry_.load().posts) {
+			const std::lock_guard idle(iommu_);
+
+			entry_ = how.posts ? kLogs : vapic_posting{};
+		}
+		entry_ = how;
+	}
+
+	void post(vapic_posting how)
+	{
+		const std::lock_guard locked(posting_lock_);
+
+		if (assigned_)
+			treat(how);
+		vapic_avic_posting_set(target.core(), how);
+	}
+
 	void ring() { doorbell_ = true; }
 	void wake() { woken_ = true; }
 
@@ -138,9 +174,15 @@ private:
 	std::atomic<bool> in_guest_ = false;	 // vcpu->mode
 	std::atomic<bool> apicv_active_ = true;
 	std::atomic<bool> request_ = false;
+	std::atomic<bool> look_ = false; // KVM_REQ_APICV_UPDATE
 	std::atomic<bool> doorbell_ = false;
 	std::atomic<bool> woken_ = false;
 	std::atomic<bool> lost_ = false;
+
+	std::mutex iommu_;
+	std::atomic<vapic_posting> entry_ = vapic_posting{};
+	std::mutex posting_lock_;
+	bool assigned_ = false; // to the target; the lock
 
 	// Used by the target's thread only.
 	bool active_ = true;
@@ -152,12 +194,14 @@ private:
 // doorbell nothing makes the CPU look at the IRR again.
 void Host::enter(std::minstd_rand &random)
 {
+	if (look_.exchange(false))
+		vapic_avic_vcpu_unblock(target.core(), on_);
 	if (request_.exchange(false) && !active_)
 		take();
 	doorbell_.store(false, std::memory_order_relaxed);
 	in_guest_.store(true, std::memory_order_release);
 	full_barrier();
-	if (request_.load(std::memory_order_relaxed)) {
+	if (request_.load(std::memory_order_relaxed) || look_.load(std::memory_order_relaxed)) {
 		in_guest_.store(false, std::memory_order_release);
 		return;
 	}
@@ -239,39 +283,106 @@ void Host::run_target()
 	}
 }
 
-// Sends IPIs by hardware and interrupts by KVM alternately.
-void Host::run_sender(unsigned number)
+// vapic_svm_deliver_interrupt()
+void Host::deliver(u32 vector)
+{
+	vapic_lapic_set_irr(target.regs(), static_cast<u8>(vector));
+
+	const bool in_guest = in_guest_.load(std::memory_order_acquire);
+
+	if (!apicv_active_.load(std::memory_order_relaxed))
+		kick();
+	else if (in_guest)
+		ring();
+	else if (vapic_avic_vcpu_must_wake(target.core()))
+		wake();
+}
+
+void Host::send_ipi(unsigned number, u32 vector)
+{
+	__atomic_fetch_or(&irr(), 1u << vector % 32, __ATOMIC_SEQ_CST);
+
+	const u64 entry = __atomic_load_n(&machine.physical()[kTargetId], __ATOMIC_RELAXED);
+
+	if (entry & kEntryRunning) {
+		ring();
+		return;
+	}
+	full_barrier();
+	static_cast<void>(incomplete_ipi(senders[number]->core(), u64{kTargetId} << 56 | vector,
+					      0x100000000ull, false));
+}
+
+// An assigned device raises its interrupt.
+void Host::raise(u32 vector)
+{
+	vapic_posting how;
+
+	{
+		const std::lock_guard busy(iommu_);
+
+		how = entry_.load();
+		if (how.posts) {
+			__atomic_fetch_or(&irr(), 1u << vector % 32, __ATOMIC_SEQ_CST);
+			how = entry_.load();
+		}
+	}
+	if (!how.posts)
+		deliver(vector);
+	else if (how.rings)
+		ring();
+	else
+		wake();
+}
+
+void Host::send(unsigned number, unsigned n)
 {
 	const u32 vector = kVector + number;
 
+	switch ((n + number) % 3) {
+	case 0:
+		return deliver(vector);
+	case 1:
+		return send_ipi(number, vector);
+	default:
+		return raise(vector);
+	}
+}
+
+void Host::run_sender(unsigned number)
+{
 	for (unsigned n = 0; n < kInterrupts; ++n) {
-		if ((n + number) % 2) {
-			vapic_lapic_set_irr(target.regs(), static_cast<u8>(vector));
-
-			const bool in_guest = in_guest_.load(std::memory_order_acquire);
-
-			if (!apicv_active_.load(std::memory_order_relaxed))
-				kick();
-			else if (in_guest)
-				ring();
-			else if (vapic_avic_vcpu_must_wake(target.core()))
-				wake();
-		} else {
-			__atomic_fetch_or(&irr(), 1u << vector % 32, __ATOMIC_SEQ_CST);
-
-			const u64 entry = __atomic_load_n(&machine.physical()[kTargetId], __ATOMIC_RELAXED);
-
-			if (entry & kEntryRunning) {
-				ring();
-			} else {
-				full_barrier();
-				static_cast<void>(incomplete_ipi(senders[number]->core(),
-								      u64{kTargetId} << 56 | vector,
-								      0x100000000ull, false));
-			}
-		}
+		send(number, n);
 		if (!wait([&] { return taken[number].load() > n; }))
 			return;
+	}
+}
+
+// KVM connects the device with the target and takes it away.
+void Host::run_routes()
+{
+	std::minstd_rand random(2);
+
+	while (!done() && !lost()) {
+		{
+			const std::lock_guard locked(posting_lock_);
+
+			if (assigned_) {
+				treat({});
+				vapic_avic_posting_end(target.core());
+			} else {
+				const vapic_posting how = vapic_avic_posting_add(target.core(), 0x20);
+
+				treat(how);
+				vapic_avic_posting_set(target.core(), how);
+			}
+			assigned_ = !assigned_;
+		}
+		look_ = true;
+		wake();
+		doorbell_ = true;
+		for (unsigned long left = random() % 50; left--;)
+			std::this_thread::yield();
 	}
 }
 
@@ -286,6 +397,7 @@ TEST_P(Threads, LoseNoInterrupt)
 		std::vector<std::jthread> threads;
 
 		threads.emplace_back([&host] { host.run_target(); });
+		threads.emplace_back([&host] { host.run_routes(); });
 		for (unsigned i = 0; i < senders; ++i)
 			threads.emplace_back([&host, i] { host.run_sender(i); });
 	}
