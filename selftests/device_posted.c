@@ -123,8 +123,14 @@ TEST(interrupt_of_a_preempted_vcpu_waits_for_it_without_a_notification)
 	struct device_counts now;
 	unsigned int fired = 0;
 	struct vm *vm;
+	bool rings;
 
 	REQUIRE_DEVICE();
+	/*
+	 * VT-d's IOMMU is told to be quiet. With vapic, AMD's rings the processor that the vCPU was
+	 * on, which ignores it.
+	 */
+	rings = device_is_real() && accel_check()->vapic;
 	vm = begin(role_spinner, 1);
 	beside(beside_compete, vm);
 	do {
@@ -133,7 +139,7 @@ TEST(interrupt_of_a_preempted_vcpu_waits_for_it_without_a_notification)
 		now = device_counts();
 		fired++;
 	} while (fired < rounds ||
-		 (accel_check()->active && now.suppressed == before.suppressed &&
+		 (accel_check()->active && !rings && now.suppressed == before.suppressed &&
 		  now.woken == before.woken && fired < 100 * rounds));
 	beside_stop();
 	EXPECT_EQ(fired, vm->vcpus[0].guest->irqs[VECTOR]);
@@ -144,7 +150,7 @@ TEST(interrupt_of_a_preempted_vcpu_waits_for_it_without_a_notification)
 		EXPECTED_FAILURE(return, "stock has the GA log tell of %llu of %u interrupts",
 				 (unsigned long long)(now.woken - before.woken), fired);
 	EXPECT_EQ(before.woken, now.woken);
-	if (accel_check()->active)
+	if (accel_check()->active && !rings)
 		EXPECT_LT(before.suppressed, now.suppressed);
 }
 
