@@ -141,7 +141,7 @@ static inline bool vapic_x2apic_mode(struct kvm_vcpu *kvm_vcpu)
 }
 
 /* Make the CPU that runs @kvm_vcpu look at its IRR; do nothing if that is this CPU. */
-void vapic_ring_doorbell(struct kvm_vcpu *kvm_vcpu);
+void vapic_avic_ring_doorbell(struct kvm_vcpu *kvm_vcpu);
 
 /* Bits of the VMCB's clean field, named after the words that each covers. */
 enum vmcb_clean_bits {
@@ -150,11 +150,11 @@ enum vmcb_clean_bits {
 };
 
 /* Set or clear a reason for which the whole VM is inhibited. May sleep. */
-void vapic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set);
+void vapic_avic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set);
 
 /* KVM begins or ends to reinject the PIT's ticks; ends before it destroys the PIT. May sleep. */
-void vapic_pit_set_reinject(struct kvm *kvm, bool on);
-void vapic_pit_init(struct vapic_vm *vm);
+void vapic_avic_pit_set_reinject(struct kvm *kvm, bool on);
+void vapic_avic_pit_init(struct vapic_vm *vm);
 
 /*
  * Interrupts of assigned devices. A vCPU's end comes before it leaves the tables. The VM's comes
@@ -167,12 +167,12 @@ void vapic_posting_init_vcpu(struct vapic_vcpu *vcpu);
 void vapic_posting_end_vcpu(struct vapic_vcpu *vcpu);
 
 /* Stop inhibiting the VM for an interrupt window of the vCPU, if it is. May sleep. */
-void vapic_irq_window_close(struct vapic_vcpu *vcpu);
+void vapic_avic_irq_window_close(struct vapic_vcpu *vcpu);
 
 /*
  * Called in the vCPU's own task when AVIC is on again. Hardware would ignore a window that KVM
  * has asked for meanwhile, so withdraw the request and make KVM look for interrupts anew.
  */
-void vapic_irq_window_ask_again(struct kvm_vcpu *kvm_vcpu);
+void vapic_avic_irq_window_ask_again(struct kvm_vcpu *kvm_vcpu);
 
 #endif

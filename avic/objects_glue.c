@@ -193,7 +193,7 @@ int vapic_hook_avic_vm_init(struct kvm *kvm)
 	if (!vm)
 		return -ENOMEM;
 	mutex_init(&vm->irq_window_lock);
-	vapic_pit_init(vm);
+	vapic_avic_pit_init(vm);
 	vapic_posting_init_vm(vm);
 	to_kvm_svm(kvm)->avic_physical_id_table_page = vm;
 	vapic_vm_enter(&vm->common, kvm);
@@ -335,7 +335,7 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 	vapic_vcpu_leave(&vcpu->common, &vm->common);
 	svm->avic_backing_page = NULL;
 	if (vapic_vcpu_of(svm)) {
-		vapic_irq_window_close(vcpu);
+		vapic_avic_irq_window_close(vcpu);
 		vapic_posting_end_vcpu(vcpu);
 		if (vapic_avic_vcpu_retire(vapic_core(vcpu))) {
 			vapic_vm_wait_for_ipis(kvm_vcpu->kvm);

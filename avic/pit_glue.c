@@ -140,7 +140,7 @@ static void inhibit(struct vapic_vm *vm, struct kvm *kvm, bool on)
 	if (vm->pit.inhibits == on)
 		return;
 	vm->pit.inhibits = on;
-	vapic_change_inhibit(kvm, APICV_INHIBIT_REASON_PIT_REINJ, on);
+	vapic_avic_change_inhibit(kvm, APICV_INHIBIT_REASON_PIT_REINJ, on);
 }
 
 static void begin_inhibit(struct vapic_vm *vm)
@@ -249,7 +249,7 @@ void vapic_hook_pit_do_work(struct kthread_work *work)
 			vapic_call(kvm_apic_nmi_wd_deliver)(kvm_vcpu);
 }
 
-void vapic_pit_set_reinject(struct kvm *kvm, bool on)
+void vapic_avic_pit_set_reinject(struct kvm *kvm, bool on)
 {
 	struct vapic_vm *vm = vapic_vm_of(kvm);
 
@@ -265,7 +265,7 @@ void vapic_pit_set_reinject(struct kvm *kvm, bool on)
 	cancel_delayed_work_sync(&vm->pit.calm_down);
 }
 
-void vapic_pit_init(struct vapic_vm *vm)
+void vapic_avic_pit_init(struct vapic_vm *vm)
 {
 	mutex_init(&vm->pit.lock);
 	INIT_WORK(&vm->pit.look_again, look_again);
