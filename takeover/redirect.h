@@ -62,7 +62,7 @@ int vapic_redirect_install(struct vapic_redirect *redirect);
  * Check in the code itself whether a call of the function reaches the hook; may sleep.
  * vapic_redirect_verify() returns 0, or -EAGAIN with the reason logged if it does not.
  */
-bool vapic_redirect_is_ours(const struct vapic_redirect *redirect);
+bool vapic_redirect_in_place(const struct vapic_redirect *redirect);
 int vapic_redirect_verify(const struct vapic_redirect *redirect);
 
 /*

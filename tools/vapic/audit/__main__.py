@@ -119,7 +119,7 @@ def do_prototypes(options: Namespace) -> None:
         print(f"struct {name};")
     for prototype in prototypes:
         print(f"\nVAPIC_PROTOTYPE({prototype.module}, {prototype.name},\n"
-              f"\t\t{prototype.ours},\n\t\t{prototype.declaration})")
+              f"\t\t{prototype.replacement},\n\t\t{prototype.declaration})")
 
 
 def do_header(options: Namespace) -> None:
