@@ -39,18 +39,18 @@ constexpr bool write_traps(ApicRegister reg)
 	}
 }
 
-constexpr vapic_access_action action(ApicRegister reg, bool trap)
+constexpr vapic_avic_access_action action(ApicRegister reg, bool trap)
 {
 	if (!trap)
-		return VAPIC_ACCESS_EMULATE;
+		return VAPIC_AVIC_ACCESS_EMULATE;
 	switch (reg) {
 	case ApicRegister::kRemoteRead:
-		return VAPIC_ACCESS_IGNORE; // read-only
+		return VAPIC_AVIC_ACCESS_IGNORE; // read-only
 	case ApicRegister::kLdr:
 	case ApicRegister::kDfr:
-		return VAPIC_ACCESS_LOGICAL;
+		return VAPIC_AVIC_ACCESS_LOGICAL;
 	default:
-		return VAPIC_ACCESS_COMMIT;
+		return VAPIC_AVIC_ACCESS_COMMIT;
 	}
 }
 
@@ -71,7 +71,7 @@ void vapic_avic_x2apic_msrs(u64 readable, bool accelerated, u32 *words)
 	const u64 read = (accelerated ? lapic::x2apic_read_intercepts(readable) : kAll).raw();
 	const u64 write = (accelerated ? kWrites : kAll).raw();
 
-	for (unsigned word = 0; word < VAPIC_X2APIC_MSR_WORDS; ++word)
+	for (unsigned word = 0; word < VAPIC_AVIC_MSR_WORDS; ++word)
 		words[word] = ~u32{0};
 	for (unsigned number = 0; number < kRegisters; ++number) {
 		const u32 bit = u32{1} << 2 * (number % kMsrsPerWord);
@@ -83,7 +83,7 @@ void vapic_avic_x2apic_msrs(u64 readable, bool accelerated, u32 *words)
 	}
 }
 
-void vapic_avic_vcpu_access(vapic_avic_vcpu *vcpu, u64 info1, u64 info2, vapic_access *access)
+void vapic_avic_vcpu_access(vapic_avic_vcpu *vcpu, u64 info1, u64 info2, vapic_avic_access *access)
 {
 	const UnacceleratedInfo info{info1};
 	const auto reg = ApicRegister{info.get(UnacceleratedInfo::kRegister) << 4};

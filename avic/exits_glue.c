@@ -13,11 +13,12 @@
 #define IPI_INDEX_MASK 0xfff
 
 /* Called by core, for one destination whose IRR bit is set. */
-void vapic_host_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low, enum vapic_ipi_target target)
+void vapic_host_avic_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low,
+				enum vapic_avic_ipi_target target)
 {
 	struct kvm_vcpu *kvm_vcpu = vcpu->common.kvm_vcpu;
 
-	if (target == VAPIC_TARGET_INACTIVE) {
+	if (target == VAPIC_AVIC_TARGET_INACTIVE) {
 		/* KVM delivers the interrupt; the flag makes KVM look at the IRR. */
 		kvm_vcpu->arch.apic->irr_pending = true;
 		kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
@@ -28,12 +29,12 @@ void vapic_host_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low, enum vapic_ipi_
 	vapic_trace_kvm_apicv_accept_irq(kvm_vcpu->vcpu_id, icr_low & APIC_MODE_MASK,
 					 icr_low & APIC_INT_LEVELTRIG, icr_low & APIC_VECTOR_MASK);
 	switch (target) {
-	case VAPIC_TARGET_ASLEEP:
+	case VAPIC_AVIC_TARGET_ASLEEP:
 		vapic_call(kvm_vcpu_wake_up)(kvm_vcpu);
 		break;
-	case VAPIC_TARGET_UNSEEN:
+	case VAPIC_AVIC_TARGET_UNSEEN:
 		if (smp_load_acquire(&kvm_vcpu->mode) == IN_GUEST_MODE)
-			vapic_ring_doorbell(kvm_vcpu);
+			vapic_avic_ring_doorbell(kvm_vcpu);
 		break;
 	default:
 		break;
@@ -55,7 +56,7 @@ int vapic_hook_avic_incomplete_ipi_interception(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vcpu_svm *svm = to_svm(kvm_vcpu);
 	struct vmcb *vmcb = svm->vmcb;
-	struct vapic_ipi_exit exit = {
+	struct vapic_avic_ipi_exit exit = {
 		.info1 = vmcb->control.exit_info_1,
 		.info2 = vmcb->control.exit_info_2,
 		.x2apic = vapic_x2apic_mode(kvm_vcpu),
@@ -74,15 +75,15 @@ int vapic_hook_avic_incomplete_ipi_interception(struct kvm_vcpu *kvm_vcpu)
 
 	/* The task holds kvm->srcu, which vapic_vm_wait_for_ipis() waits for. */
 	switch (vapic_avic_vcpu_ipi(vapic_core(vapic_vcpu_of(svm)), &exit)) {
-	case VAPIC_IPI_DONE:
+	case VAPIC_AVIC_IPI_DONE:
 		break;
-	case VAPIC_IPI_EMULATE:
+	case VAPIC_AVIC_IPI_EMULATE:
 		vapic_call(kvm_apic_send_ipi)(kvm_vcpu->arch.apic, icr_low, icr_high);
 		break;
-	case VAPIC_IPI_REWRITE:
+	case VAPIC_AVIC_IPI_REWRITE:
 		vapic_call(kvm_apic_write_nodecode)(kvm_vcpu, APIC_ICR);
 		break;
-	case VAPIC_IPI_UNKNOWN:
+	case VAPIC_AVIC_IPI_UNKNOWN:
 		pr_err_ratelimited("vapic: vCPU %d: unknown reason %u of an incomplete IPI\n",
 				   kvm_vcpu->vcpu_id, id);
 		break;
@@ -95,24 +96,24 @@ int vapic_hook_avic_unaccelerated_access_interception(struct kvm_vcpu *kvm_vcpu)
 	struct vcpu_svm *svm = to_svm(kvm_vcpu);
 	struct vmcb *vmcb = svm->vmcb;
 	struct vapic_avic_vcpu *core = vapic_core(vapic_vcpu_of(svm));
-	struct vapic_access access;
+	struct vapic_avic_access access;
 
 	vapic_avic_vcpu_access(core, vmcb->control.exit_info_1, vmcb->control.exit_info_2, &access);
 	vapic_trace_kvm_avic_unaccelerated_access(kvm_vcpu->vcpu_id, access.offset, access.trap,
 						  access.write, access.vector);
 
 	switch (access.action) {
-	case VAPIC_ACCESS_EMULATE:
+	case VAPIC_AVIC_ACCESS_EMULATE:
 		return vapic_call(kvm_emulate_instruction)(kvm_vcpu, 0);
-	case VAPIC_ACCESS_COMMIT:
+	case VAPIC_AVIC_ACCESS_COMMIT:
 		vapic_call(kvm_apic_write_nodecode)(kvm_vcpu, access.offset);
 		break;
-	case VAPIC_ACCESS_LOGICAL:
+	case VAPIC_AVIC_ACCESS_LOGICAL:
 		/* KVM goes first, because it clears the register's reserved bits. */
 		vapic_call(kvm_apic_write_nodecode)(kvm_vcpu, access.offset);
 		vapic_avic_vcpu_sync_logical(core, vapic_x2apic_mode(kvm_vcpu));
 		break;
-	case VAPIC_ACCESS_IGNORE:
+	case VAPIC_AVIC_ACCESS_IGNORE:
 		break;
 	}
 	return 1;

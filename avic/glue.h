@@ -23,6 +23,7 @@
 
 #include <vapic/avic.h>
 #include <vapic/eligibility.h>
+#include <vapic/hw/cell.h>
 
 #include "../kvm/objects.h"
 #include "../kvm/layout.h"
@@ -40,10 +41,25 @@ struct vapic_pit {
 	struct delayed_work calm_down;
 };
 
+/*
+ * Core's object of a VM, NULL until there is one.
+ *
+ * ORDERING tables-made
+ *   writers:  vapic_svm_vcpu_precreate(), under kvm->lock, before the first vCPU; the end of the VM
+ *   order:    none: vCPUs, which use the object, are made after it, by whom holds the lock. The PIT's
+ *             thread asks only whether there is one
+ *   pairs:    nothing
+ *   barrier:  none
+ *   if lost:  a tick of the PIT is not looked for, as before there was a vCPU
+ *   checked:  selftest pit_ticks
+ */
+VAPIC_POINTER_CELL(vapic_avic_vm_at, struct vapic_avic_vm)
+
 struct vapic_vm {
 	struct vapic_vm_common common;
 
-	/* From its first vCPU on, if any may be accelerated; core is NULL until then. */
+	/* From its first vCPU on, if any may be accelerated; NULL until then. */
+	struct vapic_avic_vm_at core;
 	void *physical_table;
 	void *logical_table;
 	u32 ids; /* how many APIC IDs the tables can name */
@@ -56,8 +72,6 @@ struct vapic_vm {
 	unsigned int irq_windows;
 
 	struct vapic_pit pit;
-
-	struct vapic_avic_vm *core;
 };
 
 struct vapic_vcpu {
@@ -122,7 +136,7 @@ static inline bool vapic_x2apic_mode(struct kvm_vcpu *kvm_vcpu)
 }
 
 /* Make the CPU that runs @kvm_vcpu look at its IRR; do nothing if that is this CPU. */
-void vapic_ring_doorbell(struct kvm_vcpu *kvm_vcpu);
+void vapic_avic_ring_doorbell(struct kvm_vcpu *kvm_vcpu);
 
 /* Bits of the VMCB's clean field, named after the words that each covers. */
 enum vmcb_clean_bits {
@@ -131,19 +145,19 @@ enum vmcb_clean_bits {
 };
 
 /* Set or clear a reason for which the whole VM is inhibited. May sleep. */
-void vapic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set);
+void vapic_avic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set);
 
 /* KVM begins or ends to reinject the PIT's ticks; ends before it destroys the PIT. May sleep. */
-void vapic_pit_set_reinject(struct kvm *kvm, bool on);
-void vapic_pit_init(struct vapic_vm *vm);
+void vapic_avic_pit_set_reinject(struct kvm *kvm, bool on);
+void vapic_avic_pit_init(struct vapic_vm *vm);
 
 /* Stop inhibiting the VM for an interrupt window of the vCPU, if it is. May sleep. */
-void vapic_irq_window_close(struct vapic_vcpu *vcpu);
+void vapic_avic_irq_window_close(struct vapic_vcpu *vcpu);
 
 /*
  * Called in the vCPU's own task when AVIC is on again. Hardware would ignore a window that KVM
  * has asked for meanwhile, so withdraw the request and make KVM look for interrupts anew.
  */
-void vapic_irq_window_ask_again(struct kvm_vcpu *kvm_vcpu);
+void vapic_avic_irq_window_ask_again(struct kvm_vcpu *kvm_vcpu);
 
 #endif

@@ -18,7 +18,7 @@ namespace {
 // One round over the destinations of one IPI.
 class Round {
 public:
-	Round(vapic_avic_vcpu &sender, const vapic_ipi_exit &exit)
+	Round(vapic_avic_vcpu &sender, const vapic_avic_ipi_exit &exit)
 		: sender_(sender), vm_(*sender.vm), icr_(exit.info1), x2apic_(exit.x2apic),
 		  visit_all_(exit.visit_all)
 	{
@@ -112,11 +112,11 @@ private:
 			return;
 
 		const Attention seen = vm_.attention[id.raw()].load();
-		vapic_ipi_target target = VAPIC_TARGET_AWAKE;
+		vapic_avic_ipi_target target = VAPIC_AVIC_TARGET_AWAKE;
 
 		// It may run although IsRunning does not show it.
 		if (seen.get(Attention::kFar) || vm_.hide_running)
-			target = VAPIC_TARGET_UNSEEN;
+			target = VAPIC_AVIC_TARGET_UNSEEN;
 		else if (seen == Attention{} && !visit_all_)
 			return;
 
@@ -125,13 +125,13 @@ private:
 		if (!vcpu)
 			return;
 		if (seen.get(Attention::kInactive)) {
-			target = VAPIC_TARGET_INACTIVE;
+			target = VAPIC_AVIC_TARGET_INACTIVE;
 			sender_.ipi_inactive.count_alone();
 		} else if (seen.get(Attention::kAsleep)) {
-			target = VAPIC_TARGET_ASLEEP;
+			target = VAPIC_AVIC_TARGET_ASLEEP;
 			sender_.ipi_woken.count_alone();
 		}
-		vapic_host_ipi_target(vcpu->glue, icr_.get(Icr::kLow), target);
+		vapic_host_avic_ipi_target(vcpu->glue, icr_.get(Icr::kLow), target);
 	}
 
 	vapic_avic_vcpu &sender_;
@@ -143,33 +143,33 @@ private:
 
 } // namespace
 
-vapic_ipi_action vapic_avic_vcpu_ipi(vapic_avic_vcpu *vcpu, const vapic_ipi_exit *exit)
+vapic_avic_ipi_action vapic_avic_vcpu_ipi(vapic_avic_vcpu *vcpu, const vapic_avic_ipi_exit *exit)
 {
 	const Icr icr{exit->info1};
 	const IpiFailure failure = IncompleteIpiInfo{exit->info2}.get(IncompleteIpiInfo::kFailure);
 
 	if (failure > IpiFailure::kInvalidVector)
-		return VAPIC_IPI_UNKNOWN;
+		return VAPIC_AVIC_IPI_UNKNOWN;
 	vcpu->ipi_exits[static_cast<unsigned>(failure)].count_alone();
 
 	switch (failure) {
 	case IpiFailure::kTargetNotRunning:
 		Round(*vcpu, *exit).visit_destinations();
-		return VAPIC_IPI_DONE;
+		return VAPIC_AVIC_IPI_DONE;
 	case IpiFailure::kInvalidType:
 	case IpiFailure::kInvalidTarget:
 		// One invalid destination fails the whole IPI. ICR has been written and the
 		// instruction has retired, but some processors leave the busy bit set.
-		return icr.get(Icr::kBusy) ? VAPIC_IPI_REWRITE : VAPIC_IPI_EMULATE;
+		return icr.get(Icr::kBusy) ? VAPIC_AVIC_IPI_REWRITE : VAPIC_AVIC_IPI_EMULATE;
 	case IpiFailure::kInvalidBackingPage:
 		// No guest can cause it: every valid entry names a register page.
 		broken(Broken::kBackingPageInvalid);
-		return VAPIC_IPI_DONE;
+		return VAPIC_AVIC_IPI_DONE;
 	case IpiFailure::kInvalidVector:
 		// Vectors below 16 are never delivered.
-		return VAPIC_IPI_DONE;
+		return VAPIC_AVIC_IPI_DONE;
 	}
-	return VAPIC_IPI_UNKNOWN;
+	return VAPIC_AVIC_IPI_UNKNOWN;
 }
 
 void vapic_avic_vcpu_counts(const vapic_avic_vcpu *vcpu, vapic_avic_counts *counts)

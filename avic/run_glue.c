@@ -79,7 +79,7 @@ static void ring(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 	vapic_trace_kvm_avic_doorbell(kvm_vcpu->vcpu_id, host);
 }
 
-void vapic_ring_doorbell(struct kvm_vcpu *kvm_vcpu)
+void vapic_avic_ring_doorbell(struct kvm_vcpu *kvm_vcpu)
 {
 	ring(kvm_vcpu, vapic_vcpu_of(to_svm(kvm_vcpu)));
 }
@@ -247,7 +247,7 @@ void vapic_svm_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
 		vapic_avic_vcpu_activate(vapic_on_cpu(vcpu));
 		vapic_svm_set_virtual_apic_mode(kvm_vcpu);
 		vapic_avic_vcpu_load(vapic_on_cpu(vcpu), host_id(kvm_vcpu->cpu));
-		vapic_irq_window_ask_again(kvm_vcpu);
+		vapic_avic_irq_window_ask_again(kvm_vcpu);
 	} else {
 		vapic_avic_vcpu_deactivate(vapic_on_cpu(vcpu));
 		vapic_svm_set_virtual_apic_mode(kvm_vcpu);

@@ -9,7 +9,7 @@
  * - If AVIC is off for the vCPU, for whatever reason, it is enough to set V_IRQ.  That takes no
  *   lock and involves no other vCPU.  If the reason ends before the window opens, the vCPU's own
  *   task turns AVIC on (refresh_apicv_exec_ctrl), withdraws V_IRQ and makes KVM look for
- *   interrupts anew (vapic_irq_window_ask_again()).
+ *   interrupts anew (vapic_avic_irq_window_ask_again()).
  *
  * - If AVIC is on, only an interrupt of the PIC, an ExtINT, needs a window, because hardware
  *   delivers all others.  AVIC must be off for a while, for the whole VM: its vCPUs share the page
@@ -24,7 +24,7 @@
 #include "../kvm/hooks.h"
 #include "glue.h"
 
-void vapic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)
+void vapic_avic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)
 {
 	down_write(&kvm->arch.apicv_update_lock);
 	vapic_call(__kvm_set_or_clear_apicv_inhibit)(kvm, reason, set);
@@ -41,11 +41,12 @@ static void inhibit_vm(struct vapic_vcpu *vcpu)
 	mutex_lock(&vm->irq_window_lock);
 	vcpu->irq_window = true;
 	if (!vm->irq_windows++)
-		vapic_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, true);
+		vapic_avic_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN,
+					  true);
 	mutex_unlock(&vm->irq_window_lock);
 }
 
-void vapic_irq_window_close(struct vapic_vcpu *vcpu)
+void vapic_avic_irq_window_close(struct vapic_vcpu *vcpu)
 {
 	struct vapic_vm *vm = vcpu->vm;
 
@@ -54,8 +55,8 @@ void vapic_irq_window_close(struct vapic_vcpu *vcpu)
 	mutex_lock(&vm->irq_window_lock);
 	vcpu->irq_window = false;
 	if (!--vm->irq_windows)
-		vapic_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN,
-				     false);
+		vapic_avic_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN,
+					  false);
 	mutex_unlock(&vm->irq_window_lock);
 }
 
@@ -65,7 +66,7 @@ static void close_if_over(struct kvm_vcpu *kvm_vcpu)
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
 	if (vcpu && unlikely(vcpu->irq_window) && !vapic_call(kvm_cpu_has_extint)(kvm_vcpu))
-		vapic_irq_window_close(vcpu);
+		vapic_avic_irq_window_close(vcpu);
 }
 
 /* Set V_IRQ, with lowest vector and highest priority: it exits and is never delivered. */
@@ -98,7 +99,7 @@ void vapic_svm_enable_irq_window(struct kvm_vcpu *kvm_vcpu)
 	request_exit(svm);
 }
 
-void vapic_irq_window_ask_again(struct kvm_vcpu *kvm_vcpu)
+void vapic_avic_irq_window_ask_again(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vcpu_svm *svm = to_svm(kvm_vcpu);
 
@@ -127,9 +128,9 @@ void vapic_hook_kvm_set_or_clear_apicv_inhibit(struct kvm *kvm, enum kvm_apicv_i
 		return;
 	}
 	if (reason == APICV_INHIBIT_REASON_PIT_REINJ && boot_cpu_has(X86_FEATURE_SVM))
-		return vapic_pit_set_reinject(kvm, set);
+		return vapic_avic_pit_set_reinject(kvm, set);
 	if (vapic_data(enable_apicv))
-		vapic_change_inhibit(kvm, reason, set);
+		vapic_avic_change_inhibit(kvm, reason, set);
 }
 
 /*
@@ -149,5 +150,5 @@ void vapic_svm_apicv_pre_state_restore(struct kvm_vcpu *kvm_vcpu)
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
 	if (vcpu)
-		vapic_irq_window_close(vcpu);
+		vapic_avic_irq_window_close(vcpu);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What core calls in the kernel with either vendor. vapic_host_ipi_target(), which rings
+ * What core calls in the kernel with either vendor. vapic_host_avic_ipi_target(), which rings
  * doorbells, is in AVIC's glue.
  */
 #include <linux/bitops.h>

@@ -128,14 +128,14 @@ void vapic_avic_vcpu_vmcb_words(const struct vapic_avic_vcpu *vcpu, u32 int_ctl,
 				enum vapic_avic_mode mode, struct vapic_avic_vmcb *words);
 
 /* What is left to do after exit 401h. */
-enum vapic_ipi_action {
-	VAPIC_IPI_DONE,	   /* nothing */
-	VAPIC_IPI_EMULATE, /* send the IPI in software */
-	VAPIC_IPI_REWRITE, /* as EMULATE, and ICR's busy bit was left set */
-	VAPIC_IPI_UNKNOWN, /* a failure the manual does not name */
+enum vapic_avic_ipi_action {
+	VAPIC_AVIC_IPI_DONE,	/* nothing */
+	VAPIC_AVIC_IPI_EMULATE, /* send the IPI in software */
+	VAPIC_AVIC_IPI_REWRITE, /* as EMULATE, and ICR's busy bit was left set */
+	VAPIC_AVIC_IPI_UNKNOWN, /* a failure the manual does not name */
 };
 
-struct vapic_ipi_exit {
+struct vapic_avic_ipi_exit {
 	u64 info1; /* EXITINFO1 and EXITINFO2 */
 	u64 info2;
 	bool x2apic;	/* the sender is in x2APIC mode */
@@ -144,38 +144,38 @@ struct vapic_ipi_exit {
 
 /*
  * Handle exit 401h of @vcpu. For an IPI that hardware delivered but could not announce to every
- * target, call vapic_host_ipi_target() for each destination that sleeps, is inactive or may run
+ * target, call vapic_host_avic_ipi_target() for each destination that sleeps, is inactive or may run
  * unseen; with visit_all, for each destination. The caller keeps vCPUs of the VM from being
  * freed.
  */
-enum vapic_ipi_action vapic_avic_vcpu_ipi(struct vapic_avic_vcpu *vcpu,
-					  const struct vapic_ipi_exit *exit);
+enum vapic_avic_ipi_action vapic_avic_vcpu_ipi(struct vapic_avic_vcpu *vcpu,
+					       const struct vapic_avic_ipi_exit *exit);
 
 /* What is left to do after exit 402h. */
-enum vapic_access_action {
-	VAPIC_ACCESS_EMULATE, /* the instruction did not complete: emulate it */
-	VAPIC_ACCESS_COMMIT,  /* the register holds the new value: act on it */
-	VAPIC_ACCESS_LOGICAL, /* as COMMIT, then vapic_avic_vcpu_sync_logical() */
-	VAPIC_ACCESS_IGNORE,  /* a write without effect */
+enum vapic_avic_access_action {
+	VAPIC_AVIC_ACCESS_EMULATE, /* the instruction did not complete: emulate it */
+	VAPIC_AVIC_ACCESS_COMMIT,  /* the register holds the new value: act on it */
+	VAPIC_AVIC_ACCESS_LOGICAL, /* as COMMIT, then vapic_avic_vcpu_sync_logical() */
+	VAPIC_AVIC_ACCESS_IGNORE,  /* a write without effect */
 };
 
-struct vapic_access {
+struct vapic_avic_access {
 	u32 offset; /* of the register in the page, bytes */
 	u8 vector;  /* for EOI: the vector ended */
 	bool write;
 	bool trap; /* the instruction has completed */
-	enum vapic_access_action action;
+	enum vapic_avic_access_action action;
 };
 
 /* Exit 402h: decode both EXITINFO words. */
 void vapic_avic_vcpu_access(struct vapic_avic_vcpu *vcpu, u64 info1, u64 info2,
-			    struct vapic_access *access);
+			    struct vapic_avic_access *access);
 
 /* MSRs 800h to 8FFh in the MSR permission map: two bits each, read below write, set for an exit. */
-#define VAPIC_X2APIC_MSR_WORDS 16
+#define VAPIC_AVIC_MSR_WORDS 16
 
 /*
- * Fill @words, VAPIC_X2APIC_MSR_WORDS of them. All exit unless the vCPU is in x2APIC mode and
+ * Fill @words, VAPIC_AVIC_MSR_WORDS of them. All exit unless the vCPU is in x2APIC mode and
  * @accelerated. Then reads are free of those registers whose bit in @readable is set (bit n:
  * offset n * 16), but for the current count, and writes of TPR, EOI, ICR and SELF_IPI.
  */

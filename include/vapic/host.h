@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * All that the C++ core may call in C. The module implements it in kvm/host.c, except for
- * vapic_host_ipi_target() in avic/exits_glue.c; the tests implement it in a fake host.
+ * vapic_host_avic_ipi_target() in avic/exits_glue.c; the tests implement it in a fake host.
  */
 #ifndef VAPIC_HOST_H
 #define VAPIC_HOST_H
@@ -12,18 +12,19 @@
 VAPIC_C_BEGIN
 
 /* The state in which a destination was found. */
-enum vapic_ipi_target {
-	VAPIC_TARGET_AWAKE,    /* running or about to: nothing to do */
-	VAPIC_TARGET_UNSEEN,   /* as AWAKE, but IsRunning is hidden: notify it if in guest mode */
-	VAPIC_TARGET_ASLEEP,   /* blocked: wake it */
-	VAPIC_TARGET_INACTIVE, /* not accelerated: make it look for interrupts, kick it */
+enum vapic_avic_ipi_target {
+	VAPIC_AVIC_TARGET_AWAKE,  /* running or about to: nothing to do */
+	VAPIC_AVIC_TARGET_UNSEEN, /* as AWAKE, but IsRunning is hidden: notify it if in guest mode */
+	VAPIC_AVIC_TARGET_ASLEEP,   /* blocked: wake it */
+	VAPIC_AVIC_TARGET_INACTIVE, /* not accelerated: make it look for interrupts, kick it */
 };
 
 /*
  * One destination of an IPI whose IRR bit is already set. @glue is what
  * vapic_avic_vcpu_init() was given, @icr_low the low half of the sender's ICR.
  */
-void vapic_host_ipi_target(struct vapic_vcpu *glue, u32 icr_low, enum vapic_ipi_target target);
+void vapic_host_avic_ipi_target(struct vapic_vcpu *glue, u32 icr_low,
+				enum vapic_avic_ipi_target target);
 
 /*
  * True if KVM has accepted the vCPU: it then lives until its VM ends, and no other vCPU has its

@@ -39,19 +39,19 @@ const std::map<u32, After> kTrapLike = {
 	{0x3e0, After::kCommit},  // timer divide configuration
 };
 
-vapic_access_action expected_action(After after)
+vapic_avic_access_action expected_action(After after)
 {
 	switch (after) {
 	case After::kCommit:
-		return VAPIC_ACCESS_COMMIT;
+		return VAPIC_AVIC_ACCESS_COMMIT;
 	case After::kLogical:
-		return VAPIC_ACCESS_LOGICAL;
+		return VAPIC_AVIC_ACCESS_LOGICAL;
 	case After::kIgnore:
-		return VAPIC_ACCESS_IGNORE;
+		return VAPIC_AVIC_ACCESS_IGNORE;
 	case After::kFault:
 		break;
 	}
-	return VAPIC_ACCESS_EMULATE;
+	return VAPIC_AVIC_ACCESS_EMULATE;
 }
 
 TEST(Access, FollowsTheManualForEveryRegisterReadAndWritten)
@@ -66,7 +66,7 @@ TEST(Access, FollowsTheManualForEveryRegisterReadAndWritten)
 			const auto listed = kTrapLike.find(offset);
 			const After after = write && listed != kTrapLike.end() ? listed->second
 									       : After::kFault;
-			vapic_access access;
+			vapic_avic_access access;
 
 			vapic_avic_vcpu_access(vcpu.core(), u64{write} << 32 | offset, 0x7b, &access);
 			EXPECT_EQ(access.offset, offset);
@@ -86,7 +86,7 @@ TEST(Access, ReservedBitsOfTheExitWordsChangeNothing)
 {
 	Machine machine;
 	Vcpu &vcpu = machine.add_active(0);
-	vapic_access access;
+	vapic_avic_access access;
 
 	vapic_avic_vcpu_access(vcpu.core(), 0xfffffffe'fffff00full | 0x0d0, 0xffffffff'ffffff31ull,
 			       &access);
@@ -99,12 +99,12 @@ TEST(Access, EndOfALevelInterruptNamesItsVector)
 {
 	Machine machine;
 	Vcpu &vcpu = machine.add_active(0);
-	vapic_access access;
+	vapic_avic_access access;
 
 	for (u32 vector = 0; vector < 256; ++vector) {
 		vapic_avic_vcpu_access(vcpu.core(), 0x1000000b0ull, vector, &access);
 		EXPECT_EQ(access.vector, vector);
-		EXPECT_EQ(access.action, VAPIC_ACCESS_COMMIT);
+		EXPECT_EQ(access.action, VAPIC_AVIC_ACCESS_COMMIT);
 	}
 }
 
@@ -120,7 +120,7 @@ bool exits(const u32 *words, u32 number, bool write)
 
 TEST(X2apicMsrs, AllExitWithoutAcceleration)
 {
-	u32 words[VAPIC_X2APIC_MSR_WORDS] = {};
+	u32 words[VAPIC_AVIC_MSR_WORDS] = {};
 
 	vapic_avic_x2apic_msrs(~u64{0}, false, words);
 	for (u32 word : words)
@@ -130,7 +130,7 @@ TEST(X2apicMsrs, AllExitWithoutAcceleration)
 TEST(X2apicMsrs, WritesOfFourRegistersAreFree)
 {
 	for (u64 readable : {u64{0}, ~u64{0}}) {
-		u32 words[VAPIC_X2APIC_MSR_WORDS] = {};
+		u32 words[VAPIC_AVIC_MSR_WORDS] = {};
 
 		vapic_avic_x2apic_msrs(readable, true, words);
 		// TPR, EOI, ICR and SELF_IPI
@@ -145,7 +145,7 @@ TEST(X2apicMsrs, WritesOfFourRegistersAreFree)
 TEST(X2apicMsrs, ReadsAreFreeOfWhatIsReadableButTheCurrentCount)
 {
 	for (u32 bit = 0; bit < 64; ++bit) {
-		u32 words[VAPIC_X2APIC_MSR_WORDS] = {};
+		u32 words[VAPIC_AVIC_MSR_WORDS] = {};
 
 		vapic_avic_x2apic_msrs(u64{1} << bit, true, words);
 		for (u32 number = 0; number < 256; ++number)

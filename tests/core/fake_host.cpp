@@ -46,7 +46,7 @@ std::vector<vapic::Broken> ExpectBroken::take()
 
 } // namespace fake_host
 
-void vapic_host_ipi_target(vapic_vcpu *glue, u32 icr_low, enum vapic_ipi_target target)
+void vapic_host_avic_ipi_target(vapic_vcpu *glue, u32 icr_low, enum vapic_avic_ipi_target target)
 {
 	const fake_host::Target named{glue, icr_low, target};
 

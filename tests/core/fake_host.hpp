@@ -15,7 +15,7 @@ namespace fake_host {
 struct Target {
 	vapic_vcpu *glue;
 	u32 icr_low;
-	vapic_ipi_target how;
+	vapic_avic_ipi_target how;
 
 	friend bool operator==(const Target &, const Target &) = default;
 };

@@ -28,13 +28,13 @@ TEST(Ipi, FailureDecidesWhatIsLeftToDo)
 {
 	struct {
 		u32 failure;
-		vapic_ipi_action idle;
-		vapic_ipi_action busy;
+		vapic_avic_ipi_action idle;
+		vapic_avic_ipi_action busy;
 	} const cases[] = {
-		{0, VAPIC_IPI_EMULATE, VAPIC_IPI_REWRITE},
-		{1, VAPIC_IPI_DONE, VAPIC_IPI_DONE},
-		{2, VAPIC_IPI_EMULATE, VAPIC_IPI_REWRITE},
-		{4, VAPIC_IPI_DONE, VAPIC_IPI_DONE},
+		{0, VAPIC_AVIC_IPI_EMULATE, VAPIC_AVIC_IPI_REWRITE},
+		{1, VAPIC_AVIC_IPI_DONE, VAPIC_AVIC_IPI_DONE},
+		{2, VAPIC_AVIC_IPI_EMULATE, VAPIC_AVIC_IPI_REWRITE},
+		{4, VAPIC_AVIC_IPI_DONE, VAPIC_AVIC_IPI_DONE},
 	};
 	Machine machine;
 	Vcpu &vcpu = machine.add_active(0);
@@ -62,7 +62,7 @@ TEST(Ipi, InvalidBackingPageIsABrokenInvariant)
 	fake_host::ExpectBroken broken;
 
 	EXPECT_EQ(incomplete_ipi(vcpu.core(), icr(0, 0x41), 0x300000000ull, false),
-		  VAPIC_IPI_DONE);
+		  VAPIC_AVIC_IPI_DONE);
 	EXPECT_THAT(broken.take(), testing::ElementsAre(vapic::Broken::kBackingPageInvalid));
 	EXPECT_EQ(vcpu.counts().ipi_exits[3], 1u);
 }
@@ -75,7 +75,7 @@ TEST(Ipi, UnknownFailureIsSaidAndTouchesNothing)
 	vapic_avic_vcpu_block(vcpu.core());
 	for (u64 failure : {5ull, 6ull, 0x100ull, 0x80000000ull, 0xffffffffull})
 		EXPECT_EQ(incomplete_ipi(vcpu.core(), icr(0xff, 0x41), failure << 32, true),
-			  VAPIC_IPI_UNKNOWN);
+			  VAPIC_AVIC_IPI_UNKNOWN);
 	EXPECT_TRUE(fake_host::take_targets().empty());
 	for (u64 count : vcpu.counts().ipi_exits)
 		EXPECT_EQ(count, 0u);
@@ -117,21 +117,21 @@ protected:
 	}
 
 	// What core must report about vCPU `i` if it is a destination; empty for no report.
-	std::optional<vapic_ipi_target> told(unsigned i) const
+	std::optional<vapic_avic_ipi_target> told(unsigned i) const
 	{
 		switch (states[i]) {
 		case State::kAsleep:
-			return VAPIC_TARGET_ASLEEP;
+			return VAPIC_AVIC_TARGET_ASLEEP;
 		case State::kInactive:
 		case State::kAsleepInactive:
-			return VAPIC_TARGET_INACTIVE;
+			return VAPIC_AVIC_TARGET_INACTIVE;
 		case State::kAwake:
 			break;
 		}
 		if (hidden())
-			return VAPIC_TARGET_UNSEEN;
+			return VAPIC_AVIC_TARGET_UNSEEN;
 		if (visit_all())
-			return VAPIC_TARGET_AWAKE;
+			return VAPIC_AVIC_TARGET_AWAKE;
 		return {};
 	}
 
@@ -143,16 +143,16 @@ protected:
 		u64 inactive = 0;
 
 		for (unsigned i : destinations) {
-			const std::optional<vapic_ipi_target> how = told(i);
+			const std::optional<vapic_avic_ipi_target> how = told(i);
 
 			if (!how)
 				continue;
 			expected.push_back({vcpus[i]->host(), static_cast<u32>(info1), *how});
-			asleep += *how == VAPIC_TARGET_ASLEEP;
-			inactive += *how == VAPIC_TARGET_INACTIVE;
+			asleep += *how == VAPIC_AVIC_TARGET_ASLEEP;
+			inactive += *how == VAPIC_AVIC_TARGET_INACTIVE;
 		}
 		ASSERT_EQ(incomplete_ipi(vcpus[kSender]->core(), info1, kNotRunning, visit_all()),
-			  VAPIC_IPI_DONE);
+			  VAPIC_AVIC_IPI_DONE);
 		ASSERT_THAT(fake_host::take_targets(), testing::UnorderedElementsAreArray(expected))
 			<< std::hex << info1;
 
@@ -329,9 +329,9 @@ protected:
 
 		for (u32 id : ids)
 			if (id)
-				expected.push_back({vcpus[id]->host(), low, VAPIC_TARGET_ASLEEP});
+				expected.push_back({vcpus[id]->host(), low, VAPIC_AVIC_TARGET_ASLEEP});
 		ASSERT_EQ(incomplete_ipi(vcpus[0]->core(), u64{dest} << 32 | low, kNotRunning, false, true),
-			  VAPIC_IPI_DONE);
+			  VAPIC_AVIC_IPI_DONE);
 		ASSERT_THAT(fake_host::take_targets(), testing::UnorderedElementsAreArray(expected))
 			<< std::hex << dest << " " << low;
 	}

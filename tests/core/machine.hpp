@@ -105,10 +105,10 @@ private:
 };
 
 // Exit 401h of `vcpu`.
-inline vapic_ipi_action incomplete_ipi(vapic_avic_vcpu *vcpu, u64 info1, u64 info2, bool visit_all,
+inline vapic_avic_ipi_action incomplete_ipi(vapic_avic_vcpu *vcpu, u64 info1, u64 info2, bool visit_all,
 				       bool x2apic = false)
 {
-	const vapic_ipi_exit exit = {info1, info2, x2apic, visit_all};
+	const vapic_avic_ipi_exit exit = {info1, info2, x2apic, visit_all};
 
 	return vapic_avic_vcpu_ipi(vcpu, &exit);
 }

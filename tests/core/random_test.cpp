@@ -158,21 +158,21 @@ void Model::send(ModelVcpu &v)
 	const u32 low = pick(256) | shorthand << 18 | u32{to_logical} << 11 | pick(2) << 12;
 	const u32 failure = pick(2) ? 1 : std::array{0u, 2u, 4u, 5u}[pick(4)];
 	const bool visit_all = pick(2);
-	const vapic_ipi_action action = incomplete_ipi(v.vcpu->core(), u64{dest} << 56 | low,
+	const vapic_avic_ipi_action action = incomplete_ipi(v.vcpu->core(), u64{dest} << 56 | low,
 							    u64{failure} << 32 | dest, visit_all);
 
 	if (failure < 5)
 		++v.counts.ipi_exits[failure];
 	if (failure != 1) {
-		const vapic_ipi_action send = low & 0x1000 ? VAPIC_IPI_REWRITE : VAPIC_IPI_EMULATE;
+		const vapic_avic_ipi_action send = low & 0x1000 ? VAPIC_AVIC_IPI_REWRITE : VAPIC_AVIC_IPI_EMULATE;
 
-		ASSERT_EQ(action, failure == 5	 ? VAPIC_IPI_UNKNOWN
-				  : failure == 4 ? VAPIC_IPI_DONE
+		ASSERT_EQ(action, failure == 5	 ? VAPIC_AVIC_IPI_UNKNOWN
+				  : failure == 4 ? VAPIC_AVIC_IPI_DONE
 						 : send);
 		ASSERT_TRUE(fake_host::take_targets().empty());
 		return;
 	}
-	ASSERT_EQ(action, VAPIC_IPI_DONE);
+	ASSERT_EQ(action, VAPIC_AVIC_IPI_DONE);
 
 	std::set<u32> to;
 
@@ -206,13 +206,13 @@ void Model::send(ModelVcpu &v)
 		const ModelVcpu &t = alive.at(id);
 
 		if (!t.active)
-			expected.push_back({t.vcpu->host(), low, VAPIC_TARGET_INACTIVE});
+			expected.push_back({t.vcpu->host(), low, VAPIC_AVIC_TARGET_INACTIVE});
 		else if (t.asleep)
-			expected.push_back({t.vcpu->host(), low, VAPIC_TARGET_ASLEEP});
+			expected.push_back({t.vcpu->host(), low, VAPIC_AVIC_TARGET_ASLEEP});
 		else if (machine.hide_running() || t.far)
-			expected.push_back({t.vcpu->host(), low, VAPIC_TARGET_UNSEEN});
+			expected.push_back({t.vcpu->host(), low, VAPIC_AVIC_TARGET_UNSEEN});
 		else if (visit_all)
-			expected.push_back({t.vcpu->host(), low, VAPIC_TARGET_AWAKE});
+			expected.push_back({t.vcpu->host(), low, VAPIC_AVIC_TARGET_AWAKE});
 		v.counts.ipi_inactive += !t.active;
 		v.counts.ipi_woken += t.active && t.asleep;
 	}
@@ -223,14 +223,14 @@ void Model::access(ModelVcpu &v)
 {
 	const u32 offset = pick(256) << 4;
 	const bool write = pick(2);
-	vapic_access result;
+	vapic_avic_access result;
 
 	vapic_avic_vcpu_access(v.vcpu->core(), u64{write} << 32 | offset, pick(256), &result);
 	++(result.trap ? v.counts.accesses_trap : v.counts.accesses_fault);
 	ASSERT_EQ(result.offset, offset);
 	ASSERT_EQ(result.write, write);
 	ASSERT_TRUE(write || !result.trap);
-	ASSERT_EQ(result.trap, result.action != VAPIC_ACCESS_EMULATE);
+	ASSERT_EQ(result.trap, result.action != VAPIC_AVIC_ACCESS_EMULATE);
 }
 
 void Model::words(ModelVcpu &v)

@@ -273,21 +273,21 @@ public:
 	}
 
 private:
-	// vapic_host_ipi_target()
+	// vapic_host_avic_ipi_target()
 	void act_on(const fake_host::Target &t)
 	{
 		switch (t.how) {
-		case VAPIC_TARGET_INACTIVE:
+		case VAPIC_AVIC_TARGET_INACTIVE:
 			kick();
 			break;
-		case VAPIC_TARGET_ASLEEP:
+		case VAPIC_AVIC_TARGET_ASLEEP:
 			wake();
 			break;
-		case VAPIC_TARGET_UNSEEN:
+		case VAPIC_AVIC_TARGET_UNSEEN:
 			if (cpu_.load(kMode))
 				tell();
 			break;
-		case VAPIC_TARGET_AWAKE:
+		case VAPIC_AVIC_TARGET_AWAKE:
 			break;
 		}
 	}

@@ -146,10 +146,10 @@ TEST_P(Residency, SenderIsToldOfAVcpuOnACpuThatNoEntryCanName)
 	vapic_avic_vcpu_activate(vcpu.core());
 	vapic_avic_vcpu_load(vcpu.core(), 0x1003);
 	EXPECT_EQ(incomplete_ipi(sender.core(), 0x0700000000000041ull, 0x100000000ull, false),
-		  VAPIC_IPI_DONE);
+		  VAPIC_AVIC_IPI_DONE);
 	EXPECT_THAT(fake_host::take_targets(),
 		    testing::ElementsAre(
-			    fake_host::Target{vcpu.host(), 0x41, VAPIC_TARGET_UNSEEN}));
+			    fake_host::Target{vcpu.host(), 0x41, VAPIC_AVIC_TARGET_UNSEEN}));
 }
 
 TEST_P(Residency, OneVcpuDoesNotDisturbAnother)

@@ -147,10 +147,10 @@ TEST(Creation, SecondVcpuOfAnIdThatStaysIsReportedAndTheOwnerIsNotDisturbed)
 	// An IPI still finds the owner.
 	vapic_avic_vcpu_block(owner.core());
 	EXPECT_EQ(incomplete_ipi(owner.core(), 0x0900000000000041ull, 0x100000000ull, false),
-		  VAPIC_IPI_DONE);
+		  VAPIC_AVIC_IPI_DONE);
 	EXPECT_THAT(fake_host::take_targets(),
 		    testing::ElementsAre(
-			    fake_host::Target{owner.host(), 0x41, VAPIC_TARGET_ASLEEP}));
+			    fake_host::Target{owner.host(), 0x41, VAPIC_AVIC_TARGET_ASLEEP}));
 }
 
 // Tables of all sizes: the last ID has its entry, and the next one is refused.

@@ -115,17 +115,17 @@ private:
 	void act_on(const fake_host::Target &t)
 	{
 		switch (t.how) {
-		case VAPIC_TARGET_INACTIVE:
+		case VAPIC_AVIC_TARGET_INACTIVE:
 			kick();
 			break;
-		case VAPIC_TARGET_ASLEEP:
+		case VAPIC_AVIC_TARGET_ASLEEP:
 			wake();
 			break;
-		case VAPIC_TARGET_UNSEEN:
+		case VAPIC_AVIC_TARGET_UNSEEN:
 			if (in_guest_.load(std::memory_order_acquire))
 				ring();
 			break;
-		case VAPIC_TARGET_AWAKE:
+		case VAPIC_AVIC_TARGET_AWAKE:
 			break;
 		}
 	}
