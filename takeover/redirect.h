@@ -21,7 +21,9 @@ struct vapic_redirect {
 	struct ftrace_ops ops;
 	bool filtered;	/* ops has a filter, which readers on other CPUs may hold */
 	bool installed; /* ops is registered */
-	bool stuck;	/* the stub is called for good; it passes through to stock code */
+
+	/* ftrace can no longer remove the call of the stub, which passes through to stock code. */
+	bool stuck;
 
 	/* The static call by which the stub reaches the hook. */
 	struct static_call_key *run_key;

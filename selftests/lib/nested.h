@@ -23,7 +23,7 @@ bool nested_available(void);
  */
 void nested_run(void (*function)(void));
 
-/* What the hypervisor may set besides; all is zero in nested_run(). */
+/* More that the hypervisor may set. nested_run() leaves all of it zero. */
 struct nested_setup {
 	const void *msr_bitmap;		/* 8 KiB; without it no MSR exits */
 	uint64_t interrupt_control;	/* offset 060h of the VMCB */
