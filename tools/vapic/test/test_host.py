@@ -44,8 +44,10 @@ class Staged(unittest.TestCase):
             stage = f"{scratch}/mnt"
             for boot in ALL:
                 host.stage(stage, [__file__], boot)
-                self.assertEqual(sorted(os.listdir(stage)),
-                                 ["settings.json", os.path.basename(__file__), "vapic"])
+                libraries = [os.path.basename(library) for library in boot.LIBRARIES]
+                self.assertEqual(set(os.listdir(stage)),
+                                 {"settings.json", os.path.basename(__file__), "vapic",
+                                  *libraries})
                 code = (f"import {boot.PROGRAM} as program, vapic.files;"
                         " print(vapic.files.HOME, program.main.__name__)")
                 done = subprocess.run([sys.executable, "-B", "-c", code], cwd=scratch, text=True,
