@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # /sys/kernel/vapic and the parameters of the stock modules: who sees what, that it is
-# whole, and that it is true.  Run as takeover_test.py is, whose words it uses:
+# whole, and that it is true.  Run as takeover_test.py is:
 #
 #   testbed/run amd --stock --dir FOLDER -- /mnt/status_test.py /mnt/vapic.ko
 
@@ -25,15 +25,15 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 import kernel_state  # noqa: E402
-import takeover_test as base  # noqa: E402
-from takeover_test import Kvm, check, check_equal, check_loads, check_unloads, libc  # noqa: E402
+import loading  # noqa: E402
+from loading import Kvm, check, check_equal, check_loads, check_unloads, libc  # noqa: E402
 
 VCPUS = "/sys/kernel/vapic/vcpus"
 USER, OTHER_USER = 1000, 1001
 CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
 KVM_SET_GSI_ROUTING, KVM_IRQFD, KVM_IRQ_ROUTING_MSI = 0x4008ae6a, 0x4020ae76, 2
 CAPABILITY_VERSION_3 = 0x20080522
-INTEL = base.vendor.module == "kvm_intel"
+INTEL = loading.vendor.module == "kvm_intel"
 READERS, ROUNDS = 64, 2 if INTEL else 8
 
 
@@ -297,22 +297,22 @@ def open_file_outlives_the_module():
 
 def parameters_tell_what_is_so():
     def shown():
-        return [kernel_state.parameter(base.vendor.module, name)
-                for name in base.vendor.parameters]
+        return [kernel_state.parameter(loading.vendor.module, name)
+                for name in loading.vendor.parameters]
 
     def cycle():
         before = shown()
-        for parameters, wanted in ((f"{base.vendor.switch}=1", ["Y" for _ in before]),
+        for parameters, wanted in ((f"{loading.vendor.switch}=1", ["Y" for _ in before]),
                                    *([("enable_ipiv=0", ["Y", "N"])] if INTEL else []),
-                                   (f"{base.vendor.switch}=0", before)):
+                                   (f"{loading.vendor.switch}=0", before)):
             check_loads(parameters)
             check_equal(shown(), wanted, f"parameters while loaded with {parameters}")
             check_unloads()
             check_equal(shown(), before, "parameters afterwards")
 
-    base.unload()
-    for parameters in base.vendor.settings:
-        base.with_stock(parameters, cycle)
+    loading.unload()
+    for parameters in loading.vendor.settings:
+        loading.with_stock(parameters, cycle)
 
 
 @contextlib.contextmanager
@@ -334,7 +334,7 @@ def traced(event):
 
 def interrupt_of_a_device_is_seen_to_stay_remapped():
     """On AMD. Nothing else says so while vapic is loaded."""
-    folder = os.path.dirname(base.module_file)
+    folder = os.path.dirname(loading.module_file)
     ensure_loaded()
     subprocess.run(["insmod", f"{folder}/fake_device.ko"], check=True)
     try:
@@ -370,6 +370,6 @@ TESTS = [
 
 
 if __name__ == "__main__":
-    status = base.main(TESTS)
-    base.unload()
+    status = loading.run(TESTS)
+    loading.unload()
     sys.exit(status)
