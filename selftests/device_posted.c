@@ -6,15 +6,9 @@
  * Unless said otherwise, the device raises an interrupt only when the guest has handled the last
  * one, so that no two of them become one.
  */
-#define _GNU_SOURCE
-#include <pthread.h>
-#include <sched.h>
-#include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include "lib/test.h"
 
+#include "lib/beside.h"
 #include "lib/device.h"
 #include "lib/roles.h"
 
@@ -48,7 +42,7 @@ static void finish(struct vm *vm)
 #define REQUIRE_DEVICE() do {						\
 	REQUIRE_EXPECTED_ACCELERATION();				\
 	if (!device_is_there())						\
-		SKIP(return, "needs the test module fake_device");	\
+		SKIP(return, "needs the test module fake_device, or an AMD IOMMU"); \
 } while (0)
 
 /* All of them were posted if acceleration is on, and none otherwise. */
@@ -62,16 +56,6 @@ static void expect_fired(struct __test_metadata *_metadata, uint64_t count)
 	EXPECT_EQ(accel_check()->active ? 0 : count, remapped);
 }
 
-/* Raise one interrupt, and wait until vCPU `index` has handled it. */
-static void fire_at(struct vm *vm, unsigned int index)
-{
-	struct guest_cpu *guest = vm->vcpus[index].guest;
-	uint32_t handled = guest->irqs[VECTOR];
-
-	device_fire(1);
-	vm_wait(vm, guest->irqs[VECTOR] != handled, "the device's interrupt is handled");
-}
-
 TEST(each_interrupt_reaches_a_running_vcpu_once)
 {
 	struct vcpu *target;
@@ -83,7 +67,7 @@ TEST(each_interrupt_reaches_a_running_vcpu_once)
 	target = &vm->vcpus[0];
 	exits = vcpu_stat(target, "exits");
 	for (unsigned int i = 0; i < rounds; i++)
-		fire_at(vm, 0);
+		device_fire_at(&vm->vcpus[0], VECTOR);
 	exits = vcpu_stat(target, "exits") - exits;
 	/* A duplicate would come about now. */
 	sleep_us(5000);
@@ -103,12 +87,12 @@ TEST(each_interrupt_wakes_a_blocked_vcpu_once)
 	target = &vm->vcpus[0];
 	for (unsigned int i = 0; i < rounds; i++) {
 		vm_wait(vm, vcpu_is_blocked(target), "the target blocks");
-		fire_at(vm, 0);
+		device_fire_at(&vm->vcpus[0], VECTOR);
 	}
 	sleep_us(5000);
 	EXPECT_EQ(rounds, target->guest->irqs[VECTOR]);
 	expect_fired(_metadata, rounds);
-	/* The IOMMU had to wake it by the vector for that. */
+	/* The IOMMU had to wake it for that, by the vector or its log. */
 	if (accel_check()->active)
 		EXPECT_EQ(rounds, device_counts().woken - before.woken);
 	finish(vm);
@@ -124,7 +108,7 @@ TEST(no_interrupt_is_lost_while_the_target_goes_to_sleep)
 	for (unsigned int i = 0; i < 4 * rounds; i++) {
 		for (unsigned int spins = host_random() % (1U << i % 16); spins; spins--)
 			cpu_pause();
-		fire_at(vm, 0);
+		device_fire_at(&vm->vcpus[0], VECTOR);
 	}
 	sleep_us(5000);
 	EXPECT_EQ(4 * rounds, vm->vcpus[0].guest->irqs[VECTOR]);
@@ -134,34 +118,6 @@ TEST(no_interrupt_is_lost_while_the_target_goes_to_sleep)
 
 /* ---- What happens beside ---- */
 
-static volatile bool beside_ends;
-static pthread_t beside_thread;
-
-static void beside(void *(*what)(void *), struct vm *vm)
-{
-	beside_ends = false;
-	pthread_create(&beside_thread, NULL, what, vm);
-}
-
-static void beside_stop(void)
-{
-	beside_ends = true;
-	pthread_join(beside_thread, NULL);
-}
-
-/* Takes the processor of vCPU 0 from it again and again. */
-static void *compete(void *vm)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(((struct vm *)vm)->vcpus[0].pcpu, &set);
-	pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
-	while (!beside_ends)
-		cpu_pause();
-	return NULL;
-}
-
 TEST(interrupt_of_a_preempted_vcpu_waits_for_it_without_a_notification)
 {
 	struct device_counts now;
@@ -170,22 +126,26 @@ TEST(interrupt_of_a_preempted_vcpu_waits_for_it_without_a_notification)
 
 	REQUIRE_DEVICE();
 	vm = begin(role_spinner, 1);
-	beside(compete, vm);
+	beside(beside_compete, vm);
 	do {
-		fire_at(vm, 0);
+		device_fire_at(&vm->vcpus[0], VECTOR);
 		sleep_us(300);
 		now = device_counts();
 		fired++;
 	} while (fired < rounds ||
-		 (accel_check()->active && now.suppressed == before.suppressed && fired < 100 * rounds));
+		 (accel_check()->active && now.suppressed == before.suppressed &&
+		  now.woken == before.woken && fired < 100 * rounds));
 	beside_stop();
 	EXPECT_EQ(fired, vm->vcpus[0].guest->irqs[VECTOR]);
 	expect_fired(_metadata, fired);
+	finish(vm);
+	/* It never slept, so nobody had to wake it. */
+	if (now.woken != before.woken && accel_is_avic() && !accel_check()->vapic)
+		EXPECTED_FAILURE(return, "stock has the GA log tell of %llu of %u interrupts",
+				 (unsigned long long)(now.woken - before.woken), fired);
+	EXPECT_EQ(before.woken, now.woken);
 	if (accel_check()->active)
 		EXPECT_LT(before.suppressed, now.suppressed);
-	/* It never slept, so nobody had to wake it. */
-	EXPECT_EQ(before.woken, now.woken);
-	finish(vm);
 }
 
 static void *migrate(void *vm)
@@ -204,7 +164,7 @@ static void fire_while(struct __test_metadata *_metadata, void *(*what)(void *),
 
 	beside(what, vm);
 	for (unsigned int i = 0; i < 4 * rounds; i++)
-		fire_at(vm, 0);
+		device_fire_at(&vm->vcpus[0], VECTOR);
 	beside_stop();
 	sleep_us(5000);
 	EXPECT_EQ(4 * rounds, vm->vcpus[0].guest->irqs[VECTOR]);

@@ -16,6 +16,12 @@ def suite(machine: str, mode: str, parameters: str) -> Host:
                 2400, out=True)
 
 
+def iommu(mode: str, parameters: str) -> Host:
+    """Interrupts of a device behind an IOMMU, in a mode of tests/host/in-host."""
+    return Host("amd", f"iommu-{mode}", f"--iommu --stock --kvm '{parameters}'",
+                f"/mnt/in-host {mode} iommu_posted", 900, out=True)
+
+
 def long(name: str, machine: str, mode: str, parameters: str, program: str,
          options: str = "") -> Host:
     """As much of one selftest as an acceptance asks for."""
@@ -30,6 +36,9 @@ STAGES: dict[str, Sequence[Test]] = {
         suite("amd", "stock-avic0", "avic=0"),
         suite("amd", "stock-avic1", "avic=1"),
         suite("amd", "vapic", "avic=0"),
+        # Interrupts of an assigned device: remapped, and posted.
+        iommu("stock-avic0", "avic=0"),
+        iommu("stock-avic1", "avic=1"),
         # Its table names every vCPU that KVM can make.
         Host("amd", "x2avic-ext", "--cpu x2avic-ext=on --stock --kvm avic=0",
              "env VAPIC_IDS=4096 /mnt/in-host vapic ipi_many", 900),
@@ -86,6 +95,8 @@ STAGES: dict[str, Sequence[Test]] = {
         long("aliased-icount", "amd", "vapic", "avic=0", "ipi_aliased -n 1000", "--icount"),
         long("aliased-vapic", "amd", "vapic", "avic=0", "ipi_aliased -n 62500"),
         long("aliased-stock", "amd", "stock-avic1", "avic=1", "ipi_aliased -n 62500"),
+        long("device-stock-amd", "amd", "stock-avic1", "avic=1", "device_posted -n 100000",
+             "--iommu"),
         long("hotplug-intel", "intel", "vapic-ipiv", "enable_apicv=0", "host_hotplug -n 500"),
         long("hotplug-stock-intel", "intel", "stock-ipiv1", "enable_ipiv=1",
              "host_hotplug -n 500"),
