@@ -13,12 +13,13 @@
 #ifdef HAVE_AVIC_STATS_H
 
 #include <fcntl.h>
-#include <glob.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "avic-stats.h"
+#include "pci.h"
 
 /* The device of testbed/bochs: its magic, and the word of its header that says where names are. */
 #define VMX_STATS_MAGIC		0x5354415453584d56ULL	/* "VMXSTATS" */
@@ -27,22 +28,6 @@
 
 static const volatile uint64_t *bar;
 
-static unsigned int id_of(const char *device, const char *which)
-{
-	char path[512];
-	unsigned int id = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/%s", device, which);
-	file = fopen(path, "re");
-	if (file) {
-		if (fscanf(file, "%x", &id) != 1)
-			id = 0;
-		fclose(file);
-	}
-	return id;
-}
-
 static const volatile uint64_t *map_device(const char *device)
 {
 	char path[512];
@@ -50,13 +35,8 @@ static const volatile uint64_t *map_device(const char *device)
 	void *map;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/enable", device);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		if (write(fd, "1", 1) < 0)
-			fprintf(stderr, "# cannot enable %s\n", device);
-		close(fd);
-	}
+	if (!sysfs_write(device, "enable", "1"))
+		fprintf(stderr, "# cannot enable %s\n", device);
 	snprintf(path, sizeof(path), "%s/resource0", device);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &status))
@@ -78,26 +58,18 @@ static bool layout_is_known(void)
 static void find_device(void)
 {
 	static bool searched;
-	glob_t devices;
+	char device[PCI_PATH_SIZE];
 
 	if (searched)
 		return;
 	searched = true;
-	if (glob("/sys/bus/pci/devices/*", 0, NULL, &devices))
+	if (!pci_find(AVIC_STATS_PCI_VENDOR, AVIC_STATS_PCI_DEVICE, device))
 		return;
-	for (size_t i = 0; i < devices.gl_pathc && !bar; i++) {
-		const char *device = devices.gl_pathv[i];
-
-		if (id_of(device, "vendor") != AVIC_STATS_PCI_VENDOR ||
-		    id_of(device, "device") != AVIC_STATS_PCI_DEVICE)
-			continue;
-		bar = map_device(device);
-		if (bar && !layout_is_known()) {
-			fprintf(stderr, "# the emulator's counters have another layout than this program\n");
-			bar = NULL;
-		}
+	bar = map_device(device);
+	if (bar && !layout_is_known()) {
+		fprintf(stderr, "# the emulator's counters have another layout than this program\n");
+		bar = NULL;
 	}
-	globfree(&devices);
 }
 
 unsigned int counters_per_cpu(void)
@@ -144,7 +116,29 @@ void counters_read_costs(unsigned int pcpu, uint64_t *costs)
 		costs[i] = bar[first + i];
 }
 
+uint64_t counters_total(const char *name)
+{
+	unsigned int count = counters_per_cpu(), i;
+	char this[COUNTER_NAME_SIZE];
+	uint64_t total = 0;
+
+	for (i = 0; i < count; i++) {
+		counter_name(i, this);
+		if (!strcmp(this, name))
+			break;
+	}
+	for (unsigned int cpu = 0; i < count && cpu < bar[AVIC_WORD_CPUS]; cpu++)
+		total += bar[(bar[AVIC_WORD_FIRST_ROW] + cpu * bar[AVIC_WORD_ROW_SIZE]) / 8 + i];
+	return total;
+}
+
 #else
+
+uint64_t counters_total(const char *name)
+{
+	(void)name;
+	return 0;
+}
 
 unsigned int counters_per_cpu(void)
 {

@@ -28,4 +28,7 @@ void counters_read_costs(unsigned int pcpu, uint64_t *costs);
 /* All counters of one processor; row has room for counters_per_cpu(). */
 void counters_read(unsigned int pcpu, uint64_t *row);
 
+/* The sum of a counter over all processors; 0 if there is none of this name. */
+uint64_t counters_total(const char *name);
+
 #endif

@@ -1,36 +1,36 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* See device.h. */
-#include "device.h"
+#include "device_kind.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define PARAMETERS	"/sys/module/fake_device/parameters/"
 #define GSI		24
 
+static const struct device_kind *kind;
 static int event = -1;
 
 bool device_is_there(void)
 {
-	return !access(PARAMETERS "fire", F_OK);
+	if (device_fake.is_there())
+		kind = &device_fake;
+	else if (device_vfio.is_there())
+		kind = &device_vfio;
+	return kind;
 }
 
-static void write_parameter(const char *path, int value)
+bool device_is_real(void)
 {
-	char text[16];
-	int length = snprintf(text, sizeof(text), "%d", value);
-	int fd = open(path, O_WRONLY);
+	return kind == &device_vfio;
+}
 
-	if (fd < 0 || write(fd, text, length) != length) {
-		fprintf(stderr, "%s: %s\n", path, strerror(errno));
-		_exit(1);
-	}
-	close(fd);
+void device_fail(const char *what)
+{
+	fprintf(stderr, "# the device: %s: %s\n", what, strerror(errno));
+	_exit(1);
 }
 
 void device_assign(struct vm *vm)
@@ -42,12 +42,12 @@ void device_assign(struct vm *vm)
 		vm_fail(vm, "eventfd: %s", strerror(errno));
 	irqfd.fd = event;
 	vm_ioctl(vm, KVM_IRQFD, &irqfd);
-	write_parameter(PARAMETERS "eventfd", event);
+	kind->signal(event);
 }
 
 void device_take_away(void)
 {
-	write_parameter(PARAMETERS "eventfd", -1);
+	kind->signal(-1);
 	close(event);
 	event = -1;
 }
@@ -75,22 +75,12 @@ void device_route(struct vm *vm, uint32_t apic_id, uint8_t vector)
 
 void device_fire(unsigned int count)
 {
-	write_parameter(PARAMETERS "fire", count);
+	kind->fire(count);
 }
 
 struct device_counts device_counts(void)
 {
-	struct device_counts c = {};
-	FILE *file = fopen(PARAMETERS "counts", "r");
-
-	if (!file ||
-	    fscanf(file, "%" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &c.notified,
-		   &c.woken, &c.suppressed, &c.outstanding, &c.remapped) != 5) {
-		fprintf(stderr, PARAMETERS "counts has not five numbers\n");
-		_exit(1);
-	}
-	fclose(file);
-	return c;
+	return kind->counts();
 }
 
 uint64_t device_posted(const struct device_counts *counts)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * An assigned device with one MSI, played by the test module fake_device (tests/host): it posts
- * interrupts as an IOMMU does where KVM has asked for that, and else signals an eventfd.
+ * An assigned device with one MSI. The test module fake_device (tests/host) plays it, and an IOMMU
+ * that posts by Intel's rules, where KVM has asked for that; else it signals an eventfd. Or it is a
+ * PCI device of the emulated AMD host, which has such an IOMMU, and vfio-pci assigns it.
  *
  * There is one such device on a host.
  */
@@ -13,17 +14,20 @@
 
 #include "vm.h"
 
-/* What became of the device's interrupts since the module was loaded. */
+/* What became of the device's interrupts since the module was loaded or the host started. */
 struct device_counts {
-	uint64_t notified;	/* posted, notification vector sent */
-	uint64_t woken;		/* posted, wakeup vector sent */
-	uint64_t suppressed;	/* posted while SN was set: nobody told */
+	uint64_t notified;	/* posted, notification vector sent or doorbell rung */
+	uint64_t woken;		/* posted, wakeup vector sent or written to the GA log */
+	uint64_t suppressed;	/* posted while SN was set or nothing asked for the log: nobody told */
 	uint64_t outstanding;	/* posted while ON was set: nobody told once more */
 	uint64_t remapped;	/* given to KVM as an interrupt of the host */
 };
 
-/* Whether the module is loaded. */
+/* Call it before the others: whether there is one. */
 bool device_is_there(void);
+
+/* Whether it is a PCI device, behind the IOMMU that the host's kernel drives. */
+bool device_is_real(void);
 
 /* Assign the device to the VM; take it away from whoever has it. */
 void device_assign(struct vm *vm);

@@ -13,7 +13,7 @@
 HOST_PACKAGES=(squashfs-tools binutils)
 # The root is memory either way: a device of its own, or a piece of the RAM.
 HOST_BOOT_MODULES=(virtio_pmem nd_e820 nd_pmem squashfs overlay)
-HOST_MODULES=(kvm_amd kvm_intel msr loop)
+HOST_MODULES=(kvm_amd kvm_intel msr loop vfio_pci vfio_iommu_type1)
 
 host_build()
 {

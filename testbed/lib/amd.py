@@ -44,6 +44,7 @@ class Amd(emulator.Emulator):
             *self.memory_nodes(),
             "-kernel", os.path.join(self.image, "vmlinuz"),
             "-initrd", self.path("initramfs"), "-append", self.kernel_command_line(),
+            *self.iommu(),
             "-device", "virtio-serial-pci",
         ]
         for name, descriptor in channels.items():
@@ -67,6 +68,14 @@ class Amd(emulator.Emulator):
         khz = tsc.ICOUNT_KHZ if self.options.icount else tsc.khz()
         return (f"{KERNEL_COMMAND_LINE} {emulator.clock_parameters(khz)} "
                 f"{self.options.append}").rstrip()
+
+    # x2APIC IDs, so that Linux puts itself into x2APIC mode as on a machine of many CPUs.
+    # The testbed's own devices do not translate what they access.
+    def iommu(self):
+        if not self.options.iommu:
+            return []
+        return ["-device", "amd-iommu,intremap=on,xtsup=on,guest-vapic=on",
+                "-device", "edu"]
 
     # Two nodes, because tests that migrate pages want somewhere to migrate them to.
     # All CPUs are in the first: they share a cache, which nodes do not.

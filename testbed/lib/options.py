@@ -77,6 +77,9 @@ def make_parser():
                         help="change the processor: avic=off, family=23, or what else "
                              "QEMU's -cpu takes; on Intel model=NAME, +NAME or -NAME, with "
                              "Bochs's names of models and features; may be repeated")
+    parser.add_argument("--iommu", action="store_true",
+                        help="amd: with an IOMMU that posts interrupts, and QEMU's device edu "
+                             "to assign to a guest")
     parser.add_argument("--memory", metavar="MIB", type=int,
                         help=f"memory in MiB {default('memory')}")
     parser.add_argument("--stock", action="store_true",
@@ -140,6 +143,8 @@ def check(options):
          "--seed works on intel only: the CPUs of amd run on this machine's own")
     need(options.seed is None or 0 <= options.seed < 1 << 32,
          f"--seed {options.seed}: must be 0 to {(1 << 32) - 1}")
+    need(not options.iommu or options.machine == "amd",
+         "--iommu works on amd only: the Intel machine has no IOMMU")
     if options.machine == "intel":
         for feature in options.cpu:
             need(feature.startswith(("model=", "+", "-")),

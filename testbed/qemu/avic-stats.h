@@ -58,6 +58,17 @@ enum avic_stat {
 	/* Counted where they arrive: with a guest running on AVIC, or without. */
 	AVIC_STAT_DOORBELL_RUNNING,
 	AVIC_STAT_DOORBELL_LOST,
+	/*
+	 * By the IOMMU, which is no CPU: in the first one's row, and written by whoever holds
+	 * the BQL.  Posted interrupts are the doorbells, the log's entries, those that the log
+	 * had no room for, and those for a vCPU that does not run with no wish for an entry.
+	 */
+	AVIC_STAT_DOORBELL_IOMMU,
+	AVIC_STAT_IOMMU_REMAPPED,	/* with a 128-bit entry */
+	AVIC_STAT_IOMMU_POSTED,
+	AVIC_STAT_IOMMU_GA_LOG,
+	AVIC_STAT_IOMMU_GA_LOST,
+	AVIC_STAT_IOMMU_QUIET,
 
 	AVIC_STAT_EXIT_LOW,
 	AVIC_STAT_EXIT_HIGH = AVIC_STAT_EXIT_LOW + AVIC_STATS_LOW_EXITS,
@@ -125,6 +136,12 @@ static inline void avic_stat_name(unsigned int stat, char *name)
 		[AVIC_STAT_DOORBELL_MSR] = "doorbell.msr",
 		[AVIC_STAT_DOORBELL_RUNNING] = "doorbell.running",
 		[AVIC_STAT_DOORBELL_LOST] = "doorbell.lost",
+		[AVIC_STAT_DOORBELL_IOMMU] = "doorbell.iommu",
+		[AVIC_STAT_IOMMU_REMAPPED] = "iommu.remapped",
+		[AVIC_STAT_IOMMU_POSTED] = "iommu.posted",
+		[AVIC_STAT_IOMMU_GA_LOG] = "iommu.ga_log",
+		[AVIC_STAT_IOMMU_GA_LOST] = "iommu.ga_lost",
+		[AVIC_STAT_IOMMU_QUIET] = "iommu.quiet",
 	};
 	static const char *const cost[COST_KINDS] = { COST_NAMES };
 	static const char *const id[AVIC_STATS_IPI_IDS] = {

@@ -240,6 +240,16 @@ static int bit_highest(const AVICPage *page, unsigned offset)
     return -1;
 }
 
+/* Make an edge-triggered interrupt pending. */
+static void request(const AVICPage *page, unsigned vector)
+{
+    page_will_change(page);
+    if (bit_test(page, REG_TMR, vector)) {
+        bit_clear(page, REG_TMR, vector);
+    }
+    bit_set(page, REG_IRR, vector);
+}
+
 /* ---- Priorities, and the interrupt to take ---- */
 
 /*
@@ -385,6 +395,35 @@ void avic_doorbell_msr(CPUX86State *env, uint64_t val)
     bql_unlock();
 }
 
+/* ---- The IOMMU, which posts interrupts of devices ---- */
+
+/* It is no CPU, so its counters are in the first one's row. */
+void avic_count_iommu(unsigned stat)
+{
+    assert(bql_locked());
+    count(X86_CPU(first_cpu)->avic, stat);
+}
+
+bool avic_post(hwaddr pa, unsigned vector)
+{
+    AVICPage page;
+
+    assert(bql_locked());
+    RCU_READ_LOCK_GUARD();
+    if (!page_map(cpu_env(first_cpu), pa, &page)) {
+        return false;
+    }
+    request(&page, vector);
+    smp_mb();
+    return true;
+}
+
+void avic_ring_by_iommu(uint32_t host_id)
+{
+    avic_count_iommu(AVIC_STAT_DOORBELL_IOMMU);
+    ring(host_id);
+}
+
 void avic_service(CPUX86State *env)
 {
     AVICState *avic = avic_state(env);
@@ -522,15 +561,6 @@ static bool add_broadcast(CPUX86State *env, int64_t except,
         }
     }
     return true;
-}
-
-static void request(const AVICPage *page, unsigned vector)
-{
-    page_will_change(page);
-    if (bit_test(page, REG_TMR, vector)) {
-        bit_clear(page, REG_TMR, vector);
-    }
-    bit_set(page, REG_IRR, vector);
 }
 
 /*

@@ -100,6 +100,16 @@ bool avic_write_msr(CPUX86State *env, uint32_t msr, uint64_t val,
 void avic_doorbell_msr(CPUX86State *env, uint64_t val);
 
 /*
+ * For the IOMMU, with the BQL held.  avic_post() makes edge-triggered interrupt @vector
+ * pending in the backing page at @pa, and has a full barrier behind; false if there is no
+ * memory.  avic_ring_by_iommu() rings the CPU with physical APIC ID @host_id.
+ * avic_count_iommu() counts one of enum avic_stat.
+ */
+bool avic_post(hwaddr pa, unsigned vector);
+void avic_ring_by_iommu(uint32_t host_id);
+void avic_count_iommu(unsigned stat);
+
+/*
  * Answer CPU_INTERRUPT_AVIC: take the pending exit, or look at the IRR again.
  * Called with the BQL held.
  */
