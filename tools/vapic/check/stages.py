@@ -46,6 +46,7 @@ STAGES: dict[str, Sequence[Test]] = {
              "/mnt/migration migration-stock stock 20", 1500),
         Host("amd", "migration-vapic", "--smp 2 --kvm avic=0 --vapic avic=1",
              "/mnt/migration migration-vapic vapic 20", 1500),
+        Host("amd", "machines", "--stock --kvm avic=1", "/mnt/machines", 2400),
         Host("amd", "clocks", "--icount --stock --kvm avic=0", "/mnt/clocks", 1500, out=True),
     ],
     "errors": [
@@ -73,6 +74,7 @@ STAGES: dict[str, Sequence[Test]] = {
              "/mnt/migration migration-vapic-intel vapic 20", 3000),
         Host("intel", "takeover-intel", "--stock",
              "/mnt/takeover all stays_in_memory_if_ftrace_dies_amid_unload", 3000),
+        Host("intel", "machines-intel", "--stock", "/mnt/machines", 3000),
         suite("intel", "stock-apicv0", "enable_apicv=0"),
         suite("intel", "stock-ipiv0", "enable_apicv=1 enable_ipiv=0"),
         suite("intel", "stock-ipiv1", "enable_ipiv=1"),
@@ -85,11 +87,13 @@ STAGES: dict[str, Sequence[Test]] = {
         Host("intel", "seeds-11-20", "--smp 4 --seed 11 --stock --kvm enable_apicv=0",
              "/mnt/seeds 11 20"),
     ],
-    # Host processors go and come 500 times under traffic; a hundred thousand interrupts of a
-    # device for each test; a million IPIs to vCPUs that exchange their logical IDs: 8 a round in
-    # each of two tests, to two targets each; and of the same some in a machine that runs one way
-    # only.
+    # Each inhibit is switched 10,000 times under traffic, 500 times on Intel; host processors go
+    # and come 500 times; a hundred thousand interrupts of a device for each test; a million IPIs
+    # to vCPUs that exchange their logical IDs: 8 a round in each of two tests, to two targets
+    # each; and of the same some in a machine that runs one way only.
     "long": [
+        long("inhibits-vapic", "amd", "vapic", "avic=0", "inhibit -n 10000"),
+        long("inhibits-stock", "amd", "stock-avic1", "avic=1", "inhibit -n 10000"),
         long("hotplug-vapic", "amd", "vapic", "avic=0", "host_hotplug -n 500"),
         long("hotplug-stock", "amd", "stock-avic1", "avic=1", "host_hotplug -n 500"),
         long("aliased-icount", "amd", "vapic", "avic=0", "ipi_aliased -n 1000", "--icount"),
@@ -97,6 +101,8 @@ STAGES: dict[str, Sequence[Test]] = {
         long("aliased-stock", "amd", "stock-avic1", "avic=1", "ipi_aliased -n 62500"),
         long("device-stock-amd", "amd", "stock-avic1", "avic=1", "device_posted -n 100000",
              "--iommu"),
+        long("inhibits-intel", "intel", "vapic-ipiv", "enable_apicv=0", "inhibit -n 500"),
+        long("inhibits-stock-intel", "intel", "stock-ipiv1", "enable_ipiv=1", "inhibit -n 500"),
         long("hotplug-intel", "intel", "vapic-ipiv", "enable_apicv=0", "host_hotplug -n 500"),
         long("hotplug-stock-intel", "intel", "stock-ipiv1", "enable_ipiv=1",
              "host_hotplug -n 500"),
