@@ -49,6 +49,12 @@ def stage(runner: Runner) -> None:
           ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread",
            "-o", f"{mnt}/migration_guest", "tests/host/migration_guest.c"])
     files += [build_module(runner, name) for name in MODULES]
+    newer = runner.run("newer-selftests", ["tools/lib/newer-kselftests"])
+    runner.report(newer.status == 0, "a newer Linux's KVM selftests build")
+    if newer.status == 0:
+        shutil.copytree(newer.lines[-1], mnt / "newer")
+    else:
+        runner.show_end(newer)
     if runner.run_test("bench programs build", "bench-build",
                        ["tools/bench-programs/build", runner.kdir, SELFTESTS, PROGRAMS]):
         files += [f"{PROGRAMS}/step_bench", f"{PROGRAMS}/pathbench/pathbench.ko"]
