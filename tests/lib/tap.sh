@@ -27,15 +27,15 @@ attempt()
 
 # linux_test [newer/]PROGRAM [ARGUMENT...]: one of Linux's KVM selftests, or of those of a newer
 # Linux; what it prints goes to a file in $log, too.
+# shellcheck disable=SC2154 # whoever runs Linux's tests sets here and log
 linux_test()
 {
 	local name="$*" folder=/usr/lib/kselftests/kvm out status
 
-	# shellcheck disable=SC2154 # whoever runs Linux's tests sets them
-	{
-		[ "${1#newer/}" = "$1" ] || folder=$here
-		out=$log/linux-$(tr ' /' '__' <<< "$name").log
-	}
+	case $1 in
+	newer/*) folder=$here ;;
+	esac
+	out=$log/linux-$(tr ' /' '__' <<< "$name").log
 	timeout 300 "$folder/$1" "${@:2}" > "$out" 2>&1
 	status=$?
 	case $status in
