@@ -219,13 +219,19 @@ TEST(no_sleeper_is_lost_while_acceleration_comes_and_goes)
  */
 TEST(no_interrupt_is_lost_while_the_msi_moves)
 {
+	bool host_has_it;
 	struct vm *vm;
 
 	REQUIRE_DEVICE();
+	/* One that the host is still about to hand on would take the new route. */
+	host_has_it = device_is_real() && !accel_check()->active;
 	vm = begin(role_spinner, 2);
 	for (unsigned int i = 0; i < 4 * rounds; i++) {
 		vm_wait(vm, vm->vcpus[i % 2].guest->irqs[VECTOR] == i / 2,
 			"the interrupt before the last is handled");
+		if (host_has_it)
+			vm_wait(vm, vm->vcpus[(i + 1) % 2].guest->irqs[VECTOR] == (i + 1) / 2,
+				"the last interrupt is handled");
 		device_route(vm, i % 2, VECTOR);
 		device_fire(1);
 	}
