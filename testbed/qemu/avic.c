@@ -18,6 +18,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/guest-random.h"
 #include "qemu/log.h"
 #include "qemu/main-loop.h"
 #include "cpu.h"
@@ -493,6 +494,7 @@ static bool add_target(CPUX86State *env, unsigned id, IPIFailure *why)
         return false;
     }
     target->id = id;
+    target->entry = entry;
     avic->target_count++;
     return true;
 }
@@ -564,6 +566,19 @@ static bool add_broadcast(CPUX86State *env, int64_t except,
 }
 
 /*
+ * Erratum 1235: what IsRunning was when the targets were found is what counts, and
+ * the IRR is written later.  How many microseconds is drawn up to a limit; the
+ * other CPUs go on meanwhile, unless they want the BQL.
+ */
+static void wait_before_irr(CPUX86State *env)
+{
+    uint32_t wait;
+
+    qemu_guest_getrandom_nofail(&wait, sizeof(wait));
+    g_usleep(wait % (env_archcpu(env)->erratum_1235 + 1ull));
+}
+
+/*
  * The steps of "Inter-Processor Interrupts": find all targets, then set all IRR
  * bits, ring those that run, exit once for those that do not.
  */
@@ -616,6 +631,9 @@ static void send_ipi(CPUX86State *env, uint32_t icr, uint32_t icr2)
         return;
     }
 
+    if (env_archcpu(env)->erratum_1235) {
+        wait_before_irr(env);
+    }
     for (i = 0; i < avic->target_count; i++) {
         request(&avic->targets[i].page, vector);
     }
@@ -625,8 +643,11 @@ static void send_ipi(CPUX86State *env, uint32_t icr, uint32_t icr2)
      */
     smp_mb();
     for (i = 0; i < avic->target_count; i++) {
-        uint64_t entry = physical_entry(avic, avic->targets[i].id);
+        uint64_t entry = avic->targets[i].entry;
 
+        if (!env_archcpu(env)->erratum_1235) {
+            entry = physical_entry(avic, avic->targets[i].id);
+        }
         if (entry & PHYSICAL_RUNNING) {
             count(avic, AVIC_STAT_DOORBELL_IPI);
             ring(entry & PHYSICAL_HOST_ID);

@@ -21,6 +21,7 @@ typedef struct AVICPage {
 /* A vCPU that an IPI is for. */
 typedef struct AVICTarget {
     unsigned id;
+    uint64_t entry;     /* of the physical table, as last read */
     AVICPage page;
 } AVICTarget;
 

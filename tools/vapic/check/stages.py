@@ -55,9 +55,10 @@ STAGES: dict[str, Sequence[Test]] = {
              "/mnt/takeover all stays_in_memory_if_ftrace_died", 1800),
         Host("amd", "takeover-no-avic", "--stock --kvm avic=0 --cpu avic=off",
              "/mnt/takeover_test.py /mnt/vapic.ko"),
-        Host("amd", "erratum-1235", "--stock --kvm avic=0 --cpu family=23",
+        Host("amd", "erratum-1235",
+             "--stock --kvm avic=0 --cpu family=23 --cpu erratum-1235=200",
              "sh -c '/mnt/erratum; /mnt/takeover_test.py /mnt/vapic.ko"
-             " stays_in_memory_if_ftrace_dies_amid_load'", 900),
+             " stays_in_memory_if_ftrace_dies_amid_load'", 2400),
         Program("layout", "tests/build/layout_test.sh {kdir}/vmlinux build/kvm", lane=AMD_LANE),
         Program("audit", "tests/build/audit_test.py {kdir} build/kvm", lane=AMD_LANE),
     ],
