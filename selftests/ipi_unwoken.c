@@ -11,7 +11,7 @@
 #define VECTOR		0x42
 
 /* An IPI that was sent this long ago, while its target is still blocked, is looked at. */
-#define LATE_AFTER_US	100000
+#define LATE_AFTER_US	400000
 
 static volatile bool finished;
 static volatile uint32_t sent, about_to_halt;

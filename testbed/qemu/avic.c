@@ -32,11 +32,14 @@
 
 /* VMCB fields, by offset into the control area. */
 enum {
+    VMCB_INTERCEPT_5    = 0x014,
     VMCB_APIC_BAR       = 0x098,
     VMCB_BACKING_PAGE   = 0x0e0,
     VMCB_LOGICAL_TABLE  = 0x0f0,
     VMCB_PHYSICAL_TABLE = 0x0f8,
 };
+
+#define INTERCEPT_IDLE_HLT (1u << 6)
 
 #define INT_CTL_AVIC    (1u << 31)
 #define INT_CTL_X2APIC  (1u << 30)
@@ -309,6 +312,15 @@ int avic_take_interrupt(CPUX86State *env)
     }
     update_interrupt(env);
     return vector;
+}
+
+bool avic_idle_hlt(CPUX86State *env)
+{
+    uint32_t intercepts = x86_ldl_phys(env_cpu(env), env->vm_vmcb + VMCB_INTERCEPT_5);
+
+    return (env->features[FEAT_SVM] & CPUID_SVM_IDLE_HLT) &&
+           (intercepts & INTERCEPT_IDLE_HLT) &&
+           !(avic_active(env) ? evaluate(env) >= 0 : ctl_has_irq(env));
 }
 
 /* ---- Exits ---- */

@@ -116,6 +116,12 @@ void avic_count_iommu(unsigned stat);
  */
 void avic_service(CPUX86State *env);
 
+/*
+ * HLT by a guest: true if it exits because that is asked for and neither AVIC nor
+ * V_IRQ has an interrupt for the guest, whether it may take it now or not.
+ */
+bool avic_idle_hlt(CPUX86State *env);
+
 /* Move the highest request to in-service; its vector, or -1 if none may be taken. */
 int avic_take_interrupt(CPUX86State *env);
 

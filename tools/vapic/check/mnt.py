@@ -17,7 +17,7 @@ from vapic.run.steps import Failed
 
 PROGRAMS = "build/bench/programs"
 # Modules that only tests load, in tests/host.
-MODULES = ("ftrace_fault", "fake_device")
+MODULES = ("ftrace_fault", "fake_device", "idle_hlt")
 # Of testbed/lib, for programs inside.
 LIBRARIES = ("cpio.py", "kernel_log.py", "qmp.py")
 
