@@ -59,7 +59,7 @@ $(BUILD)/kvm/%.ko: FORCE
 	@tools/plain-module $(KMODDIR)/$*.ko $@
 
 clean:
-	@tools/clean-module
+	@tools/clean
 
 check demo bench takeovers:
 	+@tools/$@
@@ -74,7 +74,7 @@ help:
 	@echo '  make bench    instructions and modelled cycles beside stock KVM'
 	@echo '  make takeovers  what is taken over, how, how often and why'
 	@echo '  make format   rewrite C and C++ with clang-format'
-	@echo '  make clean    remove what building the module made'
+	@echo '  make clean    remove all that was made: build/, and what building the module left'
 	@echo
 	@sed -n '5,7s/^#//p' Makefile
 

@@ -13,7 +13,8 @@
 #define IPI_INDEX_MASK 0xfff
 
 /* Called by core, for one destination whose IRR bit is set. */
-void vapic_host_avic_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low, enum vapic_avic_ipi_target target)
+void vapic_host_avic_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low,
+				enum vapic_avic_ipi_target target)
 {
 	struct kvm_vcpu *kvm_vcpu = vcpu->common.kvm_vcpu;
 

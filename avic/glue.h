@@ -25,6 +25,7 @@
 
 #include <vapic/avic.h>
 #include <vapic/eligibility.h>
+#include <vapic/hw/cell.h>
 
 #include "../kvm/objects.h"
 #include "../kvm/layout.h"
@@ -42,10 +43,25 @@ struct vapic_pit {
 	struct delayed_work calm_down;
 };
 
+/*
+ * Core's object of a VM, NULL until there is one.
+ *
+ * ORDERING tables-made
+ *   writers:  vapic_svm_vcpu_precreate(), under kvm->lock, before the first vCPU; the end of the VM
+ *   order:    none: vCPUs, which use the object, are made after it, by whom holds the lock. The PIT's
+ *             thread asks only whether there is one
+ *   pairs:    nothing
+ *   barrier:  none
+ *   if lost:  a tick of the PIT is not looked for, as before there was a vCPU
+ *   checked:  selftest pit_ticks
+ */
+VAPIC_POINTER_CELL(vapic_avic_vm_at, struct vapic_avic_vm)
+
 struct vapic_vm {
 	struct vapic_vm_common common;
 
-	/* From its first vCPU on, if any may be accelerated; core is NULL until then. */
+	/* From its first vCPU on, if any may be accelerated; NULL until then. */
+	struct vapic_avic_vm_at core;
 	void *physical_table;
 	void *logical_table;
 	u32 ids; /* how many APIC IDs the tables can name */
@@ -62,8 +78,6 @@ struct vapic_vm {
 	/* Of assigned devices: posting_glue.c. The lock of the first protects both. */
 	struct xarray interrupts; /* by their numbers in the host */
 	u32 tag;		  /* the VM's number in tags, from the first interrupt on */
-
-	struct vapic_avic_vm *core;
 };
 
 struct vapic_vcpu {

@@ -118,13 +118,15 @@ static size_t physical_table_size(const struct vapic_vm *vm)
 
 static void vm_free_tables(struct vapic_vm *vm)
 {
-	if (vm->core)
-		free_pages_exact(vm->core, vapic_avic_vm_size(vm->ids));
+	struct vapic_avic_vm *core = vapic_avic_vm_at_load(&vm->core);
+
+	if (core)
+		free_pages_exact(core, vapic_avic_vm_size(vm->ids));
 	if (vm->logical_table)
 		free_pages_exact(vm->logical_table, PAGE_SIZE);
 	if (vm->physical_table)
 		free_pages_exact(vm->physical_table, physical_table_size(vm));
-	vm->core = NULL;
+	vapic_avic_vm_at_store(&vm->core, NULL);
 	vm->logical_table = NULL;
 	vm->physical_table = NULL;
 }
@@ -149,8 +151,7 @@ static int vm_allocate_tables(struct vapic_vm *vm)
 	tables.logical = vm->logical_table;
 	tables.logical_pa = __sme_set(virt_to_phys(vm->logical_table));
 	vapic_avic_vm_init(core, &tables);
-	/* The PIT's thread looks at it. */
-	smp_store_release(&vm->core, core);
+	vapic_avic_vm_at_publish(&vm->core, core);
 	return 0;
 }
 
@@ -163,7 +164,7 @@ int vapic_svm_vcpu_precreate(struct kvm *kvm)
 {
 	struct vapic_vm *vm = vapic_vm_of(kvm);
 
-	if (vm->core || !vapic_irqchip_in_kernel(kvm) ||
+	if (vapic_avic_vm_at_load(&vm->core) || !vapic_irqchip_in_kernel(kvm) ||
 	    vapic_avic_vm_decision(encryption(kvm)) != VAPIC_ACCELERATED)
 		return 0;
 	vm->ids = min(ids(), kvm->arch.max_vcpu_ids);
@@ -271,8 +272,9 @@ static void accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 	void *regs = apic->regs;
 
 	/* decide() has checked that the ID fits. */
-	WARN_ON_ONCE(!vapic_avic_vcpu_init(vapic_core(vcpu), vcpu->vm->core, vcpu,
-					   kvm_vcpu->vcpu_id, regs, __sme_set(virt_to_phys(regs))));
+	WARN_ON_ONCE(!vapic_avic_vcpu_init(vapic_core(vcpu), vapic_avic_vm_at_load(&vcpu->vm->core),
+					   vcpu, kvm_vcpu->vcpu_id, regs,
+					   __sme_set(virt_to_phys(regs))));
 	/* Nobody else knows the vCPU yet, so the creating task counts as its own. */
 	if (vapic_apicv_active(apic)) {
 		guard(preempt)();

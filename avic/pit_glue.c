@@ -14,7 +14,7 @@
  *   another at the guest's pace.  Only now inhibit the VM, so that EOIs exit and stock's
  *   accounting works.  A second later, look whether the guest has caught up.
  *
- * - A tick that comes by the PIC is none of this: KVM emulates the PIC's ports.
+ * - A tick that comes by the PIC needs none of this: KVM emulates the PIC's ports.
  *
  * A tick is acknowledged once: by whoever changes irq_ack from 0 to 1.  But while a vCPU is outside
  * of the guest, its task may be on its way from clearing the ISR to the acknowledgement, and must not
@@ -89,7 +89,7 @@ enum last_tick {
 	TAKEN_OR_ON_ITS_WAY, /* the exit for an EOI may be under way */
 };
 
-/* Not if it is in the guest, or has blocked: then exits before are through. */
+/* False if it is in the guest or has blocked: all earlier exits are then complete. */
 static bool may_be_exiting(struct kvm_vcpu *kvm_vcpu)
 {
 	/* Pairs with KVM's release when it enters the guest. */
@@ -176,8 +176,8 @@ static void calm_down(struct work_struct *work)
 }
 
 /*
- * Wait for exits that were under way; that twice: the first time KVM may have been about to move
- * the tick from the IRR to the ISR, and since then the guest may have ended it.
+ * Wait twice for exits that were under way: during the first wait KVM may have moved the tick from the
+ * IRR to the ISR, and the guest may have ended it since then.
  */
 static void look_again(struct work_struct *work)
 {
@@ -234,7 +234,7 @@ void vapic_hook_pit_do_work(struct kthread_work *work)
 
 	if (atomic_read(&state->reinject)) {
 		/* A VM that is never accelerated has no tables, and each EOI exits. */
-		if (!atomic_read(&state->irq_ack) && smp_load_acquire(&vm->core))
+		if (!atomic_read(&state->irq_ack) && vapic_avic_vm_at_load(&vm->core))
 			look_for_last_tick(vm, pit);
 		if (!atomic_xchg(&state->irq_ack, 0))
 			return;

@@ -314,7 +314,7 @@ int vapic_avic_ga_log_notifier(u32 tag)
 
 	guard(rcu)();
 	vm = xa_load(&tagged, vapic_ga_tag_vm(tag));
-	vcpu = vm ? vapic_avic_vm_find(vm->core, id) : NULL;
+	vcpu = vm ? vapic_avic_vm_find(vapic_avic_vm_at_load(&vm->core), id) : NULL;
 	if (vcpu) {
 		atomic64_inc(&vcpu->logged);
 		vapic_call(kvm_vcpu_wake_up)(vcpu->common.kvm_vcpu);

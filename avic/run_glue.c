@@ -236,7 +236,7 @@ void vapic_svm_set_virtual_apic_mode(struct kvm_vcpu *kvm_vcpu)
 	vapic_hook_avic_init_vmcb(svm, svm->vmcb01.ptr);
 }
 
-/* KVM has turned acceleration on or off. In the vCPU's task, with preemption off. */
+/* KVM has turned acceleration on or off. Called in the vCPU's task, with preemption off. */
 void vapic_svm_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));

@@ -41,7 +41,8 @@ static void inhibit_vm(struct vapic_vcpu *vcpu)
 	mutex_lock(&vm->irq_window_lock);
 	vcpu->irq_window = true;
 	if (!vm->irq_windows++)
-		vapic_avic_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN, true);
+		vapic_avic_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN,
+					  true);
 	mutex_unlock(&vm->irq_window_lock);
 }
 
@@ -55,7 +56,7 @@ void vapic_avic_irq_window_close(struct vapic_vcpu *vcpu)
 	vcpu->irq_window = false;
 	if (!--vm->irq_windows)
 		vapic_avic_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN,
-				     false);
+					  false);
 	mutex_unlock(&vm->irq_window_lock);
 }
 

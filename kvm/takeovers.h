@@ -27,9 +27,9 @@
  *
  * Some functions of kvm sleep, and Tasks RCU takes a task that sleeps for one that has left.
  * Nevertheless no task is in one of them while vapic is removed: each is called for a VM that
- * exists or for one of its vCPUs, a VM pins vapic from vm_init (takeover/gate.c) until the last of its
- * objects is gone. vapic_redirect_wait() waits for tasks on the last
- * instructions of one, as it does for all others.
+ * exists or for one of its vCPUs, and a VM pins vapic from vm_init (takeover/gate.c) until the
+ * last of its objects is gone. vapic_redirect_wait() waits for tasks on the last instructions of
+ * one, as it does for all others.
  */
 #ifndef VAPIC_KVM_TAKEOVERS_H
 #define VAPIC_KVM_TAKEOVERS_H

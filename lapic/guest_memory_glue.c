@@ -49,7 +49,10 @@ static void take_pv_eoi(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic)
 	if (kvm_vcpu->arch.pv_eoi.msr_val & KVM_MSR_ENABLED) {
 		if (!read_guest(kvm_vcpu->kvm, cache, flag))
 			return;
-		/* Not ended: clear the flag, so the guest writes to EOI until the next entry. */
+		/*
+		 * The guest has not ended the interrupt: clear the flag, so that the guest writes
+		 * to EOI until the next entry.
+		 */
 		if ((flag & 1) &&
 		    vapic_call(kvm_write_guest_cached)(kvm_vcpu->kvm, cache, &none, 1))
 			return;

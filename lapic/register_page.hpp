@@ -49,20 +49,8 @@ public:
 	// such a write.
 	void copy_from(const std::uint32_t *image) { vapic_lapic_copy(words_, image); }
 
-	// ORDERING irr-set
-	//   writers:  IPI hardware and the IOMMU set bits, VMRUN and the doorbell clear
-	//             them, KVM does both for an inactive vCPU; all atomically
-	//   order:    sequentially consistent, a locked OR. With a weaker order, the sender's next
-	//             read (is the target in guest mode, asleep?) could pass this write
-	//   pairs:    vapic_avic_vcpu_block() and vcpu_enter_guest(), which write the state
-	//             first and look at IRR second
-	//   barrier:  here
-	//   if lost:  a sleeping vCPU is never woken for the interrupt
-	//   checked:  residency_history_test; selftest ipi_blocked; selftest ipi_lost
-	void set_irr(hw::Vector vector) { vapic_lapic_set_irr(words_, vector.raw()); }
-
 	// Add the bits of 64 vectors, from 64 * `quarter` on; returns those that are new.
-	// Ordering as set_irr(): hardware writes the IRR besides the vCPU's own task.
+	// Ordering as vapic_lapic_set_irr(): hardware writes the IRR besides the vCPU's own task.
 	std::uint64_t merge_irr(unsigned quarter, std::uint64_t bits)
 	{
 		const std::uint32_t low = merge(2 * quarter, static_cast<std::uint32_t>(bits));

@@ -1,20 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * What inhibits acceleration for a while: an ExtINT that waits for its window,
- * a debugger that blocks interrupts, a changed APIC ID, Hyper-V's AutoEOI and a
- * reinjecting PIT.  Each is set and cleared while IPIs flow; no IPI may be lost,
- * and acceleration must come back.
+ * What inhibits acceleration for a while: an ExtINT that waits for its window, a debugger that
+ * blocks interrupts, a changed APIC ID, two vCPUs with one physical or logical ID, Hyper-V's
+ * AutoEOI, a reinjecting PIT and a nested guest.  Each is set and cleared (-n times) while IPIs
+ * and a device's interrupts flow; none may be lost, and acceleration must come back.
  *
- * Whether each of them inhibits is specific to AVIC, so the tests check that on AMD only.
+ * The other inhibits never end, as KVM has it: DISABLED and SEV belong to the VM, ABSENT ends
+ * once, when the VM gets its interrupt controller, and APIC_BASE_MODIFIED stays once it is set.
+ *
+ * The device's interrupts are posted if the module of device.h is loaded, otherwise KVM delivers
+ * them.  Whether each of the causes inhibits is specific to AVIC, so the tests check that on AMD
+ * only.
  */
+#include <unistd.h>
+
 #include "lib/modes.h"
 
+#include "lib/device.h"
 #include "lib/hyperv.h"
+#include "lib/nested.h"
 #include "lib/pic.h"
 #include "lib/roles.h"
+#include "lib/tracepoint.h"
 #include "lib/traffic.h"
 
 #define TRAFFIC_VCPUS	3
+/* Behind the device's vCPU. */
+#define FOLLOWER	(TRAFFIC_VCPUS + 1)
+#define NEIGHBOUR	(TRAFFIC_VCPUS + 2)
 
 #define NEW_APIC_ID	9
 #define VECTOR		0x72
@@ -59,54 +72,81 @@ static struct vm *begin_traffic(void)
 	struct vm *vm = vm_create(mode);
 
 	traffic_begin(vm, TRAFFIC_VCPUS);
+	/* There is the device's vCPU. */
+	traffic_alone = false;
+	roles_begin();
+	device_traffic_add(vm);
 	return vm;
 }
 
-/* Probes vCPU 0, because it never halts. */
+static int changes_counter = -1;
+static uint64_t changes_before;
+
+static void start_traffic(struct vm *vm)
+{
+	/* Only root may count. */
+	changes_counter = geteuid() ? -1 : tracepoint_count(vm, "kvm/kvm_apicv_inhibit_changed");
+	vm_start(vm);
+	device_traffic_begin(vm);
+	let_traffic_flow(vm, 20);
+	if (changes_counter >= 0)
+		changes_before = tracepoint_counted(vm, changes_counter);
+}
+
+/* How often KVM changed what inhibits the VM; no less often than that is due to @rounds. */
+static uint64_t changes(struct __test_metadata *_metadata, struct vm *vm, bool inhibits)
+{
+	uint64_t count;
+
+	if (changes_counter < 0)
+		return 0;
+	count = tracepoint_counted(vm, changes_counter) - changes_before;
+	close(changes_counter);
+	if (inhibits && accel_is_avic())
+		EXPECT_LE(2 * rounds, count);
+	return count;
+}
+
+static void finish_traffic(struct __test_metadata *_metadata, struct vm *vm, bool inhibits)
+{
+	uint64_t interrupts = device_traffic_end(vm);
+	uint64_t changed = changes(_metadata, vm, inhibits);
+
+	/* Probes vCPU 0, because it never halts. */
+	EXPECT_ACCELERATED_AGAIN(&vm->vcpus[0]);
+	let_traffic_flow(vm, 20);
+	roles_finished = true;
+	traffic_end(vm);
+	EXPECT_LT(0, interrupts);
+	NOTE("%u times inhibited and released (%llu changes): %llu IPIs, %llu interrupts of a device\n",
+	     rounds, (unsigned long long)changed, (unsigned long long)traffic_handled(),
+	     (unsigned long long)interrupts);
+	vm_destroy(vm);
+}
+
 static void toggle(struct __test_metadata *_metadata, struct vm *vm,
 		   void (*set)(struct vm *vm, bool on), bool inhibits)
 {
-	vm_start(vm);
-	let_traffic_flow(vm, 20);
+	start_traffic(vm);
 	for (uint32_t i = 0; i < rounds; i++) {
 		set(vm, true);
 		if (!i && inhibits)
 			EXPECT_INHIBITED(&vm->vcpus[0]);
 		let_traffic_flow(vm, 20);
 		set(vm, false);
-		if (i == rounds - 1)
-			EXPECT_ACCELERATED_AGAIN(&vm->vcpus[0]);
 		let_traffic_flow(vm, 20);
 	}
-	roles_finished = true;
-	traffic_end(vm);
-	NOTE("%llu IPIs, inhibited and released %u times\n",
-	     (unsigned long long)traffic_handled(), rounds);
-	vm_destroy(vm);
+	finish_traffic(_metadata, vm, inhibits);
 }
 
-/* Blocks interrupts of the idle vCPU 3: a vCPU with traffic would stop its channels. */
-static void set_block_irq(struct vm *vm, bool on)
-{
-	struct kvm_guest_debug debug = {
-		.control = on ? KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_BLOCKIRQ : 0,
-	};
-	struct vcpu *vcpu = &vm->vcpus[TRAFFIC_VCPUS];
-
-	vcpu_pause(vcpu);
-	vcpu_ioctl(vcpu, KVM_SET_GUEST_DEBUG, &debug);
-	vcpu_resume(vcpu);
-}
-
-TEST_F(guest, no_ipi_is_lost_when_a_debugger_blocks_interrupts_of_another_vcpu)
+/* A debugger blocks interrupts of a vCPU that never runs, which inhibits the whole VM. */
+TEST_F(guest, no_interrupt_is_lost_when_a_debugger_blocks_interrupts_of_another_vcpu)
 {
 	struct vm *vm;
 
 	vm = begin_traffic();
-	traffic_alone = false;
-	roles_begin();
-	vm_add_vcpu(vm, TRAFFIC_VCPUS, role_spinner, 0);
-	toggle(_metadata, vm, set_block_irq, true);
+	vm_add_blocker(vm);
+	toggle(_metadata, vm, vm_block, true);
 }
 
 static void set_auto_eoi(struct vm *vm, bool on)
@@ -116,7 +156,7 @@ static void set_auto_eoi(struct vm *vm, bool on)
 	vcpu_resume(&vm->vcpus[0]);
 }
 
-TEST_F(guest, no_ipi_is_lost_when_hyperv_auto_eoi_comes_and_goes)
+TEST_F(guest, no_interrupt_is_lost_when_hyperv_auto_eoi_comes_and_goes)
 {
 	struct vm *vm;
 
@@ -135,7 +175,7 @@ static void set_reinjection(struct vm *vm, bool on)
 	vm_ioctl(vm, KVM_REINJECT_CONTROL, &control);
 }
 
-TEST_F(guest, no_ipi_is_lost_when_pit_reinjection_comes_and_goes)
+TEST_F(guest, no_interrupt_is_lost_when_pit_reinjection_comes_and_goes)
 {
 	struct vm *vm;
 
@@ -144,6 +184,112 @@ TEST_F(guest, no_ipi_is_lost_when_pit_reinjection_comes_and_goes)
 	vm_add_pit(vm);
 	/* It inhibits stock AVIC alone. */
 	toggle(_metadata, vm, set_reinjection, !accel_check()->vapic);
+}
+
+/* ---- IDs that two vCPUs have ---- */
+
+static volatile uint32_t order_reg, order_value, ordered, obeyed;
+
+/* Writes to its APIC what the host orders. */
+static void follower(uint64_t ldr)
+{
+	apic_set_logical_id(ldr);
+	irq_enable();
+	role_set_ready();
+	while (!roles_finished) {
+		if (obeyed != ordered) {
+			full_barrier();
+			apic_write(order_reg, order_value);
+			full_barrier();
+			obeyed = ordered;
+		}
+		guest_poll();
+	}
+}
+
+static void order(struct vm *vm, uint32_t reg, uint32_t value)
+{
+	order_reg = reg;
+	order_value = value;
+	full_barrier();
+	ordered++;
+	vm_wait(vm, obeyed == ordered, "the guest writes to its APIC");
+}
+
+static struct vm *begin_with_follower(void)
+{
+	struct vm *vm = begin_traffic();
+
+	ordered = obeyed = 0;
+	vm_add_vcpu(vm, FOLLOWER, follower, 1U << FOLLOWER);
+	vm_add_vcpu(vm, NEIGHBOUR, role_sleeper, 1U << NEIGHBOUR);
+	return vm;
+}
+
+/* Nobody sends to either of the two vCPUs that have the ID for a while. */
+static void set_physical_alias(struct vm *vm, bool on)
+{
+	order(vm, APIC_ID, (on ? NEIGHBOUR : FOLLOWER) << 24);
+}
+
+static void set_logical_alias(struct vm *vm, bool on)
+{
+	order(vm, APIC_LDR, 1U << (on ? NEIGHBOUR : FOLLOWER) << 24);
+}
+
+/* In x2APIC mode IDs cannot change. */
+TEST(no_interrupt_is_lost_when_two_vcpus_share_a_physical_id)
+{
+	REQUIRE_EXPECTED_ACCELERATION();
+	toggle(_metadata, begin_with_follower(), set_physical_alias, true);
+}
+
+TEST(no_interrupt_is_lost_when_two_vcpus_share_a_logical_id)
+{
+	REQUIRE_EXPECTED_ACCELERATION();
+	toggle(_metadata, begin_with_follower(), set_logical_alias, true);
+}
+
+/* ---- a nested guest ---- */
+
+static volatile uint32_t nested_runs;
+static volatile bool nested_stays;
+
+/* Takes the interrupts of vCPU 0, and sends none. */
+static void nested_guest(void)
+{
+	while (nested_stays)
+		guest_poll();
+	guest_delay(guest_random() & 0xfff);
+	nested_end();
+}
+
+static void run_nested(void)
+{
+	nested_run(nested_guest);
+	nested_runs++;
+	guest_delay(guest_random() & 0xfff);
+}
+
+/* This inhibits only the vCPU that runs it, and while it runs. */
+TEST_F(guest, no_interrupt_is_lost_when_nested_guests_come_and_go)
+{
+	struct vm *vm;
+
+	if (!nested_available())
+		SKIP(return, "KVM does not offer SVM to guests");
+	vm = begin_traffic();
+	nested_runs = 0;
+	nested_stays = true;
+	start_traffic(vm);
+	traffic_between = run_nested;
+	sleep_us(5000);
+	EXPECT_INHIBITED(&vm->vcpus[0]);
+	nested_stays = false;
+	while (nested_runs < rounds)
+		let_traffic_flow(vm, 1);
+	traffic_between = NULL;
+	finish_traffic(_metadata, vm, false);
 }
 
 /* ---- an ExtINT that waits for its window ---- */
@@ -213,8 +359,9 @@ static void wait_for_ipis(struct vm *vm, uint32_t more)
 	vm_wait(vm, ipis_seen >= before + more, "IPIs keep arriving");
 }
 
-TEST_F(guest, no_ipi_is_lost_while_extint_waits_for_its_window)
+TEST_F(guest, no_interrupt_is_lost_while_extint_waits_for_its_window)
 {
+	uint64_t interrupts;
 	struct vm *vm;
 
 	vm = vm_create(mode);
@@ -225,9 +372,11 @@ TEST_F(guest, no_ipi_is_lost_while_extint_waits_for_its_window)
 	vm_add_vcpu(vm, 0, pic_guest, rounds);
 	vm_add_vcpu(vm, 1, ipi_sender, 0);
 	vm_add_vcpu(vm, 2, windowless_target, 0);
+	device_traffic_add(vm);
 	vm_start_held(vm, 1U << 1);
 	vm_wait(vm, role_is_ready(&vm->vcpus[2]), "the target runs");
 	vm_wait(vm, pic_ready, "the PIC is set up");
+	device_traffic_begin(vm);
 	vcpu_resume(&vm->vcpus[1]);
 	for (uint32_t i = 1; i <= rounds; i++) {
 		vm_wait(vm, rounds_begun == i, "the guest disables interrupts");
@@ -240,11 +389,14 @@ TEST_F(guest, no_ipi_is_lost_while_extint_waits_for_its_window)
 		pic_set_line(vm, false);
 		wait_for_ipis(vm, 10);
 	}
+	interrupts = device_traffic_end(vm);
 	EXPECT_ACCELERATED_AGAIN(&vm->vcpus[0]);
 	sender_stop = true;
 	vm_wait(vm, role_is_ready(&vm->vcpus[1]), "the last IPI is handled");
 	EXPECT_EQ(ipis_sent, guest_cpus[2].irqs[VECTOR]);
 	EXPECT_EQ(rounds, pic_extints);
+	NOTE("%u ExtINTs: %u IPIs, %llu interrupts of a device\n", rounds, ipis_sent,
+	     (unsigned long long)interrupts);
 	roles_finish(vm);
 }
 
@@ -305,6 +457,7 @@ static void renaming_sender(uint64_t count)
 /* In x2APIC mode the ID cannot change. */
 TEST(ipi_follows_a_changed_apic_id_and_acceleration_returns)
 {
+	uint64_t interrupts;
 	struct vm *vm;
 
 	REQUIRE_EXPECTED_ACCELERATION();
@@ -316,14 +469,22 @@ TEST(ipi_follows_a_changed_apic_id_and_acceleration_returns)
 	guest_set_handler(VECTOR, guest_count_irq);
 	vm_add_vcpu(vm, 0, renaming_sender, rounds);
 	vm_add_vcpu(vm, 1, renaming_target, 0);
+	device_traffic_add(vm);
 	vm_start_held(vm, 1U << 0);
-	roles_wait_ready(vm, 1);
+	vm_wait(vm, role_is_ready(&vm->vcpus[1]), "the target runs");
+	device_traffic_begin(vm);
 	vcpu_resume(&vm->vcpus[0]);
-	vm_wait(vm, all_sent, "every IPI is handled");
-	sleep_us(2000);
+	while (!all_sent) {
+		uint32_t before = guest_cpus[1].irqs[VECTOR];
+
+		vm_wait(vm, all_sent || guest_cpus[1].irqs[VECTOR] != before, "IPIs are handled");
+	}
+	interrupts = device_traffic_end(vm);
 	EXPECT_EQ(rounds * 20 + 10, guest_cpus[1].irqs[VECTOR]);
 	EXPECT_ACCELERATED_AGAIN(&vm->vcpus[0]);
 	EXPECT_ACCELERATED_AGAIN(&vm->vcpus[1]);
+	NOTE("%u times changed and restored: %u IPIs, %llu interrupts of a device\n", rounds,
+	     renamed_total, (unsigned long long)interrupts);
 	roles_finish(vm);
 }
 

@@ -151,7 +151,7 @@ static void moving_sender(uint64_t count)
 		send_and_wait(0x02, 0);
 		give_order(1, APIC_DFR_FLAT, 0x02);
 		send_and_wait(0x02, 1U << 1);
-		/* Several bits on one vCPU, and none. */
+		/* The target has no bit: nobody is reached. */
 		give_order(1, APIC_DFR_FLAT, 0);
 		send_and_wait(0x02, 0);
 		give_order(1, APIC_DFR_FLAT, 0x02);

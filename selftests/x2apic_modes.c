@@ -184,7 +184,7 @@ static void filtered_guest(uint64_t arg)
 	}
 }
 
-/* Denies all MSRs, or none; those of the APIC by name. */
+/* Sets a filter that denies all MSRs, those of the APIC also by a range of their own, or none. */
 static void set_filter(struct vm *vm, bool deny)
 {
 	static uint8_t none[0x100 / 8];

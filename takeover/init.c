@@ -191,6 +191,7 @@ static void remove_redirects(void)
 {
 	unsigned int i;
 
+	vapic_gate_assert_closed();
 	for (i = vapic_vendor->takeovers->redirect_count; i-- > 0;)
 		vapic_redirect_remove(&vapic_vendor->takeovers->redirects[i]);
 }
@@ -200,6 +201,7 @@ static int install_redirects(void)
 	unsigned int i;
 	int ret;
 
+	vapic_gate_assert_closed();
 	for (i = 0; i < vapic_vendor->takeovers->redirect_count; i++) {
 		ret = vapic_init_should_fail(vapic_vendor->takeovers->redirects[i].name) ?
 			      -ENOMEM :

@@ -44,8 +44,8 @@ void vapic_op_swap(struct vapic_op *op)
 	stock = op->stock_func ?: __static_call_return0;
 	__static_call_update(op->stock_key, op->stock_tramp, stock);
 
-	WRITE_ONCE(*pointer_of(op), op->ours);
-	__static_call_update(op->key, op->tramp, op->ours);
+	WRITE_ONCE(*pointer_of(op), op->replacement);
+	__static_call_update(op->key, op->tramp, op->replacement);
 	op->swapped = true;
 }
 
@@ -59,17 +59,17 @@ void vapic_op_restore(struct vapic_op *op)
 	op->swapped = false;
 }
 
-bool vapic_op_is_ours(const struct vapic_op *op)
+bool vapic_op_in_place(const struct vapic_op *op)
 {
-	return op->swapped && READ_ONCE(*pointer_of(op)) == op->ours &&
-	       READ_ONCE(op->key->func) == op->ours &&
+	return op->swapped && READ_ONCE(*pointer_of(op)) == op->replacement &&
+	       READ_ONCE(op->key->func) == op->replacement &&
 	       vapic_code_target((unsigned long)op->tramp, JMP32_INSN_OPCODE) ==
-		       (unsigned long)op->ours;
+		       (unsigned long)op->replacement;
 }
 
 int vapic_op_verify(const struct vapic_op *op)
 {
-	if (vapic_op_is_ours(op))
+	if (vapic_op_in_place(op))
 		return 0;
 
 	vapic_err("somebody else changed op %s of KVM while vapic loaded\n", op->name);

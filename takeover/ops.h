@@ -18,7 +18,7 @@
 struct vapic_op {
 	const char *name;
 	size_t offset; /* of the pointer in kvm_x86_ops */
-	void *ours;
+	void *replacement;
 	bool wraps_stock;
 
 	/* The static call behind vapic_<vendor>_stock(). */
@@ -43,7 +43,7 @@ struct vapic_op {
 #define VAPIC_OP_INIT(vendor, op, wraps)                                                           \
 	{                                                                                          \
 		.name = #op, .offset = offsetof(struct kvm_x86_ops, op),                           \
-		.ours = vapic_##vendor##_##op, .wraps_stock = (wraps),                             \
+		.replacement = vapic_##vendor##_##op, .wraps_stock = (wraps),                      \
 		.stock_key = &STATIC_CALL_KEY(vapic_##vendor##_stock_##op),                        \
 		.stock_tramp = STATIC_CALL_TRAMP_ADDR(vapic_##vendor##_stock_##op),                \
 	}
@@ -62,7 +62,7 @@ void vapic_op_swap(struct vapic_op *op);
  * Check in the code itself whether KVM's calls of the op reach vapic's; may sleep.
  * vapic_op_verify() returns 0, or -EIO with the reason logged if they do not.
  */
-bool vapic_op_is_ours(const struct vapic_op *op);
+bool vapic_op_in_place(const struct vapic_op *op);
 int vapic_op_verify(const struct vapic_op *op);
 
 /* Put back exactly what vapic_op_swap() found; do nothing if it did not run. */

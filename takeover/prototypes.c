@@ -10,8 +10,8 @@
 #include "../kvm/hooks.h"
 #include "../kvm/symbols.h"
 
-#define VAPIC_PROTOTYPE(module, name, ours, ...)                                                   \
-	static_assert(__builtin_types_compatible_p(typeof(ours), typeof(__VA_ARGS__)),             \
+#define VAPIC_PROTOTYPE(module, name, replacement, ...)                                            \
+	static_assert(__builtin_types_compatible_p(typeof(replacement), typeof(__VA_ARGS__)),      \
 		      "the prototype of " #name " in " #module " is " #__VA_ARGS__);
 
 #include "generated/prototypes.h"

@@ -163,7 +163,7 @@ int vapic_redirect_install(struct vapic_redirect *redirect)
  * each ops on ftrace's list whose filter has the site, and the func of a direct ops makes
  * it go on to the stub.  While ftrace is off, no site calls anything.
  */
-bool vapic_redirect_is_ours(const struct vapic_redirect *redirect)
+bool vapic_redirect_in_place(const struct vapic_redirect *redirect)
 {
 	unsigned long target;
 
@@ -179,7 +179,7 @@ bool vapic_redirect_is_ours(const struct vapic_redirect *redirect)
 
 int vapic_redirect_verify(const struct vapic_redirect *redirect)
 {
-	if (vapic_redirect_is_ours(redirect))
+	if (vapic_redirect_in_place(redirect))
 		return 0;
 
 	vapic_err("%s still runs stock code: ftrace was switched off while vapic loaded; run "

@@ -21,7 +21,9 @@ struct vapic_redirect {
 	struct ftrace_ops ops;
 	bool filtered;	/* ops has a filter, which readers on other CPUs may hold */
 	bool installed; /* ops is registered */
-	bool stuck;	/* the stub is called for good; it passes through to stock code */
+
+	/* ftrace can no longer remove the call of the stub, which passes through to stock code. */
+	bool stuck;
 
 	/* The static call by which the stub reaches the hook. */
 	struct static_call_key *run_key;
@@ -62,7 +64,7 @@ int vapic_redirect_install(struct vapic_redirect *redirect);
  * Check in the code itself whether a call of the function reaches the hook; may sleep.
  * vapic_redirect_verify() returns 0, or -EAGAIN with the reason logged if it does not.
  */
-bool vapic_redirect_is_ours(const struct vapic_redirect *redirect);
+bool vapic_redirect_in_place(const struct vapic_redirect *redirect);
 int vapic_redirect_verify(const struct vapic_redirect *redirect);
 
 /*

@@ -21,7 +21,7 @@ struct file_of_parameter {
 static struct module *owner;
 static struct file_of_parameter *file;
 static const struct kernel_param *stock;
-static struct kernel_param ours = {.ops = &param_ops_bool, .perm = 0444};
+static struct kernel_param parameter = {.ops = &param_ops_bool, .perm = 0444};
 
 static const struct kernel_param *find_parameter(struct module *module, const char *name)
 {
@@ -67,9 +67,9 @@ int vapic_shown_replace(struct module *module, const struct vapic_shown *shown)
 		return -ENOENT;
 	}
 	owner = module;
-	ours.name = shown->name;
-	ours.arg = shown->value;
-	show(&ours);
+	parameter.name = shown->name;
+	parameter.arg = shown->value;
+	show(&parameter);
 	return 0;
 }
 

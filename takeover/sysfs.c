@@ -61,7 +61,7 @@ static const char *state(bool active)
 static void write_op(struct seq_buf *s, const struct vapic_op *op)
 {
 	seq_buf_printf(s, "%s kvm_x86_ops.%s %s\n", op->wraps_stock ? "wrap" : "op", op->name,
-		       state(vapic_op_is_ours(op)));
+		       state(vapic_op_in_place(op)));
 }
 
 /* One line per entry of the lists: how, what, whose code runs or whose value is there. */
@@ -76,7 +76,7 @@ static int write_takeover(struct seq_buf *s, const struct vapic_viewer *viewer)
 	for (i = 0; i < all->redirect_count; i++)
 		seq_buf_printf(s, "redirect %s:%s %s\n", all->redirects[i].module,
 			       all->redirects[i].name,
-			       state(vapic_redirect_is_ours(&all->redirects[i])));
+			       state(vapic_redirect_in_place(&all->redirects[i])));
 	for (i = 0; i < all->op_count; i++)
 		write_op(s, &all->ops[i]);
 	write_op(s, &vapic_gate_op);

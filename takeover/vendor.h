@@ -50,10 +50,10 @@ struct vapic_takeovers {
 
 struct vapic_vendor {
 	const char *module;   /* "kvm_amd" */
-	const char *build_id; /* of the build of it that vapic was made for */
-	const char *what;     /* is taken over: "AVIC" */
+	const char *build_id; /* build-id of the module for which vapic was built */
+	const char *what;     /* what is taken over: "AVIC" */
 	const char *off;      /* the parameter that says to take over nothing: "avic=0" */
-	const char *auto_off; /* that is auto, and why it says so; NULL if there is no auto */
+	const char *auto_off; /* the parameter at auto, and why that is off; NULL if no auto */
 
 	unsigned int feature;	    /* X86_FEATURE_ that this vendor's processors have */
 	enum vapic_param parameter; /* says whether the user wants a takeover */

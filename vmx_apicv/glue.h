@@ -34,16 +34,26 @@ struct vapic_vm {
 	u32 pid_entries;
 };
 
+/*
+ * The CPU among whose waiters a vCPU is, -1 if none.
+ *
+ * ORDERING waits-on
+ *   writers:  the vCPU's own task sets it; that task, the CPU's wakeup handler and a CPU that
+ *             dies reset it; all under the lock of that CPU
+ *   order:    the handler and the CPU that dies publish -1 as their last access to the vCPU
+ *   pairs:    vapic_vmx_stop_waiting(), which reads it first; if it reads -1, the vCPU may be
+ *             freed
+ *   barrier:  let_go()
+ *   if lost:  the handler wakes a vCPU that is freed
+ *   checked:  selftest ipi_blocked; selftest host_hotplug
+ */
+VAPIC_PLAIN_CELL(vapic_vmx_waits_on, int)
+
 struct vapic_vcpu {
 	struct vapic_vcpu_common common;
 	struct vapic_vm *vm;
 
-	/*
-	 * The CPU among whose waiters the vCPU is, -1 if none. The vCPU's own task sets it;
-	 * that task, the CPU's wakeup handler and a CPU that dies reset it, all under the CPU's
-	 * lock. The last two reset it as their last access to the vCPU.
-	 */
-	int waits_on;
+	struct vapic_vmx_waits_on waits_on;
 
 	/* The vCPU has yet to enter the VM's PID-pointer table. Its own task only. */
 	bool outside;

@@ -250,7 +250,7 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *kvm_vcpu)
 	vapic_pi_vcpu_init(vapic_core(vcpu), vcpu, descriptor, __pa(descriptor),
 			   kvm_vcpu->arch.apic->regs, vectors);
 	vcpu->vm = vm;
-	vcpu->waits_on = -1;
+	vapic_vmx_waits_on_store(&vcpu->waits_on, -1);
 	vcpu->outside = vm->pid_table;
 	vapic_set_vcpu_of(vmx, vcpu);
 	vapic_vcpu_enter(&vcpu->common, kvm_vcpu, &vm->common);

@@ -103,11 +103,7 @@ void vapic_vmx_waiters_release(void)
 
 void vapic_vmx_stop_waiting(struct vapic_vcpu *vcpu)
 {
-	/*
-	 * Acquire: if the handler has written -1, it is done with the vCPU, which may be
-	 * freed from here on.
-	 */
-	int cpu = smp_load_acquire(&vcpu->waits_on);
+	int cpu = vapic_vmx_waits_on_load_first(&vcpu->waits_on);
 	struct cpu_waiters *w;
 	unsigned long flags;
 
@@ -116,9 +112,9 @@ void vapic_vmx_stop_waiting(struct vapic_vcpu *vcpu)
 
 	w = per_cpu_ptr(&waiters, cpu);
 	raw_spin_lock_irqsave(&w->lock, flags);
-	if (vcpu->waits_on >= 0) {
+	if (vapic_vmx_waits_on_load(&vcpu->waits_on) >= 0) {
 		vapic_pi_waiters_remove(&w->list, vapic_core(vcpu));
-		vcpu->waits_on = -1;
+		vapic_vmx_waits_on_store(&vcpu->waits_on, -1);
 	}
 	raw_spin_unlock_irqrestore(&w->lock, flags);
 }
@@ -135,7 +131,7 @@ static void wait_here(struct vapic_vcpu *vcpu)
 	raw_spin_lock_nested(&w->lock, GOING_TO_SLEEP);
 	added = vapic_pi_waiters_add(&w->list, vapic_core(vcpu));
 	if (added)
-		vcpu->waits_on = smp_processor_id();
+		vapic_vmx_waits_on_store(&vcpu->waits_on, smp_processor_id());
 	raw_spin_unlock(&w->lock);
 
 	/*
@@ -151,7 +147,7 @@ static void wait_here(struct vapic_vcpu *vcpu)
 static __always_inline void let_go(struct vapic_vcpu *vcpu)
 {
 	vapic_call(kvm_vcpu_wake_up)(vcpu->common.kvm_vcpu);
-	smp_store_release(&vcpu->waits_on, -1);
+	vapic_vmx_waits_on_publish(&vcpu->waits_on, -1);
 }
 
 static __always_inline void wake(struct vapic_vcpu *vcpu)

@@ -176,7 +176,7 @@ void vapic_avic_vcpu_vmcb_words(const struct vapic_avic_vcpu *vcpu, u32 int_ctl,
 
 /* What is left to do after exit 401h. */
 enum vapic_avic_ipi_action {
-	VAPIC_AVIC_IPI_DONE,	   /* nothing */
+	VAPIC_AVIC_IPI_DONE,	/* nothing */
 	VAPIC_AVIC_IPI_EMULATE, /* send the IPI in software */
 	VAPIC_AVIC_IPI_REWRITE, /* as EMULATE, and ICR's busy bit was left set */
 	VAPIC_AVIC_IPI_UNKNOWN, /* a failure the manual does not name */
@@ -196,7 +196,7 @@ struct vapic_avic_ipi_exit {
  * freed.
  */
 enum vapic_avic_ipi_action vapic_avic_vcpu_ipi(struct vapic_avic_vcpu *vcpu,
-					  const struct vapic_avic_ipi_exit *exit);
+					       const struct vapic_avic_ipi_exit *exit);
 
 /* What is left to do after exit 402h. */
 enum vapic_avic_access_action {

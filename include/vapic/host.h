@@ -14,8 +14,8 @@ VAPIC_C_BEGIN
 
 /* The state in which a destination was found. */
 enum vapic_avic_ipi_target {
-	VAPIC_AVIC_TARGET_AWAKE,    /* running or about to: nothing to do */
-	VAPIC_AVIC_TARGET_UNSEEN,   /* as AWAKE, but IsRunning is hidden: notify it if in guest mode */
+	VAPIC_AVIC_TARGET_AWAKE,  /* running or about to: nothing to do */
+	VAPIC_AVIC_TARGET_UNSEEN, /* as AWAKE, but IsRunning is hidden: notify it if in guest mode */
 	VAPIC_AVIC_TARGET_ASLEEP,   /* blocked: wake it */
 	VAPIC_AVIC_TARGET_INACTIVE, /* not accelerated: make it look for interrupts, kick it */
 };
@@ -24,7 +24,8 @@ enum vapic_avic_ipi_target {
  * One destination of an IPI whose IRR bit is already set. @glue is what
  * vapic_avic_vcpu_init() was given, @icr_low the low half of the sender's ICR.
  */
-void vapic_host_avic_ipi_target(struct vapic_vcpu *glue, u32 icr_low, enum vapic_avic_ipi_target target);
+void vapic_host_avic_ipi_target(struct vapic_vcpu *glue, u32 icr_low,
+				enum vapic_avic_ipi_target target);
 
 /*
  * What the IOMMU does with an interrupt of an assigned device whose entry names a vCPU. It either

@@ -34,8 +34,18 @@ static inline void vapic_lapic_write(void *regs, u32 offset, u32 value)
 }
 
 /*
- * Set @vector in the IRR, atomically with respect to hardware and KVM, with a full barrier
- * after it. Any task or interrupt may call this.
+ * Set @vector in the IRR. Any task or interrupt may call this.
+ *
+ * ORDERING irr-set
+ *   writers:  IPI hardware and the IOMMU set bits, VMRUN and the doorbell clear
+ *             them, KVM does both for an inactive vCPU; all atomically
+ *   order:    sequentially consistent, a locked OR. With a weaker order, the sender's next
+ *             read (is the target in guest mode, asleep?) could pass this write
+ *   pairs:    vapic_avic_vcpu_block() and vcpu_enter_guest(), which write the state
+ *             first and look at IRR second
+ *   barrier:  here
+ *   if lost:  a sleeping vCPU is never woken for the interrupt
+ *   checked:  residency_history_test; selftest ipi_blocked; selftest ipi_lost
  */
 static inline void vapic_lapic_set_irr(void *regs, u8 vector)
 {

@@ -101,7 +101,8 @@ struct vapic_pi_irr vapic_pi_vcpu_sync(struct vapic_pi_vcpu *vcpu, bool to_rvi);
 
 /*
  * Note that RVI may not be the highest vector of the IRR any more, because the IRR was changed
- * by other means than sync and virtual-interrupt delivery. Any task, after the change.
+ * by other means than sync and virtual-interrupt delivery. Any task may call this, after the
+ * change.
  */
 void vapic_pi_vcpu_unsettle(struct vapic_pi_vcpu *vcpu);
 

@@ -27,7 +27,8 @@
  *   writers:  vapic_pi_vcpu_unsettle(), called by anybody after a change of the IRR;
  *             vapic_pi_vcpu_sync(), called by the vCPU's own task, clears it or sets it
  *   order:    cleared by an exchange, then the IRR is read. A plain store could become
- *             visible after the read, and erase a flag set in between
+ *             visible after the read, and erase a flag set in between. Set by
+ *             vapic_pi_vcpu_sync() without order: only the vCPU's own task relies on it
  *   pairs:    vapic_pi_vcpu_unsettle(), which sets it by a release store
  *   barrier:  here
  *   if lost:  RVI misses a vector in the IRR, which is not delivered until another one is
@@ -70,8 +71,9 @@ static inline struct vapic_pi_vcpu_hot *vapic_pi_hot(struct vapic_pi_vcpu *vcpu)
  * may call this. Full barrier if true.
  *
  * ORDERING post
- *   writers:  whoever posts, hardware included, sets bits of PIR and ON; vapic_pi_vcpu_sync() and
- *             notification processing take both
+ *   writers:  whoever posts, hardware included, sets bits of PIR and ON; vapic_pi_vcpu_sync(),
+ *             vapic_pi_vcpu_discard() and notification processing take both;
+ *             vapic_pi_vcpu_load() and vapic_pi_vcpu_resume() set ON
  *   order:    the PIR bit, then ON, each by a locked OR; the caller then looks where the vCPU is
  *   pairs:    vapic_pi_vcpu_sync() clears ON, then reads PIR; the vCPU writes that it is in the
  *             guest, or sleeps, and then looks at ON

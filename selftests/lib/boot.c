@@ -8,6 +8,7 @@
  */
 #include "boot.h"
 
+#include <asm/processor-flags.h>
 #include <stdlib.h>
 
 #include "apic.h"
@@ -16,6 +17,12 @@
 #define STACK_SIZE	(4 * PAGE_SIZE)
 
 enum { SELECTOR_CODE = 0x08, SELECTOR_DATA = 0x10, SELECTOR_TSS = 0x18 };
+enum { TYPE_DATA = 3, TYPE_CODE = 11, TYPE_TSS = 11 };	/* writable, readable, busy */
+enum { PTE_PRESENT = 1 << 0, PTE_WRITE = 1 << 1, PTE_LARGE = 1 << 7 };
+enum { EFER_LME = 1 << 8, EFER_LMA = 1 << 10 };
+enum { CPUID_1_ECX_X2APIC = 1 << 21, CPUID_1_ECX_TSC_DEADLINE = 1 << 24 };
+
+#define GATE_INTERRUPT	(0x8eULL << 40)		/* 64-bit interrupt gate, DPL 0, present */
 
 /* Ends of the program's image, from the linker. */
 extern char __executable_start[], _end[];
@@ -32,9 +39,8 @@ static void build_tables(void)
 	for (unsigned int i = 0; i < 256; i++) {
 		uint64_t target = (uint64_t)guest_stubs + i * 16;
 
-		/* An interrupt gate, present, to the code segment. */
 		idt[i].low = (target & 0xffff) | (uint64_t)SELECTOR_CODE << 16 |
-			     0x8e00ULL << 32 | (target >> 16 & 0xffff) << 48;
+			     GATE_INTERRUPT | (target >> 16 & 0xffff) << 48;
 		idt[i].high = target >> 32;
 	}
 	gdt[1] = 0x00af9b000000ffffULL;		/* 64-bit code, accessed */
@@ -42,11 +48,12 @@ static void build_tables(void)
 	gdt[3] = 0x00008b0000000067ULL | ((uint64_t)tss & 0xffffff) << 16 |
 		 ((uint64_t)tss >> 24 & 0xff) << 56;
 
-	page_tables[0][0] = (uint64_t)page_tables[1] | 3;
+	page_tables[0][0] = (uint64_t)page_tables[1] | PTE_PRESENT | PTE_WRITE;
 	for (unsigned int gib = 0; gib < 4; gib++) {
-		page_tables[1][gib] = (uint64_t)page_tables[2 + gib] | 3;
+		page_tables[1][gib] = (uint64_t)page_tables[2 + gib] | PTE_PRESENT | PTE_WRITE;
 		for (uint64_t i = 0; i < 512; i++)
-			page_tables[2 + gib][i] = (gib << 30 | i << 21) | 0x83;
+			page_tables[2 + gib][i] = gib << 30 | i << 21 |
+						  PTE_PRESENT | PTE_WRITE | PTE_LARGE;
 	}
 }
 
@@ -88,9 +95,9 @@ static void set_cpuid(struct vcpu *vcpu)
 		struct kvm_cpuid_entry2 *entry = &cpuid->entries[i];
 
 		if (entry->function == 1) {
+			/* Its 8 bits; leaf 0Bh has the whole ID. */
 			entry->ebx = (entry->ebx & 0x00ffffff) | vcpu->id << 24;
-			/* x2APIC and the timer's TSC-deadline mode. */
-			entry->ecx |= 1U << 21 | 1U << 24;
+			entry->ecx |= CPUID_1_ECX_X2APIC | CPUID_1_ECX_TSC_DEADLINE;
 		} else if (entry->function == 0xb || entry->function == 0x1f) {
 			entry->edx = vcpu->id;
 		}
@@ -101,17 +108,17 @@ static void set_cpuid(struct vcpu *vcpu)
 static void set_long_mode(struct vcpu *vcpu)
 {
 	struct kvm_segment code = {
-		.limit = 0xffffffff, .selector = SELECTOR_CODE, .type = 11,
+		.limit = 0xffffffff, .selector = SELECTOR_CODE, .type = TYPE_CODE,
 		.present = 1, .s = 1, .l = 1, .g = 1,
 	};
 	struct kvm_segment data = {
-		.limit = 0xffffffff, .selector = SELECTOR_DATA, .type = 3,
+		.limit = 0xffffffff, .selector = SELECTOR_DATA, .type = TYPE_DATA,
 		.present = 1, .s = 1, .db = 1, .g = 1,
 	};
 	uint64_t top = (uint64_t)stacks[vcpu->guest->index] + STACK_SIZE;
 	struct kvm_regs regs = {
 		/* The stack is as after a call: the slot of the return address holds zero. */
-		.rip = (uint64_t)guest_entry, .rsp = top - 8, .rflags = 2,
+		.rip = (uint64_t)guest_entry, .rsp = top - 8, .rflags = X86_EFLAGS_FIXED,
 	};
 	struct kvm_mp_state mp = { .mp_state = KVM_MP_STATE_RUNNABLE };
 	struct kvm_sregs sregs;
@@ -122,14 +129,14 @@ static void set_long_mode(struct vcpu *vcpu)
 	sregs.gs.base = (uint64_t)vcpu->guest;
 	sregs.tr = (struct kvm_segment){
 		.base = (uint64_t)tss, .limit = sizeof(tss) - 1,
-		.selector = SELECTOR_TSS, .type = 11, .present = 1,
+		.selector = SELECTOR_TSS, .type = TYPE_TSS, .present = 1,
 	};
 	sregs.gdt = (struct kvm_dtable){ .base = (uint64_t)gdt, .limit = sizeof(gdt) - 1 };
 	sregs.idt = (struct kvm_dtable){ .base = (uint64_t)idt, .limit = sizeof(idt) - 1 };
-	sregs.cr0 = 0x80000033;		/* PG, NE, ET, MP, PE */
+	sregs.cr0 = X86_CR0_PG | X86_CR0_NE | X86_CR0_ET | X86_CR0_MP | X86_CR0_PE;
 	sregs.cr3 = (uint64_t)page_tables[0];
-	sregs.cr4 = 0x620;		/* PAE, OSFXSR, OSXMMEXCPT */
-	sregs.efer = 0x500;		/* LME, LMA */
+	sregs.cr4 = X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
+	sregs.efer = EFER_LME | EFER_LMA;
 	if (vcpu->guest->x2apic)
 		sregs.apic_base |= APIC_BASE_X2APIC;
 	vcpu_ioctl(vcpu, KVM_SET_SREGS, &sregs);

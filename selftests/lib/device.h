@@ -4,7 +4,8 @@
  * that posts by Intel's rules, where KVM has asked for that; else it signals an eventfd. Or it is a
  * PCI device of the emulated AMD host, which has such an IOMMU, and vfio-pci assigns it.
  *
- * There is one such device on a host.
+ * There is one such device on a host. Where there is none, an eventfd that the program itself
+ * signals stands for one, as if it were emulated.
  */
 #ifndef SELFTESTS_LIB_DEVICE_H
 #define SELFTESTS_LIB_DEVICE_H
@@ -26,6 +27,9 @@ struct device_counts {
 /* Call it before the others: whether there is one. */
 bool device_is_there(void);
 
+/* Whether the IOMMU, or the module in its place, can post its interrupts. */
+bool device_posts(void);
+
 /* Whether it is a PCI device, behind the IOMMU that the host's kernel drives. */
 bool device_is_real(void);
 
@@ -35,6 +39,16 @@ void device_take_away(void);
 
 /* Set address and data of the device's MSI; before the device is assigned, too. */
 void device_route(struct vm *vm, uint32_t apic_id, uint8_t vector);
+
+/*
+ * Of the module's device: post nothing from now on; the host takes interrupts that are not posted
+ * on this processor (-1: wherever the caller runs).
+ */
+void device_set_remapped(bool remapped);
+void device_set_pcpu(int pcpu);
+
+/* What stands for the interrupt of the assigned device; -1: none is assigned. */
+int device_eventfd(void);
 
 /* Raise @count interrupts, without a pause. */
 void device_fire(unsigned int count);
@@ -46,5 +60,17 @@ struct device_counts device_counts(void);
 
 /* Sums of the first four. */
 uint64_t device_posted(const struct device_counts *counts);
+
+/*
+ * Traffic of the device beside what else a test does: interrupts at random times to a vCPU of their
+ * own, which halts now and then, one at a time, so that each is accounted for.
+ *
+ * device_traffic_add() adds that vCPU; device_traffic_begin() is called when the VM runs, and
+ * device_traffic_end() before it ends; that waits for the last interrupt and returns their number.
+ * The vCPU ends when roles_finished is set, and may have to be woken for that.
+ */
+void device_traffic_add(struct vm *vm);
+void device_traffic_begin(struct vm *vm);
+uint64_t device_traffic_end(struct vm *vm);
 
 #endif

@@ -47,9 +47,32 @@ static struct device_counts counts(void)
 	return c;
 }
 
+static bool posts(void)
+{
+	FILE *file = fopen(PARAMETERS "/posts", "re");
+	bool yes = file && fgetc(file) == 'Y';
+
+	if (file)
+		fclose(file);
+	return yes;
+}
+
+static void set_remapped(bool remapped)
+{
+	write_parameter("remap", remapped);
+}
+
+static void set_pcpu(int pcpu)
+{
+	write_parameter("cpu", pcpu);
+}
+
 const struct device_kind device_fake = {
 	.is_there = is_there,
 	.signal = signal_eventfd,
 	.fire = fire,
 	.counts = counts,
+	.posts = posts,
+	.set_remapped = set_remapped,
+	.set_pcpu = set_pcpu,
 };

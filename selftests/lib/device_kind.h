@@ -11,6 +11,11 @@ struct device_kind {
 	void (*signal)(int eventfd);
 	void (*fire)(unsigned int count);
 	struct device_counts (*counts)(void);
+	/* Whether its interrupts may be posted. */
+	bool (*posts)(void);
+	/* NULL if this cannot be chosen; see device.h. */
+	void (*set_remapped)(bool remapped);
+	void (*set_pcpu)(int pcpu);
 };
 
 extern const struct device_kind device_fake, device_vfio;

@@ -11,6 +11,8 @@
 #define EFER_SVME		(1U << 12)
 #define MSR_VM_HSAVE_PA		0xc0010117
 
+#define INTERCEPT_INTR		(1U << 0)
+#define INTERCEPT_VINTR		(1U << 4)
 #define INTERCEPT_MSR_PROT	(1U << 28)
 #define INTERCEPT_VMRUN		(1U << 0)
 #define INTERCEPT_VMMCALL	(1U << 1)
@@ -67,14 +69,24 @@ static struct vmcb vmcb;
 static uint8_t host_save[4096] __attribute__((aligned(4096)));
 static uint8_t stack[16384] __attribute__((aligned(16)));
 
-bool nested_available(void)
+static bool says_yes(const char *parameter)
 {
-	FILE *file = fopen("/sys/module/kvm_amd/parameters/nested", "r");
+	FILE *file = fopen(parameter, "r");
 	int value = file ? fgetc(file) : EOF;
 
 	if (file)
 		fclose(file);
 	return value == '1' || value == 'Y';
+}
+
+bool nested_available(void)
+{
+	return says_yes("/sys/module/kvm_amd/parameters/nested");
+}
+
+bool nested_has_vgif(void)
+{
+	return says_yes("/sys/module/kvm_amd/parameters/vgif");
 }
 
 struct table {
@@ -115,18 +127,35 @@ static void fill_registers(void (*function)(void))
 	vmcb.efer = read_msr(MSR_EFER);
 	vmcb.dr6 = 0xffff0ff0;
 	vmcb.dr7 = 0x400;
-	vmcb.rflags = RFLAGS_FIXED | RFLAGS_IF;
 	vmcb.rip = (uint64_t)function;
 	/* The stack is as after a call. */
 	vmcb.rsp = (uint64_t)stack + sizeof(stack) - 8;
 }
 
-uint64_t nested_run_with(void (*function)(void), const struct nested_setup *setup)
+static void enable_svm(void)
 {
 	write_msr(MSR_EFER, read_msr(MSR_EFER) | EFER_SVME);
+}
+
+void nested_clear_gif(void)
+{
+	enable_svm();
+	__asm__ volatile("clgi" ::: "memory");
+}
+
+void nested_set_gif(void)
+{
+	__asm__ volatile("stgi" ::: "memory");
+}
+
+uint64_t nested_run_with(void (*function)(void), const struct nested_setup *setup)
+{
+	enable_svm();
 	write_msr(MSR_VM_HSAVE_PA, (uint64_t)host_save);
 	vmcb.intercepts_svm = INTERCEPT_VMRUN | INTERCEPT_VMMCALL;
-	vmcb.intercepts_misc = setup->msr_bitmap ? INTERCEPT_MSR_PROT : 0;
+	vmcb.intercepts_misc = (setup->msr_bitmap ? INTERCEPT_MSR_PROT : 0) |
+			       (setup->exit_on_intr ? INTERCEPT_INTR : 0) |
+			       (setup->exit_on_vintr ? INTERCEPT_VINTR : 0);
 	vmcb.msr_bitmap = (uint64_t)setup->msr_bitmap;
 	vmcb.interrupt_control = setup->interrupt_control;
 	vmcb.avic_bar = setup->avic_bar;
@@ -137,6 +166,7 @@ uint64_t nested_run_with(void (*function)(void), const struct nested_setup *setu
 	fill_tables();
 	fill_segments();
 	fill_registers(function);
+	vmcb.rflags = RFLAGS_FIXED | (setup->begin_with_irqs_off ? 0 : RFLAGS_IF);
 	/* The exit clears GIF, which holds back every interrupt until STGI. */
 	__asm__ volatile("push %%rbp\n	vmrun %%rax\n	stgi\n	pop %%rbp"
 			 : : "a"(&vmcb)

@@ -83,10 +83,14 @@ static void *vcpu_thread(void *arg)
 		if (vcpu->wanted == WANT_STOP)
 			break;
 		if (vcpu->wanted == WANT_PAUSE) {
-			/* A thread that reads the vCPU's state shall see the exit completed. */
+			/*
+			 * A thread that reads the vCPU's state shall see the exit completed. KVM
+			 * does that first, and then fails with EINTR because of immediate_exit.
+			 */
 			vcpu->run->immediate_exit = 1;
-			if (unfinished_exit)
-				ioctl(vcpu->fd, KVM_RUN, 0);
+			if (unfinished_exit && (!ioctl(vcpu->fd, KVM_RUN, 0) || errno != EINTR))
+				vm_fail(vcpu->vm, "vcpu %u: cannot complete its last exit",
+					vcpu->guest->index);
 			unfinished_exit = false;
 			vcpu->parked = true;
 			wait_while_paused(vcpu);
@@ -115,7 +119,8 @@ void vcpu_pin(struct vcpu *vcpu, int pcpu)
 
 	CPU_ZERO(&set);
 	if (pcpu < 0) {
-		sched_getaffinity(getpid(), sizeof(set), &set);
+		if (sched_getaffinity(getpid(), sizeof(set), &set))
+			vm_fail(vcpu->vm, "processors of this process: %s", strerror(errno));
 	} else {
 		CPU_SET(pcpu, &set);
 	}
@@ -140,12 +145,14 @@ static void start_parked(struct vcpu *vcpu, int pcpu)
 	CPU_SET(pcpu, &set);
 	vcpu->pcpu = pcpu;
 	vcpu->wanted = WANT_PAUSE;
-	pthread_attr_init(&attributes);
-	pthread_attr_setstacksize(&attributes, STACK_SIZE);
-	pthread_attr_setaffinity_np(&attributes, sizeof(set), &set);
-	if (pthread_create(&vcpu->thread, &attributes, vcpu_thread, vcpu))
-		vm_fail(vcpu->vm, "cannot create a thread");
-	pthread_attr_destroy(&attributes);
+	vm_check(vcpu->vm, pthread_attr_init(&attributes), "attributes of a thread");
+	vm_check(vcpu->vm, pthread_attr_setstacksize(&attributes, STACK_SIZE),
+		 "stack of a thread");
+	vm_check(vcpu->vm, pthread_attr_setaffinity_np(&attributes, sizeof(set), &set),
+		 "processor of a thread");
+	vm_check(vcpu->vm, pthread_create(&vcpu->thread, &attributes, vcpu_thread, vcpu),
+		 "cannot start a thread");
+	vm_check(vcpu->vm, pthread_attr_destroy(&attributes), "attributes of a thread");
 }
 
 static bool is_held(uint32_t held, unsigned int index)
@@ -159,7 +166,8 @@ void vm_start_held(struct vm *vm, uint32_t held)
 	unsigned int first = host_cpu_count() > vm->vcpu_count;
 	struct sigaction action = { .sa_handler = on_kick };
 
-	sigaction(KICK_SIGNAL, &action, NULL);
+	if (sigaction(KICK_SIGNAL, &action, NULL))
+		vm_fail(vm, "handler of the kick: %s", strerror(errno));
 	for (unsigned int i = 0; i < vm->vcpu_count; i++)
 		start_parked(&vm->vcpus[i], host_cpu(first + i));
 	for (unsigned int i = 0; i < vm->vcpu_count; i++)
@@ -187,6 +195,7 @@ bool vcpu_try_pause(struct vcpu *vcpu)
 	for (int tries = 0; tries < 1000; tries++) {
 		if (vcpu->parked || vcpu->finished || !vcpu->tid || vcpu == this_vcpu)
 			return true;
+		/* If this fails, the vCPU is given up like one that does not answer. */
 		pthread_kill(vcpu->thread, KICK_SIGNAL);
 		sleep_us(1000);
 	}
@@ -214,8 +223,10 @@ void vcpu_stop(struct vcpu *vcpu)
 	set_wanted(vcpu, WANT_STOP);
 	full_barrier();
 	vcpu->run->immediate_exit = 1;
-	pthread_kill(vcpu->thread, KICK_SIGNAL);
-	pthread_join(vcpu->thread, NULL);
+	if (!vcpu->finished)
+		vm_check(vcpu->vm, pthread_kill(vcpu->thread, KICK_SIGNAL),
+			 "cannot kick a vCPU's thread");
+	vm_check(vcpu->vm, pthread_join(vcpu->thread, NULL), "cannot join a vCPU's thread");
 }
 
 void vm_pause(struct vm *vm)

@@ -2,6 +2,8 @@
 /* The guest code of the traffic, and the host's accounting. */
 #include "traffic.h"
 
+#include <stddef.h>
+
 #include "guest_apic.h"
 #include "run.h"
 
@@ -20,6 +22,7 @@ static volatile bool quiet, stop;
 static volatile bool sending[TRAFFIC_MAX];
 volatile bool traffic_alone;
 volatile uint32_t traffic_to_x2apic;
+void (*volatile traffic_between)(void);
 
 /* The host's view of a channel, to detect one that makes no progress. */
 static struct { uint32_t handled; uint64_t since; } watch[TRAFFIC_MAX][TRAFFIC_MAX];
@@ -97,6 +100,7 @@ static void actor(uint64_t arg)
 	__atomic_add_fetch(&present, 1, __ATOMIC_SEQ_CST);
 	guest_wait(present == vcpu_count);
 	while (!stop) {
+		void (*between)(void) = me ? NULL : traffic_between;
 		uint64_t dice = guest_random();
 		unsigned int set;
 
@@ -113,6 +117,8 @@ static void actor(uint64_t arg)
 			if (!quiet)
 				halt_with_irqs();
 			irq_enable();
+		} else if (between) {
+			between();
 		} else {
 			guest_delay(dice >> 8 & 0xfff);
 		}
@@ -131,6 +137,7 @@ void traffic_begin(struct vm *vm, unsigned int vcpus)
 	present = 0;
 	traffic_alone = true;
 	traffic_to_x2apic = 0;
+	traffic_between = NULL;
 	quiet = stop = false;
 	guest_set_handler(STOP_VECTOR, guest_count_irq);
 	for (unsigned int s = 0; s < TRAFFIC_MAX; s++) {

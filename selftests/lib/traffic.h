@@ -24,6 +24,9 @@ extern volatile bool traffic_alone;
 /* A bit for each vCPU that switches to x2APIC mode first; traffic_begin() clears it. */
 extern volatile uint32_t traffic_to_x2apic;
 
+/* What vCPU 0 does between two IPIs; traffic_begin() sets it to NULL, nothing. */
+extern void (*volatile traffic_between)(void);
+
 /* Adds `vcpus` vCPUs, with IDs from 0, to a VM that has none. */
 void traffic_begin(struct vm *vm, unsigned int vcpus);
 

@@ -23,6 +23,12 @@ int checked_ioctl(struct vm *vm, int fd, unsigned long request,
 	return result;
 }
 
+void vm_check(struct vm *vm, int error, const char *what)
+{
+	if (error)
+		vm_fail(vm, "%s: %s", what, strerror(error));
+}
+
 struct vm *vm_try_create(unsigned int options, const char **why)
 {
 	struct kvm_enable_cap cap = { 0 };
@@ -85,7 +91,10 @@ struct vm *vm_create(unsigned int options)
 	return vm;
 }
 
-/* Of no other vCPU, and in every table. */
+/*
+ * The vCPU ID of the blocker: one that no other vCPU of such a VM has, and that every table can
+ * name.
+ */
 #define BLOCKER_ID	200
 
 void vm_add_blocker(struct vm *vm)
@@ -145,14 +154,14 @@ static int create_racing(struct vm *vm, uint32_t id)
 	pthread_barrier_t start;
 	int made = -EEXIST;
 
-	pthread_barrier_init(&start, NULL, CREATORS);
+	vm_check(vm, pthread_barrier_init(&start, NULL, CREATORS), "cannot make a barrier");
 	for (unsigned int i = 0; i < CREATORS; i++) {
 		creations[i] = (struct creation){.vm = vm, .id = id, .start = &start};
-		if (pthread_create(&threads[i], NULL, create_with_others, &creations[i]))
-			vm_fail(vm, "cannot start a thread");
+		vm_check(vm, pthread_create(&threads[i], NULL, create_with_others, &creations[i]),
+			 "cannot start a thread");
 	}
 	for (unsigned int i = 0; i < CREATORS; i++) {
-		pthread_join(threads[i], NULL);
+		vm_check(vm, pthread_join(threads[i], NULL), "cannot join a thread");
 		if (creations[i].fd == -EEXIST)
 			continue;
 		if (made != -EEXIST)
@@ -160,7 +169,7 @@ static int create_racing(struct vm *vm, uint32_t id)
 				creations[i].fd);
 		made = creations[i].fd;
 	}
-	pthread_barrier_destroy(&start);
+	vm_check(vm, pthread_barrier_destroy(&start), "cannot end a barrier");
 	return made;
 }
 

@@ -74,7 +74,7 @@ struct vm *vm_create(unsigned int options);
  */
 struct vm *vm_create_like(struct vm *vm);
 
-/* Adds the in-kernel PIT, which reinjects by default and so inhibits AVIC. */
+/* Adds the in-kernel PIT, which reinjects by default. Stock AVIC is inhibited while it does. */
 void vm_add_pit(struct vm *vm);
 
 /*
@@ -114,6 +114,9 @@ void vcpu_report(struct vcpu *vcpu);
 #define vcpu_ioctl(vcpu, request, arg) ioctl_on((vcpu)->vm, (vcpu)->fd, request, arg, #request)
 int checked_ioctl(struct vm *vm, int fd, unsigned long request,
 		  unsigned long arg, const char *name);
+
+/* Fails the test if @error, as functions of pthreads return it, is not zero. */
+void vm_check(struct vm *vm, int error, const char *what);
 
 /* Send an MSI, as a device model does; returns how many vCPUs took it. */
 int vm_send_msi(struct vm *vm, uint32_t apic_id, uint8_t vector);

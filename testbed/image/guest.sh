@@ -11,6 +11,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/boot.sh"
 
 GUEST_PACKAGES=(binutils zstd)
+# What makes Linux use the interrupt controller of Hyper-V.
+GUEST_MODULES=(hv_vmbus)
 
 # guest_word FILE OFFSET BYTES: a little-endian number of the boot header.
 guest_word()
@@ -33,8 +35,8 @@ guest_vmlinux()
 
 guest_build()
 {
-	local out=$1/root/usr/lib/vapic-guest tree=$1/tree root=$PACKAGES_PART/root library
-	mkdir -p "$out" "$tree"/{bin,lib64,proc,sys,dev,tmp,run}
+	local out=$1/root/usr/lib/vapic-guest tree=$1/tree root=$PACKAGES_PART/root library module
+	mkdir -p "$out" "$tree"/{bin,lib64,lib/modules,proc,sys,dev,tmp,run}
 	cp "$KROOT/boot/vmlinuz-$KVER" "$out/vmlinuz"
 	need_packages "${GUEST_PACKAGES[@]}"
 	guest_vmlinux "$out/vmlinuz" >"$out/vmlinux"
@@ -45,6 +47,9 @@ guest_build()
 		cp -L "$root/lib/x86_64-linux-gnu/$library" "$tree/lib64"
 	done
 	cp -L "$root/lib64/ld-linux-x86-64.so.2" "$tree/lib64"
+	for module in $(boot_module_files "${GUEST_MODULES[@]}"); do
+		xz -dc "$KROOT/lib/modules/$KVER/$module" >"$tree/lib/modules/$(basename "$module" .xz)"
+	done
 	boot_cpio "$root/bin/busybox" "$tree" "$out/initramfs"
 	rm -r "$tree"
 }

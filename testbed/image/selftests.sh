@@ -30,6 +30,20 @@ selftests_source_package()
 	fi
 }
 
+# selftests_unpack PACKAGE-FILE FOLDER PATH...: these paths of the kernel tree in a linux-source
+# package.
+selftests_unpack()
+{
+	local package=$1 folder=$2 source
+	shift 2
+	source=$(dpkg-deb -f "$package" Package)
+	mkdir "$folder"
+	dpkg-deb --fsys-tarfile "$package" |
+		tar -xO "./usr/src/$source.tar.xz" |
+		xz -dc -T 2 |
+		tar -x -C "$folder" --strip-components=1 "${@/#/$source/}"
+}
+
 selftests_make()
 {
 	make -s -C "$1" -j 2 headers &&
@@ -43,12 +57,7 @@ selftests_build()
 	need_packages "${SELFTEST_BUILD_PACKAGES[@]}"
 	debian_update
 	debian_download "$out/deb" "$(selftests_source_package "$KERNEL_SERIES")"
-	mkdir "$tree"
-	dpkg-deb --fsys-tarfile "$out"/deb/*.deb |
-		tar -xO "./usr/src/linux-source-$KERNEL_SERIES.tar.xz" |
-		xz -dc -T 2 |
-		tar -x -C "$tree" --strip-components=1 \
-			"${SELFTEST_SOURCES[@]/#/linux-source-$KERNEL_SERIES/}"
+	selftests_unpack "$out"/deb/*.deb "$tree" "${SELFTEST_SOURCES[@]}"
 	if ! selftests_make "$tree" >"$out/log" 2>&1; then
 		tail -n 20 "$out/log" >&2
 		die "Linux's KVM selftests did not build (end of the log above)"

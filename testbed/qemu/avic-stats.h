@@ -85,7 +85,7 @@ enum avic_stat {
 	AVIC_STAT_COUNT = AVIC_STAT_COST + COST_KINDS,
 };
 
-/* The exits that are worth a word; null for the others. */
+/* Names of the exits that are counted by name; null for the others. */
 static inline const char *avic_exit_name(unsigned int code)
 {
 	switch (code) {

@@ -18,6 +18,7 @@
  */
 
 #include "qemu/osdep.h"
+#include "qemu/guest-random.h"
 #include "qemu/log.h"
 #include "qemu/main-loop.h"
 #include "cpu.h"
@@ -31,11 +32,14 @@
 
 /* VMCB fields, by offset into the control area. */
 enum {
+    VMCB_INTERCEPT_5    = 0x014,
     VMCB_APIC_BAR       = 0x098,
     VMCB_BACKING_PAGE   = 0x0e0,
     VMCB_LOGICAL_TABLE  = 0x0f0,
     VMCB_PHYSICAL_TABLE = 0x0f8,
 };
+
+#define INTERCEPT_IDLE_HLT (1u << 6)
 
 #define INT_CTL_AVIC    (1u << 31)
 #define INT_CTL_X2APIC  (1u << 30)
@@ -310,6 +314,15 @@ int avic_take_interrupt(CPUX86State *env)
     return vector;
 }
 
+bool avic_idle_hlt(CPUX86State *env)
+{
+    uint32_t intercepts = x86_ldl_phys(env_cpu(env), env->vm_vmcb + VMCB_INTERCEPT_5);
+
+    return (env->features[FEAT_SVM] & CPUID_SVM_IDLE_HLT) &&
+           (intercepts & INTERCEPT_IDLE_HLT) &&
+           !(avic_active(env) ? evaluate(env) >= 0 : ctl_has_irq(env));
+}
+
 /* ---- Exits ---- */
 
 /* Exit once the current instruction has retired; BQL held. */
@@ -493,6 +506,7 @@ static bool add_target(CPUX86State *env, unsigned id, IPIFailure *why)
         return false;
     }
     target->id = id;
+    target->entry = entry;
     avic->target_count++;
     return true;
 }
@@ -564,6 +578,19 @@ static bool add_broadcast(CPUX86State *env, int64_t except,
 }
 
 /*
+ * Erratum 1235: what IsRunning was when the targets were found is what counts, and
+ * the IRR is written later.  How many microseconds is drawn up to a limit; the
+ * other CPUs go on meanwhile, unless they want the BQL.
+ */
+static void wait_before_irr(CPUX86State *env)
+{
+    uint32_t wait;
+
+    qemu_guest_getrandom_nofail(&wait, sizeof(wait));
+    g_usleep(wait % (env_archcpu(env)->erratum_1235 + 1ull));
+}
+
+/*
  * The steps of "Inter-Processor Interrupts": find all targets, then set all IRR
  * bits, ring those that run, exit once for those that do not.
  */
@@ -616,6 +643,9 @@ static void send_ipi(CPUX86State *env, uint32_t icr, uint32_t icr2)
         return;
     }
 
+    if (env_archcpu(env)->erratum_1235) {
+        wait_before_irr(env);
+    }
     for (i = 0; i < avic->target_count; i++) {
         request(&avic->targets[i].page, vector);
     }
@@ -625,8 +655,11 @@ static void send_ipi(CPUX86State *env, uint32_t icr, uint32_t icr2)
      */
     smp_mb();
     for (i = 0; i < avic->target_count; i++) {
-        uint64_t entry = physical_entry(avic, avic->targets[i].id);
+        uint64_t entry = avic->targets[i].entry;
 
+        if (!env_archcpu(env)->erratum_1235) {
+            entry = physical_entry(avic, avic->targets[i].id);
+        }
         if (entry & PHYSICAL_RUNNING) {
             count(avic, AVIC_STAT_DOORBELL_IPI);
             ring(entry & PHYSICAL_HOST_ID);

@@ -21,6 +21,7 @@ typedef struct AVICPage {
 /* A vCPU that an IPI is for. */
 typedef struct AVICTarget {
     unsigned id;
+    uint64_t entry;     /* of the physical table, as last read */
     AVICPage page;
 } AVICTarget;
 
@@ -114,6 +115,12 @@ void avic_count_iommu(unsigned stat);
  * Called with the BQL held.
  */
 void avic_service(CPUX86State *env);
+
+/*
+ * HLT by a guest: true if it exits because that is asked for and neither AVIC nor
+ * V_IRQ has an interrupt for the guest, whether it may take it now or not.
+ */
+bool avic_idle_hlt(CPUX86State *env);
 
 /* Move the highest request to in-service; its vector, or -1 if none may be taken. */
 int avic_take_interrupt(CPUX86State *env);

@@ -159,7 +159,6 @@ TEST(Tables, HaveTheManualsSizesAndIndices)
 	EXPECT_EQ(kXapicIds, 255u);
 	EXPECT_EQ(kX2apicIds, 512u);
 	EXPECT_EQ(kX2apicIdsExtended, 4096u);
-	EXPECT_EQ(kLogicalIndices, 60u);
 }
 
 } // namespace

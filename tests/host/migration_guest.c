@@ -106,7 +106,7 @@ static void *play(void *arg)
 		begun = now_ns();
 		for (unsigned int i = 0; i < FLUSHES_PER_NAP; i++)
 			flush_all_tlbs(page);
-		/* However long an IPI takes here, half of the time is hackbench's. */
+		/* Nap for as long as the flushes took, so that hackbench has half of the time. */
 		if (role->naps)
 			nap(now_ns() - begun);
 	}

@@ -25,15 +25,18 @@ attempt()
 	[ $status = 0 ] || printf 'exited with %s\n%s\n' $status "$output" | sed 's/^/# /'
 }
 
-# linux_test PROGRAM [ARGUMENT...]: one of Linux's KVM selftests; what it prints goes to a
-# file in $log, too.
+# linux_test [newer/]PROGRAM [ARGUMENT...]: one of Linux's KVM selftests, or of those of a newer
+# Linux; what it prints goes to a file in $log, too.
+# shellcheck disable=SC2154 # whoever runs Linux's tests sets here and log
 linux_test()
 {
-	local name="$*" out status
+	local name="$*" folder=/usr/lib/kselftests/kvm out status
 
-	# shellcheck disable=SC2154 # whoever runs Linux's tests sets it
-	out=$log/linux-$(tr ' ' '_' <<< "$name").log
-	timeout 300 "/usr/lib/kselftests/kvm/$1" "${@:2}" > "$out" 2>&1
+	case $1 in
+	newer/*) folder=$here ;;
+	esac
+	out=$log/linux-$(tr ' /' '__' <<< "$name").log
+	timeout 300 "$folder/$1" "${@:2}" > "$out" 2>&1
 	status=$?
 	case $status in
 	0) echo "ok $suite: linux: $name" ;;

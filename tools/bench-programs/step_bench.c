@@ -191,7 +191,7 @@ static struct costs least_costs(struct vcpu *vcpu, enum pathbench_known known)
 
 /*
  * Whether the emulator counts what known code costs; a line of TAP for each kind. Where the
- * code around it costs something, that is no part of it.
+ * code around it costs something, that is not counted.
  */
 static int check_known(void)
 {

@@ -27,7 +27,7 @@ class Entry:
     how: str  # redirect, op, wrap, call, trace or variable
     module: str
     name: str  # of the function, op or variable
-    ours: str | None  # what has the prototype of our side, as C
+    replacement: str | None  # what has the prototype of our side, as C
     optional: bool  # in a list that some kernels have not
 
 

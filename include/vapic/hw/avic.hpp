@@ -84,8 +84,6 @@ constexpr std::uint32_t kXapicIds = 255;
 constexpr std::uint32_t kX2apicIds = 512;
 constexpr std::uint32_t kX2apicIdsExtended = 4096;
 constexpr std::uint32_t kLogicalTableEntries = 1024;
-// Indices that a destination can name: 15 clusters of four (the 16th is broadcast).
-constexpr std::uint32_t kLogicalIndices = 60;
 
 struct LogicalIdTable {
 	// ORDERING logical-entry, logical-change.

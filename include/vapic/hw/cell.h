@@ -26,13 +26,15 @@
  * Defines struct @name with the operations
  *
  *   name_load()      no order
+ *   name_load_first()
+ *                    no later access is earlier than this one
  *   name_store()     no order
  *   name_publish()   all earlier writes are visible before the new word is
  *   name_exchange()  full barrier; returns the word replaced
  *   name_set(), name_clear()
  *                    set or clear bits; full barrier; return the word before
  *
- * A plain cell has the first three only.
+ * A plain cell has the first four only.
  */
 #define VAPIC_PLAIN_CELL(name, type)                                                               \
 	struct name {                                                                              \
@@ -43,6 +45,11 @@
 	static inline type name##_load(const struct name *cell)                                    \
 	{                                                                                          \
 		return __atomic_load_n(&cell->raw, __ATOMIC_RELAXED);                              \
+	}                                                                                          \
+                                                                                                   \
+	static inline type name##_load_first(const struct name *cell)                              \
+	{                                                                                          \
+		return __atomic_load_n(&cell->raw, __ATOMIC_ACQUIRE);                              \
 	}                                                                                          \
                                                                                                    \
 	static inline void name##_store(struct name *cell, type word)                              \

@@ -36,7 +36,6 @@ template <typename Self, std::unsigned_integral R, typename Value, unsigned Low,
 struct Field {
 	using Raw = R;
 	static constexpr unsigned kLow = Low;
-	static constexpr unsigned kWidth = Width;
 
 	static_assert(Width >= 1 && Low + Width <= 8 * sizeof(Raw), "field leaves its word");
 	static_assert(FieldValue<Value>, "a field holds an unsigned integer, bool, enum or unit");

@@ -12,6 +12,10 @@
  *   counts      interrupts posted with a notification by the notification vector, by the wakeup
  *               vector, with none since SN was set, and with none since ON was; those remapped
  *   irq         number of the interrupt
+ *   posts       whether the kernel is told of an IOMMU that can post: on Intel, unless said; on AMD
+ *               all posting fails
+ *   remap=1     post nothing nevertheless, whatever KVM asked for
+ *   cpu=N       the CPU that takes interrupts which are remapped; -1: the one that raises them
  */
 #include <linux/eventfd.h>
 #include <linux/interrupt.h>
@@ -29,6 +33,8 @@
 enum { NOTIFIED, WOKEN, SUPPRESSED, OUTSTANDING, REMAPPED, COUNTS };
 
 static struct irq_bypass_producer device;
+static bool posts, remap, by_vtd;
+static int cpu = -1;
 static atomic64_t counts[COUNTS];
 
 /* The entry of the remapping table. Nobody posts by the old one once it has been changed. */
@@ -40,6 +46,8 @@ static int set_vcpu_affinity(struct irq_data *data, void *info)
 {
 	const struct vcpu_data *to = info;
 
+	if (!by_vtd)
+		return -EOPNOTSUPP;
 	guard(raw_spinlock_irqsave)(&entry_lock);
 	descriptor = to ? phys_to_virt(to->pi_desc_addr) : NULL;
 	posted_vector = to ? to->vector : 0;
@@ -60,15 +68,15 @@ static void notify(u64 control)
 {
 	u8 vector = control >> 16;
 	u32 destination = control >> 32;
-	int cpu;
+	int target;
 
 	if (!x2apic_mode)
 		destination = destination >> 8 & 0xff;
-	for_each_online_cpu(cpu)
+	for_each_online_cpu(target)
 	{
-		if (cpu_physical_id(cpu) != destination)
+		if (cpu_physical_id(target) != destination)
 			continue;
-		__apic_send_IPI_mask(cpumask_of(cpu), vector);
+		__apic_send_IPI_mask(cpumask_of(target), vector);
 		atomic64_inc(&counts[vector == POSTED_INTR_WAKEUP_VECTOR ? WOKEN : NOTIFIED]);
 		return;
 	}
@@ -92,20 +100,28 @@ static void post(void)
 	notify(seen);
 }
 
+/* As VFIO's handler. */
+static void signal(void *unused)
+{
+	eventfd_signal(device.token);
+}
+
 static void fire_one(void)
 {
 	bool posted;
 
 	scoped_guard(raw_spinlock_irqsave, &entry_lock)
 	{
-		posted = descriptor;
+		posted = descriptor && !READ_ONCE(remap);
 		if (posted)
 			post();
 	}
 	if (posted)
 		return;
 	atomic64_inc(&counts[REMAPPED]);
-	eventfd_signal(device.token);
+	/* Waits for the handler, or the device could be taken away meanwhile. */
+	if (READ_ONCE(cpu) < 0 || smp_call_function_single(READ_ONCE(cpu), signal, NULL, 1))
+		signal(NULL);
 }
 
 /* The kernel calls the three below with the lock of this module's parameters. */
@@ -170,6 +186,9 @@ module_param_cb(fire, &fire_ops, NULL, 0200);
 static const struct kernel_param_ops counts_ops = {.get = show_counts};
 module_param_cb(counts, &counts_ops, NULL, 0444);
 module_param_named(irq, device.irq, int, 0444);
+module_param(posts, bool, 0444);
+module_param(remap, bool, 0644);
+module_param(cpu, int, 0644);
 
 static int say_yes(struct kretprobe_instance *instance, struct pt_regs *regs)
 {
@@ -191,7 +210,9 @@ static int __init load(void)
 		return irq;
 	irq_set_chip_and_handler(irq, &chip, handle_edge_irq);
 	device.irq = irq;
-	ret = register_kretprobe(&can_post);
+	by_vtd = boot_cpu_has(X86_FEATURE_VMX);
+	posts |= by_vtd;
+	ret = posts ? register_kretprobe(&can_post) : 0;
 	if (ret)
 		irq_free_desc(irq);
 	return ret;
@@ -200,7 +221,8 @@ static int __init load(void)
 static void __exit unload(void)
 {
 	take_away();
-	unregister_kretprobe(&can_post);
+	if (posts)
+		unregister_kretprobe(&can_post);
 	irq_free_desc(device.irq);
 }
 

@@ -373,7 +373,7 @@ static int wake(struct kvm_vcpu *vcpu, const struct pathbench_request *request, 
 
 /*
  * As after the exit 401h, "target not running". The target's thread has been woken before: what
- * the scheduler makes of that is no part of it.
+ * the scheduler makes of that is not counted.
  */
 static int broadcast(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *ticks)
 {

@@ -19,7 +19,8 @@ from vapic.files import write
 
 ABOUT = """\
 KERNEL is a release, as uname -r says it, of a kernel that is installed or in the testbed's
-cache; or a folder with kvm.ko, kvm-amd.ko and kvm-intel.ko; or 6.12, what the testbed boots.
+cache; or a folder with kvm.ko, kvm-amd.ko and kvm-intel.ko; or a series that the testbed boots
+(testbed/kernel-series).
 
   list  KERNEL                   all functions, their digests, and whether they are audited
   check KERNEL                   name those that are not; the status is 1 if there are any
@@ -119,7 +120,7 @@ def do_prototypes(options: Namespace) -> None:
         print(f"struct {name};")
     for prototype in prototypes:
         print(f"\nVAPIC_PROTOTYPE({prototype.module}, {prototype.name},\n"
-              f"\t\t{prototype.ours},\n\t\t{prototype.declaration})")
+              f"\t\t{prototype.replacement},\n\t\t{prototype.declaration})")
 
 
 def do_header(options: Namespace) -> None:

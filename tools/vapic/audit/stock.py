@@ -39,7 +39,7 @@ class Prototype:
     """One to compare: of a function, in C, beside the words for ours."""
     module: str
     name: str
-    ours: str | None
+    replacement: str | None
     declaration: str
 
 
@@ -148,7 +148,7 @@ class Kernel:
                 raise Refused(f"{entry.module} of {self.release} has no function {entry.name}, "
                               f"which vapic {verb}")
             if number is not None:
-                found.append(Prototype(entry.module, entry.name, entry.ours,
+                found.append(Prototype(entry.module, entry.name, entry.replacement,
                                        self.btf(entry.module).declaration(number)))
         # The compiler has compared stock's functions with these.
         types = self.btf("kvm")
@@ -160,7 +160,7 @@ class Kernel:
             number = types.pointed_to(members[entry.name][1])
             if number is None:
                 raise Refused(f"kvm_x86_ops.{entry.name} of {self.release} is no pointer")
-            found.append(Prototype("kvm", f"kvm_x86_ops.{entry.name}", entry.ours,
+            found.append(Prototype("kvm", f"kvm_x86_ops.{entry.name}", entry.replacement,
                                    types.declaration(number)))
         return found
 

@@ -13,6 +13,7 @@ from vapic.run.modes import AMD, INTEL
 @dataclass(frozen=True)
 class DemoBoot(Boot):
     PROGRAM = "vapic.demo.in_host"
+    LIBRARIES = ["testbed/lib/qmp.py"]
 
     # IPIs of each scenario of ipi_bench.
     ipis: int

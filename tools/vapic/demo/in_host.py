@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
 from typing import Any
 
+import qmp
 from vapic.demo.boots import DEFAULTS, DemoBoot, title_of, vcpus_of
 from vapic.files import HOME, read
 from vapic.run.inside import detail, fail, hold_still, keep, run, say, switch_to
@@ -23,6 +23,7 @@ from vapic.run.modes import Mode
 
 BEGIN, END = "demo: hackbench begins", "demo: hackbench ended"
 VCPUS = "/sys/kernel/vapic/vcpus"
+MONITOR = "/tmp/monitor"
 
 
 def measure_ipis(mode: Mode, boot: DemoBoot, number: int) -> None:
@@ -42,37 +43,6 @@ def measure_ipis(mode: Mode, boot: DemoBoot, number: int) -> None:
         fail(f"ipi_bench ended with status {bench.returncode}")
 
 
-class Monitor:
-    """QEMU's monitor of the guest. QEMU pauses a guest that powered itself off
-    (-no-shutdown), so that all counters can be read of one and the same time."""
-
-    def __init__(self, path: str, limit: float) -> None:
-        self.limit = time.monotonic() + limit
-        while True:
-            self.socket = socket.socket(socket.AF_UNIX)
-            try:
-                self.socket.connect(path)
-                break
-            except OSError:
-                self.socket.close()
-                if time.monotonic() > self.limit:
-                    raise
-                time.sleep(0.05)
-        self.stream = self.socket.makefile("rw", encoding="utf-8")
-        self.command("qmp_capabilities")
-
-    def command(self, name: str) -> None:
-        self.stream.write(json.dumps({"execute": name}) + "\n")
-        self.stream.flush()
-
-    def wait_for_event(self, name: str) -> None:
-        self.socket.settimeout(max(1, self.limit - time.monotonic()))
-        for line in self.stream:
-            if json.loads(line).get("event") == name:
-                return
-        fail(f"the guest's QEMU ended before its event {name}")
-
-
 def counters() -> dict[str, Any]:
     sample: dict[str, Any] = {"emulator": json.loads(run("emustat", "--json"))}
     if os.path.exists(VCPUS):
@@ -83,37 +53,42 @@ def counters() -> dict[str, Any]:
 def run_guest(mode: Mode, name: str, boot: DemoBoot) -> None:
     cpus = vcpus_of(name)
     flags = [] if name.endswith(DEFAULTS) else ["--accelerable"]
-    monitor_path = "/tmp/monitor"
     runs = " && ".join([f"hackbench {boot.hackbench}"] * boot.hackbench_runs)
     hackbench = f"echo '{BEGIN}'; {runs}; s=$?; echo '{END}'; exit $s"
     record: dict[str, Any] = {"cpus": cpus, "hackbench": boot.hackbench}
     say(f"{mode.name}: Linux guest, {title_of(name)}: booting")
     record["before"] = counters()
     begun = time.monotonic()
-    guest = subprocess.Popen(
-        ["guest-linux", *flags, "--smp", str(cpus),
-         "--timeout", str(boot.guest_timeout),
-         "--qmp", monitor_path, "--qemu", "-no-shutdown", "--", "sh", "-c", hackbench],
-        stdout=subprocess.PIPE, text=True)
-    monitor = Monitor(monitor_path, boot.guest_timeout)
-    assert guest.stdout
-    output: list[str] = []
-    for line in guest.stdout:
-        output.append(line)
-        if line.startswith(BEGIN):
-            record["begin"] = counters()
-            record["boot_seconds"] = time.monotonic() - begun
-            say(f"{mode.name}: Linux guest, {title_of(name)}: hackbench")
-        if line.startswith(END):
-            record["end"] = counters()
-            break
-    if "end" not in record:
-        fail(f"the guest of {title_of(name)} ended early")
-    monitor.wait_for_event("STOP")
-    record["after"] = counters()
-    monitor.command("quit")
-    output += guest.stdout.readlines()
-    record["status"] = guest.wait()
+    with (subprocess.Popen(
+            ["guest-linux", *flags, "--smp", str(cpus),
+             "--timeout", str(boot.guest_timeout),
+             "--qmp", MONITOR, "--qemu", "-no-shutdown", "--", "sh", "-c", hackbench],
+            stdout=subprocess.PIPE, text=True) as guest,
+          qmp.connect(MONITOR, boot.guest_timeout) as connection):
+        monitor = qmp.Monitor(connection)
+        assert guest.stdout
+        output: list[str] = []
+        for line in guest.stdout:
+            output.append(line)
+            if line.startswith(BEGIN):
+                record["begin"] = counters()
+                record["boot_seconds"] = time.monotonic() - begun
+                say(f"{mode.name}: Linux guest, {title_of(name)}: hackbench")
+            if line.startswith(END):
+                record["end"] = counters()
+                break
+        if "end" not in record:
+            fail(f"the guest of {title_of(name)} ended early")
+        # QEMU pauses a guest that powered itself off (-no-shutdown), so that all counters can be
+        # read of one and the same time.
+        try:
+            next(monitor.events("STOP"))
+        except qmp.Ended:
+            fail(f"the guest's QEMU of {title_of(name)} ended before its event STOP")
+        record["after"] = counters()
+        qmp.send(connection, "quit")
+        output += guest.stdout.readlines()
+        record["status"] = guest.wait()
     record["output"] = "".join(output)
     keep(mode.name, f"guest-{name}", json.dumps(record))
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Sequence
 
 from vapic.files import read
 from vapic.run.modes import Mode
@@ -18,6 +18,8 @@ from vapic.run.modes import Mode
 class Boot:
     # What runs inside, a module of this package.
     PROGRAM: ClassVar[str]
+    # Files of the tree that it imports besides.
+    LIBRARIES: ClassVar[Sequence[str]] = ()
 
     machine: str
     # Measured in turn; the host boots with the first one's KVM.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 #
 # Builds what a run on the emulated hosts takes: kernel, emulators, image, module
-# and selftests, side by side where they do not wait for each other. Imported,
-# or run as a program after tools/lib/packages.
+# and selftests, side by side where they do not wait for each other. Packages
+# are there already: tools/lib/packages.
 #
 # Afterwards vapic.ko is for the kernel of the image, whatever this machine runs,
 # and build/selftests/ holds the programs.
@@ -84,11 +84,3 @@ def everything(board: Board) -> Built:
     return Built(assignments(kernel.output)["KDIR"],
                  {machine.lower(): last_line(step.output)
                   for machine, step in emulators.items()})
-
-
-def main() -> None:
-    everything(Board(COUNT))
-
-
-if __name__ == "__main__":
-    steps_of.run_program(main)

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import NoReturn, Sequence
 
-from vapic.files import HOME, read, write
+from vapic.files import HOME, TOP, read, write
 from vapic.run import build, steps
 from vapic.run.boot import About, Boot, Computer
 
@@ -33,7 +33,7 @@ def stage(folder: str, files: Sequence[str], boot: Boot) -> None:
     os.makedirs(folder)
     shutil.copytree(f"{HOME}/vapic", f"{folder}/vapic",
                     ignore=shutil.ignore_patterns("__pycache__", "test"))
-    for file in files:
+    for file in [*files, *(str(TOP / library) for library in boot.LIBRARIES)]:
         shutil.copy(file, folder)
     write(f"{folder}/settings.json", json.dumps(boot.recorded()))
 

@@ -22,7 +22,7 @@ OFTEN = {
     "ioctl": "save or restore", "INIT": "INIT, and when a vCPU is made",
     "assignment": "a device assigned", "processor": "a processor comes online",
     "tick": "each tick of a VM's PIT", "vCPU": "each vCPU", "VM": "each VM",
-    "once": "load of vapic",
+    "once": "init of vapic",
 }
 TAKEN = ("redirect", "op", "wrap", "variable")
 LEFT = ("stock", "unreached")

@@ -84,7 +84,8 @@ class Takeovers(unittest.TestCase):
         top = tree(imports="#define VAPIC_KVM_IMPORTS(FUNC, DATA, TRACE) \\\n"
                    "\tFUNC(kvm, int, called, (int a, int b)) DATA(kvm, int, seen) \\\n"
                    "\tTRACE(kvm, kvm_exit, (int a))\n")
-        self.assertEqual([(entry.how, entry.name, entry.ours) for entry in lists.imports(top)],
+        self.assertEqual([(entry.how, entry.name, entry.replacement)
+                          for entry in lists.imports(top)],
                          [("call", "called", "vapic_proto_called"),
                           ("trace", "__traceiter_kvm_exit", "vapic_proto_kvm_exit")])
 

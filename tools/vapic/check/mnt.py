@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# What the emulated hosts see at /mnt: the module, the selftests, what tests/host has, and what
+# that needs.
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Sequence
+
+from vapic.check.runner import Runner
+from vapic.files import TOP
+from vapic.run.build import SELFTESTS
+from vapic.run.steps import Failed
+
+PROGRAMS = "build/bench/programs"
+# Modules that only tests load, in tests/host.
+MODULES = ("ftrace_fault", "fake_device", "idle_hlt")
+# Of testbed/lib, for programs inside.
+LIBRARIES = ("cpio.py", "kernel_log.py", "qmp.py")
+
+
+def build(runner: Runner, log: str, words: Sequence[str]) -> None:
+    finished = runner.run(log, words)
+    if finished.status != 0:
+        runner.show_end(finished)
+        raise Failed(log)
+
+
+def build_module(runner: Runner, name: str) -> str:
+    folder = f"build/{name}"
+    shutil.copytree(f"tests/host/{name}", folder, dirs_exist_ok=True)
+    build(runner, name, ["make", "-C", runner.kdir, "--no-print-directory", f"M={TOP}/{folder}",
+                         "modules"])
+    return f"{folder}/{name}.ko"
+
+
+def stage(runner: Runner) -> None:
+    """Raises Failed, and the user was told why."""
+    mnt = runner.folder / "mnt"
+    for folder in ("tests/host", "tests/lib"):
+        shutil.copytree(folder, mnt, dirs_exist_ok=True)
+    files = [f"testbed/lib/{name}" for name in LIBRARIES]
+    # As it is installed, without 10 MiB of debug information that each load would read.
+    build(runner, "strip", ["strip", "--strip-debug", "-o", f"{mnt}/vapic.ko", "vapic.ko"])
+    build(runner, "migration_guest",
+          ["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-pthread",
+           "-o", f"{mnt}/migration_guest", "tests/host/migration_guest.c"])
+    files += [build_module(runner, name) for name in MODULES]
+    newer = runner.run("newer-selftests", ["tools/lib/newer-kselftests"])
+    runner.report(newer.status == 0, "a newer Linux's KVM selftests build")
+    if newer.status == 0:
+        shutil.copytree(newer.lines[-1], mnt / "newer")
+    else:
+        runner.show_end(newer)
+    if runner.run_test("bench programs build", "bench-build",
+                       ["tools/bench-programs/build", runner.kdir, SELFTESTS, PROGRAMS]):
+        files += [f"{PROGRAMS}/step_bench", f"{PROGRAMS}/pathbench/pathbench.ko"]
+    copy(files, mnt)
+    copy([entry.path for entry in os.scandir(SELFTESTS) if entry.is_file()], mnt / "selftests")
+
+
+def copy(files: Sequence[str], folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    for file in files:
+        shutil.copy(file, folder)

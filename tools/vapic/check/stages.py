@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The tests of each stage. A host more is a line more; tests/host has what runs on it.
+
+from __future__ import annotations
+
+from typing import Sequence
+
+from vapic.check.runner import Test
+from vapic.check.tests import AMD_LANE, Core, Host, Program
+
+
+def suite(machine: str, mode: str, parameters: str) -> Host:
+    """All selftests, in a mode of tests/host/in-host; with parameters of stock KVM."""
+    return Host(machine, mode, f"--smp 4 --stock --kvm '{parameters}'", f"/mnt/in-host {mode}",
+                2400, out=True)
+
+
+def iommu(mode: str, parameters: str) -> Host:
+    """Interrupts of a device behind an IOMMU, in a mode of tests/host/in-host."""
+    return Host("amd", f"iommu-{mode}", f"--iommu --stock --kvm '{parameters}'",
+                f"sh -c '/mnt/in-host {mode} iommu_posted; /mnt/in-host {mode} device_posted'",
+                900, out=True)
+
+
+def long(name: str, machine: str, mode: str, parameters: str, program: str,
+         options: str = "") -> Host:
+    """As much of one selftest as an acceptance asks for."""
+    return Host(machine, f"long-{name}", f"{options} --smp 4 --stock --kvm '{parameters}'",
+                f"/mnt/in-host {mode} {program}", 14000, out=True)
+
+
+STAGES: dict[str, Sequence[Test]] = {
+    "static": [Program("static", "tools/check.d/static {logs}", lane="static")],
+    "core": [Core(("address,undefined", "thread"))],
+    "vm": [
+        suite("amd", "stock-avic0", "avic=0"),
+        suite("amd", "stock-avic1", "avic=1"),
+        suite("amd", "vapic", "avic=0"),
+        # Interrupts of an assigned device: remapped, and posted.
+        iommu("stock-avic0", "avic=0"),
+        iommu("stock-avic1", "avic=1"),
+        iommu("vapic", "avic=0"),
+        # Its table names every vCPU that KVM can make.
+        Host("amd", "x2avic-ext", "--cpu x2avic-ext=on --stock --kvm avic=0",
+             "env VAPIC_IDS=4096 /mnt/in-host vapic ipi_many", 900),
+        Host("amd", "migration-stock", "--smp 2 --stock --kvm avic=1",
+             "/mnt/migration migration-stock stock 20", 1500),
+        Host("amd", "migration-vapic", "--smp 2 --kvm avic=0 --vapic avic=1",
+             "/mnt/migration migration-vapic vapic 20", 1500),
+        Host("amd", "machines", "--stock --kvm avic=1", "/mnt/machines", 2400),
+        Host("amd", "clocks", "--icount --stock --kvm avic=0", "/mnt/clocks", 1500, out=True),
+    ],
+    "errors": [
+        Host("amd", "takeover", "--stock --kvm avic=0",
+             "/mnt/takeover all stays_in_memory_if_ftrace_died", 1800),
+        Host("amd", "takeover-no-avic", "--stock --kvm avic=0 --cpu avic=off",
+             "/mnt/takeover_test.py /mnt/vapic.ko"),
+        Host("amd", "erratum-1235",
+             "--stock --kvm avic=0 --cpu family=23 --cpu erratum-1235=200",
+             "sh -c '/mnt/erratum; /mnt/takeover_test.py /mnt/vapic.ko"
+             " stays_in_memory_if_ftrace_dies_amid_load'", 2400),
+        Host("amd", "idle-hlt", "--stock --kvm avic=0 --cpu idle-hlt=on", "/mnt/idle"),
+        Program("layout", "tests/build/layout_test.sh {kdir}/vmlinux build/kvm", lane=AMD_LANE),
+        Program("audit", "tests/build/audit_test.py {kdir} build/kvm", lane=AMD_LANE),
+    ],
+    "cycles": [
+        Host("amd", "cycles", "--stock --kvm avic=0 --append slub_debug=FZP",
+             "/mnt/cycles 200 busy", 2400),
+    ],
+    # All of vm, errors and cycles that is not AMD's.
+    "intel": [
+        Host("intel", "cycles-intel", "--smp 4 --stock --kvm enable_apicv=0",
+             "/mnt/cycles 200", 3000),
+        Host("intel", "migration-stock-intel", "--stock --kvm enable_ipiv=1",
+             "/mnt/migration migration-stock-intel stock 20", 3000),
+        Host("intel", "migration-vapic-intel", "--kvm enable_apicv=0 --vapic enable_ipiv=1",
+             "/mnt/migration migration-vapic-intel vapic 20", 3000),
+        Host("intel", "takeover-intel", "--stock",
+             "/mnt/takeover all stays_in_memory_if_ftrace_dies_amid_unload", 3000),
+        Host("intel", "machines-intel", "--stock", "/mnt/machines", 3000),
+        suite("intel", "stock-apicv0", "enable_apicv=0"),
+        suite("intel", "stock-ipiv0", "enable_apicv=1 enable_ipiv=0"),
+        suite("intel", "stock-ipiv1", "enable_ipiv=1"),
+        suite("intel", "vapic-ipiv", "enable_apicv=0"),
+    ],
+    # The same traffic under 20 interleavings of the CPUs.
+    "seeds": [
+        Host("intel", "seeds-1-10", "--smp 4 --seed 1 --stock --kvm enable_apicv=0",
+             "/mnt/seeds 1 10"),
+        Host("intel", "seeds-11-20", "--smp 4 --seed 11 --stock --kvm enable_apicv=0",
+             "/mnt/seeds 11 20"),
+    ],
+    # Each inhibit is switched 10,000 times under traffic, 500 times on Intel; host processors go
+    # and come 500 times; a hundred thousand interrupts of a device for each test; a million IPIs
+    # to vCPUs that exchange their logical IDs: 8 a round in each of two tests, to two targets
+    # each; and of the same some in a machine that runs one way only.
+    "long": [
+        long("inhibits-vapic", "amd", "vapic", "avic=0", "inhibit -n 10000"),
+        long("inhibits-stock", "amd", "stock-avic1", "avic=1", "inhibit -n 10000"),
+        long("hotplug-vapic", "amd", "vapic", "avic=0", "host_hotplug -n 500"),
+        long("hotplug-stock", "amd", "stock-avic1", "avic=1", "host_hotplug -n 500"),
+        long("aliased-icount", "amd", "vapic", "avic=0", "ipi_aliased -n 1000", "--icount"),
+        long("aliased-vapic", "amd", "vapic", "avic=0", "ipi_aliased -n 62500"),
+        long("aliased-stock", "amd", "stock-avic1", "avic=1", "ipi_aliased -n 62500"),
+        long("device-stock-amd", "amd", "stock-avic1", "avic=1", "device_posted -n 100000",
+             "--iommu"),
+        long("inhibits-intel", "intel", "vapic-ipiv", "enable_apicv=0", "inhibit -n 500"),
+        long("inhibits-stock-intel", "intel", "stock-ipiv1", "enable_ipiv=1", "inhibit -n 500"),
+        long("hotplug-intel", "intel", "vapic-ipiv", "enable_apicv=0", "host_hotplug -n 500"),
+        long("hotplug-stock-intel", "intel", "stock-ipiv1", "enable_ipiv=1",
+             "host_hotplug -n 500"),
+        long("device-intel", "intel", "vapic-ipiv", "enable_apicv=0", "device_posted -n 100000"),
+        long("device-stock-intel", "intel", "stock-ipiv1", "enable_ipiv=1",
+             "device_posted -n 100000"),
+    ],
+}
+
+# It takes hours.
+ONLY_IF_NAMED = "long"
+# They need no host.
+HERE = ("static", "core")
+
+
+def lanes(stages: Sequence[str]) -> list[list[Test]]:
+    """The tests of these stages, by lane."""
+    found: dict[str, list[Test]] = {}
+    for stage in stages:
+        for test in STAGES[stage]:
+            found.setdefault(test.lane, []).append(test)
+    return list(found.values())

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# The kinds of tests that stages.py lists: an emulated host, a program on this machine, and the
+# tests of core. Each says which command it is, and when that has run well.
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from vapic.check import tap
+from vapic.check.runner import Runner
+from vapic.files import TOP, read, write
+
+# Each host has four threads: one after the other.
+AMD_LANE = "amd"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A run on an emulated host; what its command prints are results. The run itself counts as
+    one more test: it must end well, with a clean kernel log."""
+    machine: str
+    name: str
+    # Of testbed/run, as typed.
+    options: str
+    command: str
+    # Seconds; if None, testbed/run's.
+    timeout: int | None = None
+    # Whether what the command leaves in /out is brought back.
+    out: bool = False
+
+    @property
+    def lane(self) -> str:
+        return AMD_LANE if self.machine == "amd" else self.name
+
+    def words(self, folder: Path) -> list[str]:
+        words = ["testbed/run", self.machine, *shlex.split(self.options),
+                 "--dir", f"{folder}/mnt"]
+        if self.out:
+            words += ["--out", str(folder)]
+        if self.timeout is not None:
+            words += ["--timeout", str(self.timeout)]
+        return [*words, "--", *shlex.split(self.command)]
+
+    def run(self, runner: Runner) -> None:
+        title = f"{self.machine} host: {self.name}"
+        runner.say(title)
+        finished, results = runner.run_program(self.name, self.words(runner.folder))
+        well = finished.status == 0 and bool(results)
+        runner.report(well, f"{self.name}: host ran to its end, kernel log clean")
+        write(runner.folder / f"{self.name}.time", f"{finished.cost}\n")
+        runner.say(f"{title}: {finished.cost}")
+        if not well:
+            runner.show_end(finished)
+
+
+@dataclass(frozen=True)
+class Program:
+    """It runs here, and prints results. {kdir} in the command stands for the kernel's headers,
+    {logs} for the folder of logs."""
+    name: str
+    command: str
+    lane: str
+
+    def words(self, runner: Runner) -> list[str]:
+        return shlex.split(self.command.format(kdir=runner.kdir, logs=runner.folder))
+
+    def run(self, runner: Runner) -> None:
+        runner.say(self.name)
+        finished, results = runner.run_program(self.name, self.words(runner))
+        if not results or (finished.status != 0 and all(result.passed for result in results)):
+            runner.report(False, f"{self.name}: ended with status {finished.status}")
+            runner.show_end(finished)
+
+
+@dataclass(frozen=True)
+class Core:
+    """Each of GoogleTest's cases counts, and each build of them."""
+    sanitizers: tuple[str, ...]
+    lane: str = "core"
+
+    def run(self, runner: Runner) -> None:
+        runner.say("core")
+        for sanitizer in self.sanitizers:
+            folder = f"{TOP}/build/core-{sanitizer.partition(',')[0]}"
+            log = f"core-{sanitizer}"
+            runner.run_test(
+                f"core: tests with -fsanitize={sanitizer}", log,
+                ["make", "-j2", "-C", "tests/core", "check", f"O={folder}", f"SAN={sanitizer}"])
+            runner.count(tap.read_google(read(runner.folder / f"{log}.log"), "core"))
