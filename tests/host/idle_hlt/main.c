@@ -23,17 +23,8 @@
 static struct vmcb *vmcb;
 static void *host_save, *permissions, *stack;
 
-/* The guest: begins at either label. */
+/* guest.S */
 extern char guest_sti[], guest_hlt[], guest_end[];
-asm("	.pushsection .text\n"
-    "guest_sti:\n"
-    "	sti\n"
-    "guest_hlt:\n"
-    "	hlt\n"
-    "guest_end:\n"
-    "	vmmcall\n"
-    "	int3\n"
-    "	.popsection\n");
 
 static struct vmcb_seg segment(u16 selector, u16 attributes)
 {
