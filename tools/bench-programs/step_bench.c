@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "lib/accel.h"
+#include "lib/device.h"
 #include "lib/figures.h"
 #include "lib/roles.h"
 #include "cost.h"
@@ -42,6 +43,7 @@ static void measure(struct vcpu *vcpu, enum pathbench_path path, uint32_t count,
 		.path = path,
 		.vector = VECTOR,
 		.samples = count,
+		.event_fd = device_eventfd(),
 		.ticks = (uintptr_t)&samples[first],
 		.costs = (uintptr_t)&costs[first],
 	};
@@ -240,8 +242,12 @@ static int check_known(void)
 	return failed ? 1 : 0;
 }
 
-/* One at a time: each must be handled before the next finds the same state. */
-static void deliver(const char *name, enum pathbench_path path, bool blocked, uint32_t count)
+/*
+ * One at a time: each must be handled before the next finds the same state. With @device they are
+ * those of an assigned one.
+ */
+static void deliver_by(const char *name, enum pathbench_path path, bool device, bool blocked,
+		       uint32_t count)
 {
 	struct vm *vm = vm_create(0);
 	struct guest_cpu *guest;
@@ -251,6 +257,10 @@ static void deliver(const char *name, enum pathbench_path path, bool blocked, ui
 	guest_set_handler(VECTOR, guest_count_irq);
 	vcpu = vm_add_vcpu(vm, 0, blocked ? role_sleeper : role_spinner, 0);
 	guest = vcpu->guest;
+	if (device) {
+		device_route(vm, 0, VECTOR);
+		device_assign(vm);
+	}
 	vm_start(vm);
 	roles_wait_ready(vm, 0);
 	for (uint32_t i = 0; i < WARM_UP + count; i++) {
@@ -260,7 +270,14 @@ static void deliver(const char *name, enum pathbench_path path, bool blocked, ui
 		vm_wait(vm, guest->irqs[VECTOR] > i, "the interrupt is handled");
 	}
 	report(name, count);
+	if (device)
+		device_take_away();
 	roles_finish(vm);
+}
+
+static void deliver(const char *name, enum pathbench_path path, bool blocked, uint32_t count)
+{
+	deliver_by(name, path, false, blocked, count);
 }
 
 static void deliver_running(uint32_t count)
@@ -275,14 +292,15 @@ static void deliver_blocked(uint32_t count)
 }
 
 /* Where vCPUs sleep: @target is woken, 0 for none. */
-static void measure_asleep(int vcpu_fd, enum pathbench_path path, uint32_t target, uint32_t sample)
+static void measure_asleep(int vcpu_fd, enum pathbench_path path, uint32_t sleepers,
+			   uint32_t target, uint32_t sample)
 {
 	struct pathbench_request request = {
 		.vcpu_fd = vcpu_fd,
 		.path = path,
 		.vector = SLEEPERS_VECTOR,
 		.samples = 1,
-		.sleepers = SLEEPERS,
+		.sleepers = sleepers,
 		.target = target,
 		.ticks = (uintptr_t)&samples[sample],
 		.costs = (uintptr_t)&costs[sample],
@@ -313,7 +331,7 @@ static void wake_sleepers(uint32_t count)
 
 	for (unsigned int step = 0; step < sizeof(steps) / sizeof(steps[0]); step++) {
 		for (uint32_t i = 0; i < WARM_UP + count; i++)
-			measure_asleep(vcpu_fd, steps[step].path,
+			measure_asleep(vcpu_fd, steps[step].path, SLEEPERS,
 				       steps[step].one_due ? 1 + i % SLEEPERS : 0,
 				       i < WARM_UP ? 0 : i - WARM_UP);
 		report(steps[step].name, count);
@@ -326,8 +344,43 @@ static void broadcast(uint32_t count)
 	int vcpu_fd = sleepers_start(SLEEPERS, 1);
 
 	for (uint32_t i = 0; i < WARM_UP + count; i++)
-		measure_asleep(vcpu_fd, PATHBENCH_BROADCAST, 1, i < WARM_UP ? 0 : i - WARM_UP);
+		measure_asleep(vcpu_fd, PATHBENCH_BROADCAST, SLEEPERS, 1,
+			       i < WARM_UP ? 0 : i - WARM_UP);
 	report("broadcast_64", count);
+}
+
+/* What measuring takes. */
+static void nothing(uint32_t count)
+{
+	struct vcpu *vcpu = paused_vcpu(0, role_spinner);
+
+	measure(vcpu, PATHBENCH_NOTHING, count, 0);
+	report("nothing", count);
+	vcpu_resume(vcpu);
+	roles_finish(vcpu->vm);
+}
+
+/* What KVM does for a device's interrupt that is remapped. */
+static void device_running(uint32_t count)
+{
+	device_is_there();
+	deliver_by("device_remapped_running", PATHBENCH_SIGNAL, true, false, count);
+}
+
+/* Likewise, and for one that is posted to a vCPU that sleeps, as KVM does it on Intel. */
+static void device_blocked(uint32_t count)
+{
+	int vcpu_fd;
+
+	nothing(count);
+	device_is_there();
+	deliver_by("device_remapped_blocked", PATHBENCH_SIGNAL_AGAIN, true, true, count);
+	if (!device_posts() || access("/sys/module/kvm_intel", F_OK))
+		return;
+	vcpu_fd = sleepers_start(1, 1);
+	for (uint32_t i = 0; i < WARM_UP + count; i++)
+		measure_asleep(vcpu_fd, PATHBENCH_WAKE_AGAIN, 1, 1, i < WARM_UP ? 0 : i - WARM_UP);
+	report("device_posted_blocked", count);
 }
 
 static const struct {
@@ -342,6 +395,9 @@ static const struct {
 	/* Last: its vCPUs stay. */
 	{"sleepers", wake_sleepers, false},
 	{"broadcast", broadcast, false},
+	{"device_running", device_running, false},
+	/* Last: it leaves a vCPU. */
+	{"device_blocked", device_blocked, false},
 };
 
 static bool is_wanted(unsigned int group, char **names)
@@ -361,8 +417,9 @@ int main(int argc, char **argv)
 
 	if (!count && !only_known) {
 		fprintf(stderr,
-			"Usage: %s SAMPLES [own|linux|running|blocked|sleepers|broadcast...]\n"
-			"       %s known\n",
+			"Usage: %s SAMPLES [GROUP...]\n"
+			"       %s known\n"
+			"Groups: own linux running blocked sleepers broadcast device_running device_blocked\n",
 			argv[0], argv[0]);
 		return 2;
 	}

@@ -10,6 +10,7 @@
  *
  * A tool of the bench: it trusts its user, who is root.
  */
+#include <linux/eventfd.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/kprobes.h>
@@ -131,6 +132,19 @@ static u64 deliver(struct kvm_vcpu *vcpu, u32 vector)
 
 	deliver_interrupt(vcpu->arch.apic, APIC_DM_FIXED, 0, vector);
 	return clock_end() - start;
+}
+
+/* As in the handler of an interrupt. */
+static u64 signal(struct eventfd_ctx *event)
+{
+	u64 start, end;
+
+	local_irq_disable();
+	start = clock_begin();
+	eventfd_signal(event);
+	end = clock_end();
+	local_irq_enable();
+	return end - start;
 }
 
 /*
@@ -436,7 +450,8 @@ static bool is_supported(const struct pathbench_request *request)
 	       (handler_place && request->target <= request->sleepers && request->sleepers < 256);
 }
 
-static u64 measure(struct kvm_vcpu *vcpu, const struct pathbench_request *request)
+static u64 measure(struct kvm_vcpu *vcpu, const struct pathbench_request *request,
+		   struct eventfd_ctx *event)
 {
 	u64 ticks;
 
@@ -456,6 +471,12 @@ static u64 measure(struct kvm_vcpu *vcpu, const struct pathbench_request *reques
 		fallthrough;
 	case PATHBENCH_DELIVER:
 		ticks = deliver(vcpu, request->vector);
+		break;
+	case PATHBENCH_SIGNAL_AGAIN:
+		kvm_vcpu_wake_up(vcpu);
+		fallthrough;
+	case PATHBENCH_SIGNAL:
+		ticks = signal(event);
 		break;
 	case PATHBENCH_HAS_INTERRUPT:
 		ticks = ask(vcpu, kvm_cpu_has_interrupt);
@@ -487,7 +508,8 @@ static u64 measure(struct kvm_vcpu *vcpu, const struct pathbench_request *reques
 }
 
 /* One sample. The counters that it looks at are those of the CPU where it begins. */
-static int take(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *ticks)
+static int take(struct kvm_vcpu *vcpu, const struct pathbench_request *request,
+		struct eventfd_ctx *event, u64 *ticks)
 {
 	if (is_wake(request))
 		return wake(vcpu, request, ticks);
@@ -505,30 +527,43 @@ static int take(struct kvm_vcpu *vcpu, const struct pathbench_request *request, 
 	case PATHBENCH_BROADCAST:
 		return broadcast(vcpu, request, ticks);
 	default:
-		*ticks = measure(vcpu, request);
+		*ticks = measure(vcpu, request, event);
 	}
 	return 0;
+}
+
+static bool is_signal(const struct pathbench_request *request)
+{
+	return request->path == PATHBENCH_SIGNAL || request->path == PATHBENCH_SIGNAL_AGAIN;
 }
 
 static int measure_all(struct kvm_vcpu *vcpu, const struct pathbench_request *request, u64 *ticks,
 		       u64 *costs)
 {
 	bool alone = request->path != PATHBENCH_DELIVER &&
-		     request->path != PATHBENCH_DELIVER_AGAIN;
+		     request->path != PATHBENCH_DELIVER_AGAIN && !is_signal(request);
+	struct eventfd_ctx *event = NULL;
 	int ret = 0;
 	u32 i;
 
+	if (is_signal(request)) {
+		event = eventfd_ctx_fdget(request->event_fd);
+		if (IS_ERR(event))
+			return PTR_ERR(event);
+	}
 	if (alone && mutex_lock_killable(&vcpu->mutex))
 		return -EINTR;
 	migrate_disable();
 	for (i = 0; i < request->samples && !ret; i++) {
 		counters_restart();
-		ret = take(vcpu, request, &ticks[i]);
+		ret = take(vcpu, request, event, &ticks[i]);
 		counters_take(&costs[i * COST_KINDS]);
 	}
 	migrate_enable();
 	if (alone)
 		mutex_unlock(&vcpu->mutex);
+	if (event)
+		eventfd_ctx_put(event);
 	return ret;
 }
 

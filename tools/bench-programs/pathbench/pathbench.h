@@ -15,6 +15,7 @@ struct pathbench_request {
 	__u64 costs;	/* and of as many for each kind of testbed/cost.h */
 	__u32 sleepers; /* of the three WAKE: vCPUs 1 to this must sleep on this CPU */
 	__u32 target;	/* and this one is woken; 0, of PATHBENCH_WAKE: none; also of BROADCAST */
+	__s32 event_fd; /* of the two SIGNAL: stands for a device's interrupt to the vCPU */
 };
 
 enum pathbench_path {
@@ -24,6 +25,8 @@ enum pathbench_path {
 	PATHBENCH_BLOCK,    /* a halted vCPU is about to sleep, and woke up */
 	PATHBENCH_DELIVER,  /* an interrupt for the vCPU, whatever it does */
 	PATHBENCH_DELIVER_AGAIN, /* the same when its thread has been woken before */
+	PATHBENCH_SIGNAL,	 /* VFIO's handler gives KVM a device's interrupt */
+	PATHBENCH_SIGNAL_AGAIN,	 /* the same when the vCPU's thread has been woken before */
 	/* The state of the vCPU's APIC: */
 	PATHBENCH_HAS_INTERRUPT, /* is an interrupt pending, before a sleep? */
 	PATHBENCH_INJECTABLE,	 /* is one for KVM to inject, before an entry? */
@@ -66,7 +69,7 @@ enum pathbench_known {
 
 #define KNOWN_TIMES 100
 
-/* All but the two DELIVER wait until the vCPU is in no other ioctl. */
+/* All but the two DELIVER and the two SIGNAL wait until the vCPU is in no other ioctl. */
 #define PATHBENCH_MEASURE _IOW('~', 0x5a, struct pathbench_request)
 
 #endif

@@ -16,8 +16,8 @@ import shutil
 import sys
 import time
 
-from vapic.bench import figures, inhibited, table
-from vapic.bench.boots import BOOTS
+from vapic.bench import devices, figures, inhibited, table
+from vapic.bench.boots import BOOTS, DevicesBoot
 from vapic.files import TOP, write
 from vapic.run import build, host, steps
 
@@ -42,12 +42,16 @@ def measure(board: steps.Board, asked: str) -> None:
     last: dict[str, str] = {}
     for number, (name, boot) in enumerate(BOOTS.items(), start=build.COUNT + 2):
         machine, stage = boot.machine, f"{OUT}/stage/{name}"
-        host.stage(stage, ["vapic.ko", f"{build.SELFTESTS}/path_bench", f"{PROGRAMS}/step_bench",
-                           f"{PROGRAMS}/pathbench/pathbench.ko"], boot)
+        host.stage(stage, ["vapic.ko", f"{build.SELFTESTS}/path_bench",
+                           f"{build.SELFTESTS}/device_bench", f"{PROGRAMS}/step_bench",
+                           f"{PROGRAMS}/pathbench/pathbench.ko",
+                           f"{PROGRAMS}/fake_device/fake_device.ko"], boot)
         measuring.append(steps.Step(
             number, f"measuring {name}", "running",
             host.command(boot, stage, f"{RAW}/{name}",
-                         [*OPTIONS[machine], "--timeout", str(TIME_LIMIT)]),
+                         [*OPTIONS[machine], *(["--iommu"] if isinstance(boot, DevicesBoot) and
+                                               boot.iommu else []),
+                          "--timeout", str(TIME_LIMIT)]),
             after=[last[machine]] if machine in last else []))
         last[machine] = f"measuring {name}"
     steps.run_steps(board, measuring)
@@ -65,15 +69,17 @@ def run() -> int:
     if not options.again:
         measure(steps.Board(build.COUNT + 1 + len(BOOTS)), "make bench")
     report = figures.report(RAW)
-    inhibited_vm = inhibited.report(RAW, report.amd)
+    inhibited_vm, of_devices = inhibited.report(RAW, report.amd), devices.report(RAW)
     write(f"{OUT}/report.json", json.dumps({**report.recorded(),
-                                            "inhibited": inhibited_vm.recorded()}, indent=1) + "\n")
+                                            "inhibited": inhibited_vm.recorded(),
+                                            "devices": of_devices.recorded()}, indent=1) + "\n")
     print("\n" + table.text(report))
     print("\n" + inhibited.text(inhibited_vm))
+    print("\n" + devices.text(of_devices))
     print(f"\n{OUT}/report.json holds the same figures"
           f" ({steps.duration(time.monotonic() - started)} in all)")
     slower = [*table.slower(report.amd), *table.slower(report.intel),
-              *inhibited.slower(inhibited_vm)]
+              *inhibited.slower(inhibited_vm), *devices.slower(of_devices)]
     for text in slower:
         print(f"bench: vapic is slower: {text}", file=sys.stderr)
     return 1 if slower else 0

@@ -44,6 +44,20 @@ class GuestsBoot(Boot):
     guest_timeout: int
 
 
+@dataclass(frozen=True)
+class DevicesBoot(Boot):
+    """Interrupts of a device, by devices_in_host.py."""
+    PROGRAM = "vapic.bench.devices_in_host"
+
+    # Of each scenario of device_bench; none if 0.
+    interrupts: int
+    samples: int
+    # Groups of step_bench's.
+    steps: list[str]
+    # A PCI device behind an IOMMU, or else the test module fake_device.
+    iommu: bool
+
+
 # By the name of the folder that each leaves. On Intel a tick is an instruction only if there is
 # one CPU, so that what takes two has a boot of its own.
 BOOTS: dict[str, Boot] = {
@@ -57,6 +71,14 @@ BOOTS: dict[str, Boot] = {
                                    hackbench="-p -g 1 -l 60"),
     "intel-hackbench": HackbenchBoot("intel", INTEL_IPIV, host_cpus=2, guests=3, runs=10,
                                      hackbench="-p -g 1 -l 20"),
+    "amd-devices": DevicesBoot("amd", AMD[1:], host_cpus=2, interrupts=200, samples=200,
+                               steps=["device_running", "device_blocked"], iommu=False),
+    "amd-devices-iommu": DevicesBoot("amd", AMD[1:], host_cpus=2, interrupts=200, samples=0,
+                                     steps=[], iommu=True),
+    "intel-devices": DevicesBoot("intel", INTEL_IPIV, host_cpus=2, interrupts=200, samples=200,
+                                 steps=["device_running"], iommu=False),
+    "intel-devices-1": DevicesBoot("intel", INTEL_IPIV, host_cpus=1, interrupts=0, samples=200,
+                                   steps=["device_blocked"], iommu=False),
     "amd-guests": GuestsBoot("amd", AMD, host_cpus=4, vcpus=4, rounds=3, runs=5,
                              hackbench="-p -g 2 -l 30", guest_timeout=300),
 }
