@@ -149,6 +149,17 @@ static inline bool vapic_has_x2avic(void)
 	return boot_cpu_has(X86_FEATURE_X2AVIC);
 }
 
+/* What Linux has names for from 6.15 on. */
+#define VAPIC_FEATURE_IDLE_HLT		(15 * 32 + 30)
+#define VAPIC_INTERCEPT_IDLE_HLT	166
+#define VAPIC_EXIT_IDLE_HLT		0xa6
+
+/* Whether the processor has an intercept of HLT that spares a vCPU with an interrupt pending. */
+static inline bool vapic_has_idle_hlt(void)
+{
+	return boot_cpu_has(VAPIC_FEATURE_IDLE_HLT);
+}
+
 static inline bool vapic_x2apic_mode(struct kvm_vcpu *kvm_vcpu)
 {
 	return kvm_vcpu->arch.apic_base & X2APIC_ENABLE;
@@ -159,6 +170,7 @@ void vapic_avic_ring_doorbell(struct kvm_vcpu *kvm_vcpu);
 
 /* Bits of the VMCB's clean field, named after the words that each covers. */
 enum vmcb_clean_bits {
+	VMCB_CLEAN_INTERCEPTS = 0,
 	VMCB_CLEAN_INT_CTL = 3,
 	VMCB_CLEAN_AVIC = 11,
 };

@@ -62,9 +62,10 @@ static const char *ipi_virtualization(void)
 int vapic_avic_init(bool hide)
 {
 	hide_running = hide;
-	scnprintf(mode, sizeof(mode), "%s, %u vCPUs, IPI virtualization %s, IOMMU posting %s",
+	scnprintf(mode, sizeof(mode), "%s, %u vCPUs, IPI virtualization %s, IOMMU posting %s%s",
 		  vapic_has_x2avic() ? "x2AVIC" : "xAPIC mode, x2AVIC off", ids(),
-		  ipi_virtualization(), irq_remapping_cap(IRQ_POSTING_CAP) ? "on" : "off");
+		  ipi_virtualization(), irq_remapping_cap(IRQ_POSTING_CAP) ? "on" : "off",
+		  vapic_has_idle_hlt() ? ", idle HLT" : "");
 	vcpu_cache = kmem_cache_create("vapic_avic_vcpu",
 				       sizeof(struct vapic_vcpu) + vapic_avic_vcpu_size(),
 				       VAPIC_AVIC_ALIGN, SLAB_ACCOUNT, NULL);

@@ -102,12 +102,14 @@ static int treat(struct interrupt *irq, struct vapic_posting how)
 void vapic_host_posting(struct vapic_vcpu *vcpu, struct vapic_posting how)
 {
 	struct interrupt *irq;
+	unsigned long flags;
 
-	guard(raw_spinlock_irqsave)(&vcpu->posting_lock);
+	raw_spin_lock_irqsave(&vcpu->posting_lock, flags);
 	/* The driver refuses to post for a device that has left its domain: that is remapped. */
 	list_for_each_entry(irq, &vcpu->interrupts, node)
 		treat(irq, how);
 	vapic_avic_posting_set(vapic_posting_locked(vcpu), how);
+	raw_spin_unlock_irqrestore(&vcpu->posting_lock, flags);
 }
 
 /* ---- Routes ---- */
@@ -122,20 +124,22 @@ static int name(struct interrupt *irq)
 {
 	struct vapic_vcpu *vcpu = irq->vcpu;
 	struct vapic_posting how;
+	unsigned long flags;
 	int err;
 
-	guard(raw_spinlock_irqsave)(&vcpu->posting_lock);
+	raw_spin_lock_irqsave(&vcpu->posting_lock, flags);
 	how = vapic_avic_posting_add(vapic_posting_locked(vcpu), here());
 	err = treat(irq, how);
 	if (!err) {
 		list_add_tail(&irq->node, &vcpu->interrupts);
 		WRITE_ONCE(vcpu->interrupt_count, vcpu->interrupt_count + 1);
 		vapic_avic_posting_set(vapic_posting_locked(vcpu), how);
-		return 0;
+	} else {
+		remap(irq);
+		if (list_empty(&vcpu->interrupts))
+			vapic_avic_posting_end(vapic_posting_locked(vcpu));
 	}
-	remap(irq);
-	if (list_empty(&vcpu->interrupts))
-		vapic_avic_posting_end(vapic_posting_locked(vcpu));
+	raw_spin_unlock_irqrestore(&vcpu->posting_lock, flags);
 	return err;
 }
 
@@ -143,13 +147,15 @@ static int name(struct interrupt *irq)
 static void unname(struct interrupt *irq)
 {
 	struct vapic_vcpu *vcpu = irq->vcpu;
+	unsigned long flags;
 
-	guard(raw_spinlock_irqsave)(&vcpu->posting_lock);
+	raw_spin_lock_irqsave(&vcpu->posting_lock, flags);
 	remap(irq);
 	list_del(&irq->node);
 	WRITE_ONCE(vcpu->interrupt_count, vcpu->interrupt_count - 1);
 	if (list_empty(&vcpu->interrupts))
 		vapic_avic_posting_end(vapic_posting_locked(vcpu));
+	raw_spin_unlock_irqrestore(&vcpu->posting_lock, flags);
 }
 
 /*

@@ -144,21 +144,40 @@ static bool is_sev_es(struct kvm *kvm)
 	return sev->es_active;
 }
 
-/*
- * While AVIC is on, hardware carries out CR8 writes on the register page. While it is off,
- * KVM must see them; for an SEV-ES guest it has a separate trap.
- */
-static void intercept_cr8_write(struct vcpu_svm *svm, struct vmcb *vmcb, bool on)
+static void set_intercept(struct vmcb *vmcb, unsigned int intercept, bool on)
 {
-	unsigned long *word = (unsigned long *)&vmcb->control.intercepts[INTERCEPT_CR];
+	unsigned long *words = (unsigned long *)vmcb->control.intercepts;
 
-	if (on && is_sev_es(svm->vcpu.kvm))
-		return;
 	if (on)
-		__set_bit(INTERCEPT_CR8_WRITE, word);
+		__set_bit(intercept, words);
 	else
-		__clear_bit(INTERCEPT_CR8_WRITE, word);
+		__clear_bit(intercept, words);
+}
+
+/* Intercept what KVM must see while AVIC is off, and hardware carries out while it is on. */
+static void set_intercepts(struct vcpu_svm *svm, struct vmcb *vmcb, bool accelerated)
+{
+	struct kvm *kvm = svm->vcpu.kvm;
+
+	/* With AVIC, a CR8 write goes to the register page. For SEV-ES there is another trap. */
+	if (accelerated || !is_sev_es(kvm))
+		set_intercept(vmcb, INTERCEPT_CR8_WRITE, !accelerated);
+	/* HLT's own intercept comes first, so that it must be off. */
+	if (vapic_has_idle_hlt() && !kvm->arch.hlt_in_guest) {
+		set_intercept(vmcb, INTERCEPT_HLT, !accelerated);
+		set_intercept(vmcb, VAPIC_INTERCEPT_IDLE_HLT, accelerated);
+	}
 	vapic_call(recalc_intercepts)(svm);
+}
+
+/* Linux 6.12 does not know the exit of an idle HLT, which is to do the same as the other. */
+int vapic_svm_handle_exit(struct kvm_vcpu *kvm_vcpu, enum exit_fastpath_completion fastpath)
+{
+	struct vmcb_control_area *control = &to_svm(kvm_vcpu)->vmcb->control;
+
+	if (unlikely(control->exit_code == VAPIC_EXIT_IDLE_HLT))
+		control->exit_code = SVM_EXIT_HLT;
+	return vapic_svm_stock(handle_exit)(kvm_vcpu, fastpath);
 }
 
 /* Let the vCPU access the MSRs of x2APIC mode that need no exit, or none. */
@@ -210,10 +229,11 @@ void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)
 	vmcb->control.avic_logical_id = words.logical_table;
 	vmcb->control.avic_physical_id = words.physical_table;
 	vmcb->control.int_ctl = words.int_ctl;
-	intercept_cr8_write(svm, vmcb, now == VAPIC_AVIC_OFF);
+	set_intercepts(svm, vmcb, now != VAPIC_AVIC_OFF);
 	if (vapic_has_x2avic())
 		set_x2apic_msr_intercepts(svm, now == VAPIC_AVIC_X2APIC);
-	vmcb->control.clean &= ~(BIT(VMCB_CLEAN_INT_CTL) | BIT(VMCB_CLEAN_AVIC));
+	vmcb->control.clean &= ~(BIT(VMCB_CLEAN_INTERCEPTS) | BIT(VMCB_CLEAN_INT_CTL) |
+				 BIT(VMCB_CLEAN_AVIC));
 
 	/*
 	 * While AVIC was off, or the guest's APIC was in x2APIC mode, the TLB may have cached

@@ -79,6 +79,7 @@
 	WRAP(svm, vm_destroy) \
 	WRAP(svm, msr_filter_changed) \
 	WRAP(svm, inject_irq) \
+	WRAP(svm, handle_exit) \
 	WRAP(svm, vcpu_deliver_sipi_vector) \
 	SWITCH(kvm, allow_apicv_in_x2apic_without_x2apic_virtualization) \
 	SWITCH(vmlinux, iommu_ga_log_notifier)

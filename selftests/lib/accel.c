@@ -98,9 +98,16 @@ static void probe_step(struct vcpu *vcpu)
  */
 static uint64_t reads_seen(struct vcpu *vcpu)
 {
+	uint64_t exits, irq_exits;
+
 	if (!vcpu->guest->x2apic)
 		return vcpu_stat(vcpu, "insn_emulation");
-	return vcpu_stat(vcpu, "exits") - vcpu_stat(vcpu, "irq_exits");
+	/* The guest still runs: whoever is held up between the two would count its host's ticks. */
+	do {
+		irq_exits = vcpu_stat(vcpu, "irq_exits");
+		exits = vcpu_stat(vcpu, "exits");
+	} while (vcpu_stat(vcpu, "irq_exits") != irq_exits);
+	return exits - irq_exits;
 }
 
 bool vcpu_is_accelerated(struct vcpu *vcpu)

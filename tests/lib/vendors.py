@@ -50,7 +50,7 @@ class Vendor:
 
 AMD = Vendor(
     module="kvm_amd", what="AVIC", switch="avic", foreign=("enable_apicv",),
-    functions=7 + COMMON_FUNCTIONS, ops=19, switches=3, parameters=("avic",),
+    functions=7 + COMMON_FUNCTIONS, ops=20, switches=3, parameters=("avic",),
     settings=(["avic=0"], ["avic=1"]),
     unfit=("npt=0", r"nested paging is off.*npt=1"),
     loader="svm_vcpu_load", load="avic_vcpu_load", another="avic_vm_init",

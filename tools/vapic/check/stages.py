@@ -60,7 +60,8 @@ STAGES: dict[str, Sequence[Test]] = {
              "--stock --kvm avic=0 --cpu family=23 --cpu erratum-1235=200",
              "sh -c '/mnt/erratum; /mnt/takeover_test.py /mnt/vapic.ko"
              " stays_in_memory_if_ftrace_dies_amid_load'", 2400),
-        Host("amd", "idle-hlt", "--stock --kvm avic=0 --cpu idle-hlt=on", "/mnt/idle"),
+        Host("amd", "idle-hlt", "--stock --kvm avic=0 --cpu idle-hlt=on", "/mnt/idle", 900,
+             out=True),
         Program("layout", "tests/build/layout_test.sh {kdir}/vmlinux build/kvm", lane=AMD_LANE),
         Program("audit", "tests/build/audit_test.py {kdir} build/kvm", lane=AMD_LANE),
     ],
