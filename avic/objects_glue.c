@@ -342,7 +342,7 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 		vapic_posting_end_vcpu(vcpu);
 		if (vapic_avic_vcpu_retire(vapic_core(vcpu))) {
 			vapic_vm_wait_for_ipis(kvm_vcpu->kvm);
-			/* On this kernel the VM is gone before, and with it the tag. */
+			/* KVM destroys vCPUs before the VM: no vCPU may be freed before the tag goes. */
 			vapic_posting_end_vm(vm);
 		}
 		svm->avic_physical_id_cache = NULL;

@@ -169,26 +169,30 @@ static void have_a_look(struct kvm_vcpu *kvm_vcpu)
 }
 
 /* Give the VM a number for tags, with its first interrupt. */
-static int tag(struct vapic_vm *vm)
+static int give_tag(struct vapic_vm *vm)
 {
 	static u32 next;
 	unsigned long flags;
+	u32 tag; /* is written even if the array cannot grow */
 	int err;
 
 	if (vm->tag)
 		return 0;
 	xa_lock_irqsave(&tagged, flags);
-	err = __xa_alloc_cyclic(&tagged, &vm->tag, vm, XA_LIMIT(1, VAPIC_GA_TAG_VMS), &next,
+	err = __xa_alloc_cyclic(&tagged, &tag, vm, XA_LIMIT(1, VAPIC_GA_TAG_VMS), &next,
 				GFP_ATOMIC | __GFP_ACCOUNT);
 	xa_unlock_irqrestore(&tagged, flags);
-	return err < 0 ? err : 0;
+	if (err < 0)
+		return err;
+	vm->tag = tag;
+	return 0;
 }
 
 /* Interrupt @host_irq is to name @vcpu; the VM's array is locked. */
 static int assign(struct vapic_vm *vm, unsigned int host_irq, struct vapic_vcpu *vcpu, u8 vector)
 {
 	struct interrupt *irq;
-	int err = tag(vm);
+	int err = give_tag(vm);
 
 	if (err)
 		return err;
@@ -209,14 +213,18 @@ static int assign(struct vapic_vm *vm, unsigned int host_irq, struct vapic_vcpu 
 	return err;
 }
 
-static void take_away(struct vapic_vm *vm, unsigned int host_irq)
+/* Returns whose it was, or NULL. */
+static struct vapic_vcpu *take_away(struct vapic_vm *vm, unsigned int host_irq)
 {
 	struct interrupt *irq = __xa_erase(&vm->interrupts, host_irq);
+	struct vapic_vcpu *vcpu;
 
 	if (!irq)
-		return;
+		return NULL;
+	vcpu = irq->vcpu;
 	unname(irq);
 	kfree(irq);
+	return vcpu;
 }
 
 /*
@@ -225,21 +233,29 @@ static void take_away(struct vapic_vm *vm, unsigned int host_irq)
  */
 static void reassign(struct vapic_vm *vm, unsigned int host_irq, struct vapic_vcpu *vcpu, u8 vector)
 {
+	struct vapic_vcpu *before;
 	unsigned long flags;
 	int err = 0;
 
 	xa_lock_irqsave(&vm->interrupts, flags);
-	take_away(vm, host_irq);
+	before = take_away(vm, host_irq);
 	if (vcpu)
 		err = assign(vm, host_irq, vcpu, vector);
 	xa_unlock_irqrestore(&vm->interrupts, flags);
 
+	/*
+	 * While the entry went, the IOMMU may have posted by what it had cached, and told nobody:
+	 * whom, it reads from the entry as it is by then.
+	 */
+	if (before && before != vcpu)
+		have_a_look(before->common.kvm_vcpu);
+	/* Even if it failed: the interrupt may have been posted for a moment. */
+	if (vcpu)
+		have_a_look(vcpu->common.kvm_vcpu);
 	if (err)
 		pr_info_once("vapic: interrupt %u of an assigned device stays remapped (error "
 			     "%d)\n",
 			     host_irq, err);
-	else if (vcpu)
-		have_a_look(vcpu->common.kvm_vcpu);
 }
 
 /* The vCPU to which alone the route leads, if its interrupts can be posted. */

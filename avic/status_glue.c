@@ -16,6 +16,8 @@ static unsigned long inhibits(struct vapic_vcpu_common *vcpu)
 static void counts(struct vapic_vcpu_common *common, u64 *to)
 {
 	struct vapic_vcpu *vcpu = container_of(common, struct vapic_vcpu, common);
+	u64 interrupts = READ_ONCE(vcpu->interrupt_count);
+	bool posts = vapic_avic_vcpu_posts(vapic_core(vcpu));
 	struct vapic_avic_counts counts;
 
 	vapic_avic_vcpu_counts(vapic_core(vcpu), &counts);
@@ -27,7 +29,8 @@ static void counts(struct vapic_vcpu_common *common, u64 *to)
 	to[5] = counts.ipi_inactive;
 	to[6] = counts.accesses_trap;
 	to[7] = counts.accesses_fault;
-	to[vapic_avic_vcpu_posts(vapic_core(vcpu)) ? 8 : 9] = READ_ONCE(vcpu->interrupt_count);
+	to[8] = posts ? interrupts : 0;
+	to[9] = posts ? 0 : interrupts;
 	to[10] = atomic64_read(&vcpu->logged);
 }
 

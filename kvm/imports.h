@@ -134,8 +134,7 @@
 	/* The static call apic_call_send_IPI; modules get only the one for masks of CPUs. */ \
 	FUNC(vmlinux, void, __SCT__apic_call_send_IPI, (int cpu, int vector)) \
 	FUNC(vmlinux, void, kvm_set_posted_intr_wakeup_handler, (void (*handler)(void))) \
-	DATA(vmlinux, unsigned long, kvm_posted_intr_wakeup_handler) \
-	DATA(vmlinux, unsigned long, iommu_ga_log_notifier)
+	DATA(vmlinux, unsigned long, kvm_posted_intr_wakeup_handler)
 
 #ifdef CONFIG_KVM_XEN
 #define VAPIC_XEN_IMPORTS(FUNC, DATA, TRACE) \
@@ -146,9 +145,17 @@
 #define VAPIC_XEN_IMPORTS(FUNC, DATA, TRACE)
 #endif
 
+#ifdef CONFIG_AMD_IOMMU
+#define VAPIC_AMD_IOMMU_IMPORTS(FUNC, DATA, TRACE) \
+	DATA(vmlinux, unsigned long, iommu_ga_log_notifier)
+#else
+#define VAPIC_AMD_IOMMU_IMPORTS(FUNC, DATA, TRACE)
+#endif
+
 #define VAPIC_IMPORTS(FUNC, DATA, TRACE) \
 	VAPIC_ALWAYS_IMPORTS(FUNC, DATA, TRACE) \
-	VAPIC_XEN_IMPORTS(FUNC, DATA, TRACE)
+	VAPIC_XEN_IMPORTS(FUNC, DATA, TRACE) \
+	VAPIC_AMD_IOMMU_IMPORTS(FUNC, DATA, TRACE)
 
 /* The ops of either vendor that the glue of the local APIC calls. */
 #define VAPIC_OP_CALLS(CALL) \

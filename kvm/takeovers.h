@@ -82,7 +82,14 @@
 	WRAP(svm, handle_exit) \
 	WRAP(svm, vcpu_deliver_sipi_vector) \
 	SWITCH(kvm, allow_apicv_in_x2apic_without_x2apic_virtualization) \
+	VAPIC_IOMMU_SVM_TAKEOVERS(SWITCH)
+
+#ifdef CONFIG_AMD_IOMMU
+#define VAPIC_IOMMU_SVM_TAKEOVERS(SWITCH) \
 	SWITCH(vmlinux, iommu_ga_log_notifier)
+#else
+#define VAPIC_IOMMU_SVM_TAKEOVERS(SWITCH)
+#endif
 
 /*
  * kvm_intel. Two of its functions are redirected and are ops, too: KVM calls the ops, and

@@ -352,6 +352,12 @@ static void ipi_sender(uint64_t arg)
 	role_wait_finished();
 }
 
+/* See windowless_target(); the vCPU of the device needs windows. */
+static bool mixes_up_windows(void)
+{
+	return accel_check()->active && accel_is_avic() && !accel_check()->vapic;
+}
+
 static void wait_for_ipis(struct vm *vm, uint32_t more)
 {
 	uint32_t before = ipis_seen;
@@ -361,7 +367,8 @@ static void wait_for_ipis(struct vm *vm, uint32_t more)
 
 TEST_F(guest, no_interrupt_is_lost_while_extint_waits_for_its_window)
 {
-	uint64_t interrupts;
+	bool device = !mixes_up_windows();
+	uint64_t interrupts = 0;
 	struct vm *vm;
 
 	vm = vm_create(mode);
@@ -372,11 +379,13 @@ TEST_F(guest, no_interrupt_is_lost_while_extint_waits_for_its_window)
 	vm_add_vcpu(vm, 0, pic_guest, rounds);
 	vm_add_vcpu(vm, 1, ipi_sender, 0);
 	vm_add_vcpu(vm, 2, windowless_target, 0);
-	device_traffic_add(vm);
+	if (device)
+		device_traffic_add(vm);
 	vm_start_held(vm, 1U << 1);
 	vm_wait(vm, role_is_ready(&vm->vcpus[2]), "the target runs");
 	vm_wait(vm, pic_ready, "the PIC is set up");
-	device_traffic_begin(vm);
+	if (device)
+		device_traffic_begin(vm);
 	vcpu_resume(&vm->vcpus[1]);
 	for (uint32_t i = 1; i <= rounds; i++) {
 		vm_wait(vm, rounds_begun == i, "the guest disables interrupts");
@@ -389,7 +398,8 @@ TEST_F(guest, no_interrupt_is_lost_while_extint_waits_for_its_window)
 		pic_set_line(vm, false);
 		wait_for_ipis(vm, 10);
 	}
-	interrupts = device_traffic_end(vm);
+	if (device)
+		interrupts = device_traffic_end(vm);
 	EXPECT_ACCELERATED_AGAIN(&vm->vcpus[0]);
 	sender_stop = true;
 	vm_wait(vm, role_is_ready(&vm->vcpus[1]), "the last IPI is handled");

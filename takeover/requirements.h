@@ -33,8 +33,8 @@
 #if !IS_ENABLED(CONFIG_KALLSYMS_ALL)
 #error CONFIG_KALLSYMS_ALL is missing: data symbols of KVM are found with it
 #endif
-#if !IS_ENABLED(CONFIG_AMD_IOMMU) || !IS_ENABLED(CONFIG_IRQ_REMAP)
-#error CONFIG_AMD_IOMMU or CONFIG_IRQ_REMAP is missing: device interrupts are posted with them
+#if !IS_ENABLED(CONFIG_IRQ_REMAP)
+#error CONFIG_IRQ_REMAP is missing: interrupts of assigned devices are posted with it
 #endif
 #if !IS_ENABLED(CONFIG_MODULE_UNLOAD)
 #error CONFIG_MODULE_UNLOAD is missing: users of the KVM modules are counted with it

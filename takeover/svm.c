@@ -50,6 +50,7 @@ VAPIC_BOOL_SWITCH(allow_apicv_in_x2apic_without_x2apic_virtualization,
 		  vapic_data(kvm_x86_ops).allow_apicv_in_x2apic_without_x2apic_virtualization,
 		  !boot_cpu_has(X86_FEATURE_X2AVIC))
 
+#ifdef CONFIG_AMD_IOMMU
 /*
  * What the IOMMU's driver calls, in the thread of an interrupt; NULL if kvm_amd was loaded with
  * avic=0. A thread that is still in vapic's at exit is waited for in vapic_gate_remove(), like all
@@ -73,6 +74,7 @@ static bool is_set_iommu_ga_log_notifier(void)
 	return READ_ONCE(vapic_data(iommu_ga_log_notifier)) ==
 	       (unsigned long)vapic_avic_ga_log_notifier;
 }
+#endif
 
 /* kvm_amd reads its own variable only at its init, and vapic takes over only to have AVIC on. */
 static bool avic_is_on = true;

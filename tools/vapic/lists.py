@@ -115,7 +115,7 @@ def takeovers(name: str, top: str | Path = TOP) -> Iterator[Entry]:
     module = {"KVM": "kvm", "SVM": "kvm_amd", "VMX": "kvm_intel"}[name]
     hows = {"REDIRECT": "redirect", "OP": "op", "WRAP": "wrap", "GATE": "wrap",
             "SWITCH": "variable"}
-    for entry, optional in of_list("takeovers.h", f"VAPIC_{name}_TAKEOVERS", hows, top):
+    for entry, optional in of_list("takeovers.h", f"_{name}_TAKEOVERS", hows, top):
         first, what = entry.arguments[:2]
         if entry.kind == "REDIRECT":
             yield Entry("redirect", first, what, f"vapic_hook_{what}", optional)

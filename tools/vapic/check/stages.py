@@ -19,8 +19,9 @@ def suite(machine: str, mode: str, parameters: str) -> Host:
 def iommu(mode: str, parameters: str) -> Host:
     """Interrupts of a device behind an IOMMU, in a mode of tests/host/in-host."""
     return Host("amd", f"iommu-{mode}", f"--iommu --stock --kvm '{parameters}'",
-                f"sh -c '/mnt/in-host {mode} iommu_posted; /mnt/in-host {mode} device_posted'",
-                900, out=True)
+                "sh -c 'for test in iommu_posted device_posted inhibit; do"
+                f" /mnt/in-host {mode} $test; done'",
+                1200, out=True)
 
 
 def long(name: str, machine: str, mode: str, parameters: str, program: str,
@@ -97,13 +98,14 @@ STAGES: dict[str, Sequence[Test]] = {
     # to vCPUs that exchange their logical IDs: 8 a round in each of two tests, to two targets
     # each; and of the same some in a machine that runs one way only.
     "long": [
-        long("inhibits-vapic", "amd", "vapic", "avic=0", "inhibit -n 10000"),
-        long("inhibits-stock", "amd", "stock-avic1", "avic=1", "inhibit -n 10000"),
+        long("inhibits-vapic", "amd", "vapic", "avic=0", "inhibit -n 10000", "--iommu"),
+        long("inhibits-stock", "amd", "stock-avic1", "avic=1", "inhibit -n 10000", "--iommu"),
         long("hotplug-vapic", "amd", "vapic", "avic=0", "host_hotplug -n 500"),
         long("hotplug-stock", "amd", "stock-avic1", "avic=1", "host_hotplug -n 500"),
         long("aliased-icount", "amd", "vapic", "avic=0", "ipi_aliased -n 1000", "--icount"),
         long("aliased-vapic", "amd", "vapic", "avic=0", "ipi_aliased -n 62500"),
         long("aliased-stock", "amd", "stock-avic1", "avic=1", "ipi_aliased -n 62500"),
+        long("device-vapic-amd", "amd", "vapic", "avic=0", "device_posted -n 100000", "--iommu"),
         long("device-stock-amd", "amd", "stock-avic1", "avic=1", "device_posted -n 100000",
              "--iommu"),
         long("inhibits-intel", "intel", "vapic-ipiv", "enable_apicv=0", "inhibit -n 500"),
