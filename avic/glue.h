@@ -75,9 +75,9 @@ struct vapic_vm {
 
 	struct vapic_pit pit;
 
-	/* Of assigned devices: posting_glue.c. The lock of the first protects both. */
+	/* Of assigned devices: posting_glue.c. The first's lock protects changes of both. */
 	struct xarray interrupts; /* by their numbers in the host */
-	u32 tag;		  /* the VM's number in tags, from the first interrupt on */
+	u32 tag;		  /* the VM's number in tags, kept from the first interrupt on */
 };
 
 struct vapic_vcpu {

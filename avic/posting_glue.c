@@ -66,7 +66,10 @@ static int post(struct interrupt *irq)
 	return 0;
 }
 
-/* When this returns, the IOMMU writes nothing to the vCPU's registers any more for it. */
+/*
+ * When this returns, the IOMMU writes nothing to the vCPU's registers any more for it: the driver
+ * has waited, unless it was told not to (amd_iommu=irtcachedis), as under stock.
+ */
 static void remap(struct interrupt *irq)
 {
 	struct amd_iommu_pi_data how = {.is_guest_mode = false};
@@ -74,7 +77,11 @@ static void remap(struct interrupt *irq)
 	if (!irq->posted)
 		return;
 	irq->posted = false;
-	/* The driver refuses if the device has left its domain; the entry must go even so. */
+	/*
+	 * The driver refuses if the device has left its domain; the entry must go even so. That call
+	 * does without the interrupt's lock: only user space that has ended the domain could change
+	 * the interrupt's affinity meanwhile, and only its own device would interrupt a wrong CPU.
+	 */
 	if (irq_set_vcpu_affinity(irq->host_irq, &how))
 		WARN_ON_ONCE(amd_iommu_deactivate_guest_mode(irq->entry));
 }

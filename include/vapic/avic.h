@@ -103,7 +103,7 @@ void vapic_avic_vcpu_deactivate(struct vapic_avic_on_cpu on);
 /*
  * Interrupts of assigned devices.
  *
- * block, unblock, load, activate and deactivate call vapic_host_posting() when the IOMMU must do
+ * block, unblock, load and deactivate call vapic_host_posting() when the IOMMU must do
  * something else than it does. A vCPU that is put, but not blocked, is treated as if it ran on.
  */
 
