@@ -150,9 +150,9 @@ static inline bool vapic_has_x2avic(void)
 }
 
 /* What Linux has names for from 6.15 on. */
-#define VAPIC_FEATURE_IDLE_HLT		(15 * 32 + 30)
-#define VAPIC_INTERCEPT_IDLE_HLT	166
-#define VAPIC_EXIT_IDLE_HLT		0xa6
+#define VAPIC_FEATURE_IDLE_HLT (15 * 32 + 30)
+#define VAPIC_INTERCEPT_IDLE_HLT 166
+#define VAPIC_EXIT_IDLE_HLT 0xa6
 
 /* Whether the processor has an intercept of HLT that spares a vCPU with an interrupt pending. */
 static inline bool vapic_has_idle_hlt(void)

@@ -232,8 +232,8 @@ void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)
 	set_intercepts(svm, vmcb, now != VAPIC_AVIC_OFF);
 	if (vapic_has_x2avic())
 		set_x2apic_msr_intercepts(svm, now == VAPIC_AVIC_X2APIC);
-	vmcb->control.clean &= ~(BIT(VMCB_CLEAN_INTERCEPTS) | BIT(VMCB_CLEAN_INT_CTL) |
-				 BIT(VMCB_CLEAN_AVIC));
+	vmcb->control.clean &=
+		~(BIT(VMCB_CLEAN_INTERCEPTS) | BIT(VMCB_CLEAN_INT_CTL) | BIT(VMCB_CLEAN_AVIC));
 
 	/*
 	 * While AVIC was off, or the guest's APIC was in x2APIC mode, the TLB may have cached
