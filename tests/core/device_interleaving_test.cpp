@@ -142,6 +142,17 @@ TEST(DeviceMistake, NoRequestAfterTheGuess)
 	EXPECT_TRUE(search::any_loses(coming({"h", "p"}, {.requests_look = false})));
 }
 
+// The IOMMU had cached the entry, and read from the new one whom to tell.
+TEST(DeviceMistake, NoRequestAfterTheDeviceHasGone)
+{
+	for (const char *act : {"", "h", "p"})
+		EXPECT_TRUE(search::any_loses<Scenario>({{.acts = act,
+							  .senders = "xd",
+							  .begins_assigned = true,
+							  .requests_last_look = false}}))
+			<< act;
+}
+
 TEST(DeviceMistake, NoLock)
 {
 	EXPECT_TRUE(search::any_loses(coming({"h", "t"}, {.posting_locked = false})));

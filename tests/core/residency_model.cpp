@@ -31,7 +31,7 @@ enum : Location {
 	// vCPU.
 	kPostingLock,
 	kAssigned,
-	// Of the IOMMU: the entry of the device's interrupt; 1 if it is not about to post one.
+	// Of the IOMMU: the entry of the device's interrupt; 1 if it does nothing by a cached one.
 	kIommuEntry,
 	kIommuIdle,
 	// Hardware: 1 + the CPU on which the vCPU is in the guest, or 0; the signal that arrived
@@ -138,18 +138,19 @@ void unlock_posting(const Scenario &s, Cpu &cpu)
 		cpu.store(kPostingLock, 1);
 }
 
-// treat(), with what the IOMMU's driver does. Changes between remapped and posted flush the IOMMU's
-// tables and wait; other changes do not, and the driver posts without ringing at first.
+// treat(), with what the IOMMU's driver does. It flushes what the IOMMU has cached behind a change
+// between remapped and posted, and waits; behind other changes it does not. It posts without ringing
+// at first.
 void treat(const Scenario &s, Cpu &cpu, vapic_posting how)
 {
 	const bool posts = cpu.load(kIommuEntry) & kPosts;
 
 	if (posts != how.posts) {
-		if (s.flush_waits)
-			cpu.await(kIommuIdle);
 		cpu.exchange(kIommuEntry, how.posts ? kPosts : 0);
-		if (s.flush_waits)
+		if (s.flush_waits) {
+			cpu.await(kIommuIdle);
 			cpu.store(kIommuIdle, 1);
+		}
 	}
 	if (how.posts)
 		cpu.exchange(kIommuEntry, iommu_entry(how));
@@ -283,7 +284,8 @@ private:
 			return;
 		}
 		s_.residency.deactivate(core_);
-		// KVM requests KVM_REQ_EVENT itself.
+		// KVM requests KVM_REQ_EVENT itself, so it sees what the IOMMU has posted until then
+		// by a cached entry, and of which nobody is told.
 		cpu_.hardware("inject from IRR", take_irr);
 	}
 
@@ -356,7 +358,10 @@ public:
 						      0x100000000ull, false));
 	}
 
-	// The device raises its interrupt.
+	// The device raises its interrupt. Whether to post, and where, the IOMMU knows from an entry
+	// that it may have cached; whom to tell it reads from the entry of that moment. If that one
+	// remaps meanwhile, these bits are others there: they ask for no entry in the log, and name
+	// no CPU or any. So nobody is told.
 	void raise(u32 vector)
 	{
 		const std::uint64_t bit = std::uint64_t{1} << vector % 32;
@@ -382,7 +387,7 @@ public:
 		cpu_.fence();
 		if (entry & kRings)
 			cpu_.hardware("doorbell to", ring, entry >> 8);
-		else if (s_.log_wakes)
+		else if ((entry & kPosts) && s_.log_wakes)
 			wake();
 	}
 
@@ -397,10 +402,8 @@ public:
 		cpu_.store(kAssigned, 1);
 		vapic_avic_posting_set(target_.core(), how);
 		unlock_posting(s_, cpu_);
-		if (!s_.requests_look)
-			return;
-		cpu_.fetch_or(kRequest, kLook);
-		kick_cpu();
+		if (s_.requests_look)
+			have_a_look();
 	}
 
 	void take_away()
@@ -410,9 +413,17 @@ public:
 		cpu_.store(kAssigned, 0);
 		vapic_avic_posting_end(target_.core());
 		unlock_posting(s_, cpu_);
+		if (s_.requests_last_look)
+			have_a_look();
 	}
 
 private:
+	void have_a_look()
+	{
+		cpu_.fetch_or(kRequest, kLook);
+		kick_cpu();
+	}
+
 	// vapic_host_avic_ipi_target()
 	void act_on(const fake_host::Target &t)
 	{

@@ -74,9 +74,11 @@ struct Scenario {
 	bool iommu_barrier = true;
 	bool flush_waits = true;
 	// The glue wakes the vCPU that an entry in the IOMMU's log names; after it has connected an
-	// interrupt, requests that the vCPU's task has a look; and, doing that, holds the lock.
+	// interrupt, and after it has taken one away, requests that the vCPU's task has a look; and
+	// holds the lock when it changes an entry.
 	bool log_wakes = true;
 	bool requests_look = true;
+	bool requests_last_look = true;
 	bool posting_locked = true;
 	// activate is followed by load.
 	bool load_after_activate = true;
