@@ -23,12 +23,13 @@ std::vector<Scenario> scenarios(const std::string &senders, unsigned acts, Scena
 	return search::scripts(kActs, acts, senders, s);
 }
 
-// An interrupt while the device comes. There are so many interleavings that each act is tried once.
-std::vector<Scenario> coming(const std::vector<std::string> &acts, Scenario s = {})
+// There are so many interleavings that each act is tried once.
+std::vector<Scenario> once(const std::string &senders, const std::vector<std::string> &acts,
+			   Scenario s = {})
 {
 	std::vector<Scenario> all;
 
-	s.senders = "ad";
+	s.senders = senders;
 	for (const std::string &act : acts) {
 		s.acts = act;
 		all.push_back(s);
@@ -36,7 +37,14 @@ std::vector<Scenario> coming(const std::vector<std::string> &acts, Scenario s = 
 	return all;
 }
 
-constexpr Scenario kAssigned{.begins_assigned = true};
+// An interrupt while the device comes.
+std::vector<Scenario> coming(const std::vector<std::string> &acts, Scenario s = {})
+{
+	return once("ad", acts, s);
+}
+
+constexpr Scenario kAssigned{.begins_assigned = 1};
+constexpr Scenario kTwo{.begins_assigned = 2};
 
 TEST(DeviceInterleaving, OneInterruptIsNeverLost)
 {
@@ -48,8 +56,8 @@ TEST(DeviceInterleaving, InterruptBesideAnIpiOrAnotherIsNeverLost)
 {
 	for (const char *senders : {"dd", "di", "ds"})
 		expect_nothing_lost<Scenario>(
-			{{.acts = "h", .senders = senders, .begins_assigned = true},
-			 {.acts = "t", .senders = senders, .begins_assigned = true}});
+			{{.acts = "h", .senders = senders, .begins_assigned = 1},
+			 {.acts = "t", .senders = senders, .begins_assigned = 1}});
 }
 
 TEST(DeviceInterleaving, NothingIsLostWhileTheDeviceComes)
@@ -63,21 +71,48 @@ TEST(DeviceInterleaving, NothingIsLostWhileTheDeviceGoes)
 	expect_nothing_lost(scenarios("xd", 1, kAssigned));
 }
 
+TEST(DeviceInterleaving, TwoInterruptsOfOneVcpuLoseNothing)
+{
+	expect_nothing_lost(scenarios("D", 2, kTwo));
+	expect_nothing_lost(once("dD", {"h", "p", "t"}, kTwo));
+}
+
+// The first one is there already, so who adds the second guesses nothing.
+TEST(DeviceInterleaving, NothingIsLostWhileASecondInterruptComes)
+{
+	for (const char *senders : {"Ad", "AD"})
+		expect_nothing_lost(once(senders, {"h", "p", "t"}, kAssigned));
+	expect_nothing_lost(once("AD", {"t"}, {.begins_active = false, .begins_assigned = 1}));
+}
+
+TEST(DeviceInterleaving, NothingIsLostWhileOneGoesAndTheOtherStays)
+{
+	for (const char *senders : {"xd", "xD"})
+		expect_nothing_lost(once(senders, {"h", "p", "t"}, kTwo));
+}
+
+// One look is enough for both changes. With a second interrupt, the posting word is never 0.
+TEST(DeviceInterleaving, NothingIsLostWhileTheRouteChanges)
+{
+	expect_nothing_lost(once("rd", {"h"}, kAssigned));
+	for (const char *senders : {"rd", "rD"})
+		expect_nothing_lost(once(senders, {"h", "t"}, kTwo));
+}
+
 TEST(DeviceInterleaving, HiddenIsRunningIsNotHiddenFromTheIommu)
 {
-	expect_nothing_lost(
-		scenarios("d", 2, {.hide_running = true, .begins_assigned = true}));
+	expect_nothing_lost(scenarios("d", 2, {.hide_running = true, .begins_assigned = 1}));
 }
 
 // The IOMMU's entry holds any APIC ID, though that of the VM's table does not.
 TEST(DeviceInterleaving, CpuThatNoTableEntryCanNameLosesNothing)
 {
-	expect_nothing_lost(scenarios("d", 2, {.begins_assigned = true, .far_second = true}));
+	expect_nothing_lost(scenarios("d", 2, {.begins_assigned = 1, .far_second = true}));
 }
 
 TEST(DeviceInterleaving, KvmsOwnSleepLosesNothing)
 {
-	expect_nothing_lost(scenarios("d", 2, {.begins_assigned = true, .kvm_sleep = true}));
+	expect_nothing_lost(scenarios("d", 2, {.begins_assigned = 1, .kvm_sleep = true}));
 }
 
 // --- Mistakes ---
@@ -89,7 +124,7 @@ bool loses(const Scenario &s, const std::string &senders, unsigned acts = 2)
 
 Scenario assigned(const model::Residency &residency)
 {
-	return {.begins_assigned = true, .residency = residency};
+	return {.begins_assigned = 1, .residency = residency};
 }
 
 TEST(DeviceMistake, LoadThatDoesNotTellTheIommu)
@@ -142,6 +177,42 @@ TEST(DeviceMistake, NoRequestAfterTheGuess)
 	EXPECT_TRUE(search::any_loses(coming({"h", "p"}, {.requests_look = false})));
 }
 
+// The IOMMU had cached the entry, and read from the new one whom to tell.
+TEST(DeviceMistake, NoRequestAfterTheDeviceHasGone)
+{
+	for (const char *act : {"", "h", "p"})
+		EXPECT_TRUE(search::any_loses(
+			once("xd", {act}, {.begins_assigned = 1, .requests_last_look = false})))
+			<< act;
+	EXPECT_TRUE(search::any_loses(
+		once("xd", {"h"}, {.begins_assigned = 2, .requests_last_look = false})));
+}
+
+// What is written in the end is right already.
+TEST(DeviceMistake, NoRequestAfterAChangeOfRouteBesideASecondInterrupt)
+{
+	EXPECT_TRUE(search::any_loses(
+		once("rd", {"", "h"}, {.begins_assigned = 2, .requests_look = false})));
+}
+
+TEST(DeviceMistake, GuessForASecondInterrupt)
+{
+	EXPECT_TRUE(search::any_loses(
+		once("Ad", {"h"}, assigned({.posting_add = mutant::posting_add_guess_again}))));
+}
+
+TEST(DeviceMistake, OnlyTheFirstOfTwoInterruptsIsTreated)
+{
+	EXPECT_TRUE(
+		search::any_loses(once("D", {"h"}, {.begins_assigned = 2, .treats_all = false})));
+}
+
+TEST(DeviceMistake, EndWithTheFirstOfTwoInterrupts)
+{
+	EXPECT_TRUE(search::any_loses(
+		once("xD", {"h"}, {.begins_assigned = 2, .ends_with_last = false})));
+}
+
 TEST(DeviceMistake, NoLock)
 {
 	EXPECT_TRUE(search::any_loses(coming({"h", "t"}, {.posting_locked = false})));
@@ -149,17 +220,17 @@ TEST(DeviceMistake, NoLock)
 
 TEST(DeviceMistake, LogThatWakesNobody)
 {
-	EXPECT_TRUE(loses({.begins_assigned = true, .log_wakes = false}, "d"));
+	EXPECT_TRUE(loses({.begins_assigned = 1, .log_wakes = false}, "d"));
 }
 
 TEST(DeviceMistake, IommuThatReadsWhetherToRingTooEarly)
 {
-	EXPECT_TRUE(loses({.begins_assigned = true, .iommu_barrier = false}, "d"));
+	EXPECT_TRUE(loses({.begins_assigned = 1, .iommu_barrier = false}, "d"));
 }
 
 TEST(DeviceMistake, FlushThatDoesNotWait)
 {
-	EXPECT_TRUE(loses({.begins_assigned = true, .flush_waits = false}, "d"));
+	EXPECT_TRUE(loses({.begins_assigned = 1, .flush_waits = false}, "d"));
 }
 
 } // namespace

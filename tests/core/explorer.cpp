@@ -253,7 +253,7 @@ Result Explorer::run(const std::vector<Script> &scripts, const Memory &initial, 
 		if (!met.insert(state.key()).second)
 			return;
 		if (met.size() > most_states) {
-			result.refused = "too many states";
+			result.refused = kTooManyStates;
 			return;
 		}
 		for (unsigned i = 0; i < scripts.size() && result.refused.empty(); ++i) {

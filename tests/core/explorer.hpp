@@ -108,6 +108,9 @@ private:
 
 using Script = std::function<void(Cpu &)>;
 
+// Why a search has given up, so that it has found nothing.
+inline constexpr const char *kTooManyStates = "too many states";
+
 struct Result {
 	std::size_t states = 0;
 	std::size_t ends = 0; // states in which no step is possible any more
@@ -127,7 +130,8 @@ public:
 	// and which scripts have finished; the other scripts wait.
 	using Check = std::function<std::string(const Memory &, const std::vector<bool> &finished)>;
 
-	// Explores until the first refused end. Also refuses if there are more than `most_states`.
+	// Explores until the first refused end. Refuses with kTooManyStates if there are more than
+	// `most_states`.
 	Result run(const std::vector<Script> &scripts, const Memory &initial, const Check &check,
 		   std::size_t most_states = 4'000'000);
 

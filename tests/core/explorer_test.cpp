@@ -106,7 +106,7 @@ TEST(Explorer, TooManyStatesAreARefusal)
 
 	EXPECT_EQ(explorer.run({script, script}, {}, [](auto &&...) { return std::string{}; }, 100)
 			  .refused,
-		  "too many states");
+		  kTooManyStates);
 }
 
 } // namespace

@@ -10,6 +10,8 @@
 namespace model {
 namespace {
 
+constexpr unsigned kInterrupts = 2; // of devices
+
 using explorer::Cpu;
 using explorer::Location;
 using explorer::Memory;
@@ -27,16 +29,16 @@ enum : Location {
 	kApicvActive,
 	kRequest,
 	kWaiter,
-	// Of the glue: 1 if nobody holds the posting lock; whether the device's interrupt names the
+	// Of the glue: 1 if nobody holds the posting lock; a bit for each interrupt that names the
 	// vCPU.
 	kPostingLock,
 	kAssigned,
-	// Of the IOMMU: the entry of the device's interrupt; 1 if it is not about to post one.
+	// Of the IOMMU, for each interrupt: its entry; 1 if the IOMMU does nothing by a cached one.
 	kIommuEntry,
-	kIommuIdle,
+	kIommuIdle = kIommuEntry + kInterrupts,
 	// Hardware: 1 + the CPU on which the vCPU is in the guest, or 0; the signal that arrived
 	// there; a wake-up that arrived.
-	kInGuestOn,
+	kInGuestOn = kIommuIdle + kInterrupts,
 	kSignal,
 	kWoken,
 	// The vectors that the vCPU took.
@@ -138,21 +140,28 @@ void unlock_posting(const Scenario &s, Cpu &cpu)
 		cpu.store(kPostingLock, 1);
 }
 
-// treat(), with what the IOMMU's driver does. Changes between remapped and posted flush the IOMMU's
-// tables and wait; other changes do not, and the driver posts without ringing at first.
-void treat(const Scenario &s, Cpu &cpu, vapic_posting how)
+// treat(), with what the IOMMU's driver does. It flushes what the IOMMU has cached behind a change
+// between remapped and posted, and waits; behind other changes it does not. It posts without ringing
+// at first.
+void treat(const Scenario &s, Cpu &cpu, unsigned irq, vapic_posting how)
 {
-	const bool posts = cpu.load(kIommuEntry) & kPosts;
+	const Location entry = kIommuEntry + irq;
+	const bool posts = cpu.load(entry) & kPosts;
 
 	if (posts != how.posts) {
-		if (s.flush_waits)
-			cpu.await(kIommuIdle);
-		cpu.exchange(kIommuEntry, how.posts ? kPosts : 0);
-		if (s.flush_waits)
-			cpu.store(kIommuIdle, 1);
+		cpu.exchange(entry, how.posts ? kPosts : 0);
+		if (s.flush_waits) {
+			cpu.await(kIommuIdle + irq);
+			cpu.store(kIommuIdle + irq, 1);
+		}
 	}
 	if (how.posts)
-		cpu.exchange(kIommuEntry, iommu_entry(how));
+		cpu.exchange(entry, iommu_entry(how));
+}
+
+constexpr std::uint64_t bit_of(unsigned irq)
+{
+	return std::uint64_t{1} << irq;
 }
 
 // --- The target's task ---
@@ -248,8 +257,16 @@ private:
 	void post(vapic_posting how)
 	{
 		lock_posting(s_, cpu_);
-		if (cpu_.load(kAssigned))
-			treat(s_, cpu_, how);
+
+		const std::uint64_t assigned = cpu_.load(kAssigned);
+
+		for (unsigned irq = 0; irq < kInterrupts; ++irq) {
+			if (!(assigned & bit_of(irq)))
+				continue;
+			treat(s_, cpu_, irq, how);
+			if (!s_.treats_all)
+				break;
+		}
 		vapic_avic_posting_set(core_, how);
 		unlock_posting(s_, cpu_);
 	}
@@ -283,7 +300,8 @@ private:
 			return;
 		}
 		s_.residency.deactivate(core_);
-		// KVM requests KVM_REQ_EVENT itself.
+		// KVM requests KVM_REQ_EVENT itself, so it sees what the IOMMU has posted until then
+		// by a cached entry, and of which nobody is told.
 		cpu_.hardware("inject from IRR", take_irr);
 	}
 
@@ -311,11 +329,18 @@ public:
 		case Sender::kSoftware:
 			return deliver(vector);
 		case Sender::kDevice:
-			return raise(vector);
+			return raise(0, vector);
 		case Sender::kAssign:
-			return assign();
+			return assign(0);
 		case Sender::kTakeAway:
-			return take_away();
+			return take_away(0);
+		case Sender::kReassign:
+			unname(0);
+			return assign(0);
+		case Sender::kSecondDevice:
+			return raise(1, vector);
+		case Sender::kAssignSecond:
+			return assign(1);
 		}
 	}
 
@@ -356,63 +381,86 @@ public:
 						      0x100000000ull, false));
 	}
 
-	// The device raises its interrupt.
-	void raise(u32 vector)
+	// A device raises its interrupt. Whether to post, and where, the IOMMU knows from an entry
+	// that it may have cached; whom to tell it reads from the entry of that moment. If that one
+	// remaps meanwhile, these bits are others there: they ask for no entry in the log, and name
+	// no CPU or any. So nobody is told.
+	void raise(unsigned irq, u32 vector)
 	{
 		const std::uint64_t bit = std::uint64_t{1} << vector % 32;
 
 		if (s_.flush_waits)
-			cpu_.await(kIommuIdle);
-		std::uint64_t entry = cpu_.load(kIommuEntry);
+			cpu_.await(kIommuIdle + irq);
+		std::uint64_t entry = cpu_.load(kIommuEntry + irq);
 
 		if (!(entry & kPosts)) {
-			cpu_.store(kIommuIdle, 1);
+			cpu_.store(kIommuIdle + irq, 1);
 			cpu_.fence();
 			// The handler of VFIO tells KVM.
 			return deliver(vector);
 		}
 		if (s_.iommu_barrier) {
 			cpu_.fetch_or(kIrr, bit);
-			entry = cpu_.load(kIommuEntry);
+			entry = cpu_.load(kIommuEntry + irq);
 		} else {
-			entry = cpu_.load(kIommuEntry);
+			entry = cpu_.load(kIommuEntry + irq);
 			cpu_.fetch_or(kIrr, bit);
 		}
-		cpu_.store(kIommuIdle, 1);
+		cpu_.store(kIommuIdle + irq, 1);
 		cpu_.fence();
 		if (entry & kRings)
 			cpu_.hardware("doorbell to", ring, entry >> 8);
-		else if (s_.log_wakes)
+		else if ((entry & kPosts) && s_.log_wakes)
 			wake();
 	}
 
-	// vapic_svm_pi_update_irte()
-	void assign()
+	// reassign(): to a vCPU, and from it to nowhere or to another one
+	void assign(unsigned irq)
+	{
+		name(irq);
+		if (s_.requests_look)
+			have_a_look();
+	}
+
+	void take_away(unsigned irq)
+	{
+		unname(irq);
+		if (s_.requests_last_look)
+			have_a_look();
+	}
+
+private:
+	void name(unsigned irq)
 	{
 		lock_posting(s_, cpu_);
 
 		const vapic_posting how = s_.residency.posting_add(target_.core(), host_id(0));
 
-		treat(s_, cpu_, how);
-		cpu_.store(kAssigned, 1);
+		treat(s_, cpu_, irq, how);
+		cpu_.store(kAssigned, cpu_.load(kAssigned) | bit_of(irq));
 		vapic_avic_posting_set(target_.core(), how);
 		unlock_posting(s_, cpu_);
-		if (!s_.requests_look)
-			return;
+	}
+
+	void unname(unsigned irq)
+	{
+		lock_posting(s_, cpu_);
+		treat(s_, cpu_, irq, {});
+
+		const std::uint64_t left = cpu_.load(kAssigned) & ~bit_of(irq);
+
+		cpu_.store(kAssigned, left);
+		if (!left || !s_.ends_with_last)
+			vapic_avic_posting_end(target_.core());
+		unlock_posting(s_, cpu_);
+	}
+
+	void have_a_look()
+	{
 		cpu_.fetch_or(kRequest, kLook);
 		kick_cpu();
 	}
 
-	void take_away()
-	{
-		lock_posting(s_, cpu_);
-		treat(s_, cpu_, {});
-		cpu_.store(kAssigned, 0);
-		vapic_avic_posting_end(target_.core());
-		unlock_posting(s_, cpu_);
-	}
-
-private:
 	// vapic_host_avic_ipi_target()
 	void act_on(const fake_host::Target &t)
 	{
@@ -474,6 +522,23 @@ private:
 	Cpu &cpu_;
 };
 
+bool sends(Sender what)
+{
+	switch (what) {
+	case Sender::kHardware:
+	case Sender::kSoftware:
+	case Sender::kDevice:
+	case Sender::kSecondDevice:
+		return true;
+	case Sender::kAssign:
+	case Sender::kTakeAway:
+	case Sender::kReassign:
+	case Sender::kAssignSecond:
+		return false;
+	}
+	return false;
+}
+
 } // namespace
 
 explorer::Result explore(const Scenario &scenario)
@@ -489,7 +554,7 @@ explorer::Result explore(const Scenario &scenario)
 
 	vapic_posting how{};
 
-	if (scenario.begins_assigned) {
+	for (unsigned irq = 0; irq < scenario.begins_assigned; ++irq) {
 		how = vapic_avic_posting_add(target.core(), host_id(0));
 		vapic_avic_posting_set(target.core(), how);
 	}
@@ -506,7 +571,9 @@ explorer::Result explore(const Scenario &scenario)
 	all.name(kPostingLock, "posting lock");
 	all.name(kAssigned, "assigned");
 	all.name(kIommuEntry, "IOMMU's entry");
+	all.name(kIommuEntry + 1, "IOMMU's 2nd entry");
 	all.name(kIommuIdle, "IOMMU idle");
+	all.name(kIommuIdle + 1, "IOMMU idle (2nd)");
 	all.name(kSignal, "signal");
 	all.name(kWoken, "woken");
 
@@ -517,9 +584,12 @@ explorer::Result explore(const Scenario &scenario)
 	initial[kApicvActive] = scenario.begins_active;
 	initial[kPosting] = *target.posting();
 	initial[kPostingLock] = 1;
-	initial[kAssigned] = scenario.begins_assigned;
-	initial[kIommuEntry] = iommu_entry(how);
-	initial[kIommuIdle] = 1;
+	for (unsigned irq = 0; irq < kInterrupts; ++irq)
+		initial[kIommuIdle + irq] = 1;
+	for (unsigned irq = 0; irq < scenario.begins_assigned; ++irq) {
+		initial[kAssigned] |= bit_of(irq);
+		initial[kIommuEntry + irq] = iommu_entry(how);
+	}
 
 	std::vector<explorer::Script> scripts = {
 		[&](Cpu &cpu) { Target(scenario, target.core(), cpu).run(); }};
@@ -530,7 +600,7 @@ explorer::Result explore(const Scenario &scenario)
 		const Sender what{scenario.senders[i]};
 		const Vcpu &sender = machine.add_active(10 + i);
 
-		if (what != Sender::kAssign && what != Sender::kTakeAway)
+		if (sends(what))
 			sent |= std::uint64_t{1} << vector % 32;
 		scripts.push_back([&scenario, &target, &sender, what, vector](Cpu &cpu) {
 			SenderTask(scenario, target, sender, cpu).run(what, vector);
@@ -559,7 +629,7 @@ std::string describe(const Scenario &s)
 	return "acts '" + s.acts + "' senders '" + s.senders + "' begins " +
 	       (s.begins_active ? "active" : "inactive") +
 	       (s.hide_running ? ", IsRunning hidden" : "") +
-	       (s.begins_assigned ? ", device assigned" : "") +
+	       ", interrupts assigned " + std::to_string(s.begins_assigned) +
 	       (s.far_second ? ", second CPU far" : "") + (s.kvm_sleep ? ", KVM's sleep" : "");
 }
 

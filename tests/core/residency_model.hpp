@@ -42,9 +42,14 @@ enum class Sender : char {
 	kHardware = 'i',  // an IPI
 	kSoftware = 's',  // KVM's delivery
 	kDevice = 'd',	  // an assigned device, by the IOMMU
-	// These send nothing: KVM connects the device's interrupt with the vCPU, or takes it away.
+	// These send nothing: KVM connects the device's interrupt with the vCPU, or takes it away,
+	// or both because the interrupt is to have another vector.
 	kAssign = 'a',
 	kTakeAway = 'x',
+	kReassign = 'r',
+	// The same with another interrupt, of that device or another one.
+	kSecondDevice = 'D',
+	kAssignSecond = 'A',
 };
 
 struct Scenario {
@@ -52,8 +57,8 @@ struct Scenario {
 	std::string senders = {}; // letters of Sender; each sends a vector of its own
 	bool begins_active = true;
 	bool hide_running = false;
-	// The device's interrupt is connected with the vCPU from the start.
-	bool begins_assigned = false;
+	// How many interrupts of devices are connected with the vCPU from the start.
+	unsigned begins_assigned = 0;
 	// No entry can hold the APIC ID of the second CPU.
 	bool far_second = false;
 
@@ -74,10 +79,15 @@ struct Scenario {
 	bool iommu_barrier = true;
 	bool flush_waits = true;
 	// The glue wakes the vCPU that an entry in the IOMMU's log names; after it has connected an
-	// interrupt, requests that the vCPU's task has a look; and, doing that, holds the lock.
+	// interrupt, and after it has only taken one away, requests that the vCPU's task has a look;
+	// and holds the lock when it changes an entry. It treats all interrupts as core says, and
+	// says that none is left only if that is so.
 	bool log_wakes = true;
 	bool requests_look = true;
+	bool requests_last_look = true;
 	bool posting_locked = true;
+	bool treats_all = true;
+	bool ends_with_last = true;
 	// activate is followed by load.
 	bool load_after_activate = true;
 

@@ -208,6 +208,12 @@ vapic_posting posting_add_as_remapped(vapic_avic_vcpu *vcpu, u32 here)
 	return guess(vcpu, here);
 }
 
+vapic_posting posting_add_guess_again(vapic_avic_vcpu *vcpu, u32 here)
+{
+	vcpu->posting.exchange(kSoon);
+	return guess(vcpu, here);
+}
+
 bool must_wake_nobody(const vapic_avic_vcpu *)
 {
 	return false;

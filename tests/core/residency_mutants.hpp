@@ -54,6 +54,8 @@ vapic_posting posting_add_without_barrier(vapic_avic_vcpu *vcpu, u32 here);
 vapic_posting posting_add_guess_first(vapic_avic_vcpu *vcpu, u32 here);
 vapic_posting posting_add_as_running(vapic_avic_vcpu *vcpu, u32 here);
 vapic_posting posting_add_as_remapped(vapic_avic_vcpu *vcpu, u32 here);
+// posting_add(): guesses for each interrupt anew.
+vapic_posting posting_add_guess_again(vapic_avic_vcpu *vcpu, u32 here);
 // must_wake(): wakes nobody.
 bool must_wake_nobody(const vapic_avic_vcpu *vcpu);
 // set_irr(): uses a plain store.

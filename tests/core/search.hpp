@@ -70,9 +70,13 @@ void expect_nothing_lost(const std::vector<Scenario> &scenarios)
 template <typename Scenario>
 bool any_loses(const std::vector<Scenario> &scenarios)
 {
-	for (const Scenario &s : scenarios)
-		if (!explore(s).refused.empty())
+	for (const Scenario &s : scenarios) {
+		const std::string refused = explore(s).refused;
+
+		EXPECT_NE(refused, explorer::kTooManyStates) << describe(s);
+		if (!refused.empty())
 			return true;
+	}
 	return false;
 }
 

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Real threads on the same tables: senders, a device that comes and goes, and a target that runs,
+// Real threads on the same tables: senders, devices that come and go, and a target that runs,
 // is preempted, sleeps and has acceleration turned off. Each sender sends again only when its last
-// interrupt was taken, so a lost interrupt stops the sender, and the test times out. With
+// interrupt was taken, so a lost interrupt stops the sender, and the test times out: then nothing
+// else happens by which the target would find the interrupt after all. With
 // ThreadSanitizer this also shows that core's memory is accessed either atomically or by one thread
 // only.
 #include <vapic/avic.h>
 #include <vapic/avic_hot.h>
 #include <vapic/lapic_hot.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -40,11 +42,26 @@ void full_barrier()
 	word.fetch_add(1);
 }
 
+void pause(unsigned turns)
+{
+	while (turns--)
+		std::this_thread::yield();
+}
+
+// What the glue does; a test sets some of it to false to show that the mistake is noticed.
+struct Glue {
+	bool log_wakes = true;		// the vCPU that an entry in the IOMMU's log names
+	bool requests_look = true;	// after it has connected an interrupt of a device
+	bool requests_last_look = true; // after it has taken one away
+};
+
 // The target's CPU and KVM, as far as a sender can see them.
 class Host {
 public:
-	Host(bool hide_running, unsigned sender_count)
-		: machine(hide_running), target(machine.add(kTargetId)), taken(sender_count)
+	Host(bool hide_running, unsigned sender_count, Glue glue = {},
+	     std::chrono::seconds patience = kPatience)
+		: machine(hide_running), target(machine.add(kTargetId)), taken(sender_count),
+		  devices_(sender_count), glue_(glue), patience_(patience)
 	{
 		vapic_avic_vcpu_activate(target.core());
 		for (unsigned i = 0; i < sender_count; ++i)
@@ -59,23 +76,39 @@ public:
 		fake_host::handle_posting({});
 	}
 
+	// Runs target, senders and routes until all interrupts are taken, or one is lost.
+	void run();
+	bool lost() const { return lost_.load(); }
+	unsigned long sleeps() const { return sleeps_; }
+	unsigned logged() const { return logged_.load(); }
+	unsigned untold() const { return untold_.load(); }
+
+private:
+	// The IOMMU's part of an interrupt: its entry, which remaps, or posts and logs, or rings.
+	struct Device {
+		std::atomic<vapic_posting> entry = vapic_posting{};
+		std::mutex busy;       // held by the IOMMU from when it has read the entry on
+		bool assigned = false; // to the target; posting_lock_
+	};
+
 	void run_target();
 	void run_sender(unsigned number);
 	void run_routes();
-	bool lost() const { return lost_.load(); }
-	unsigned long sleeps() const { return sleeps_; }
 
-private:
 	u32 &irr() { return static_cast<u32 *>(target.regs())[(0x200 + kVector / 32 * 0x10) / 4]; }
 	bool irr_set() { return __atomic_load_n(&irr(), __ATOMIC_RELAXED); }
 
-	bool done() const
+	// How many interrupts of each sender were taken at least.
+	unsigned progress() const
 	{
+		unsigned least = kInterrupts;
+
 		for (const auto &n : taken)
-			if (n.load(std::memory_order_relaxed) < kInterrupts)
-				return false;
-		return true;
+			least = std::min(least, n.load(std::memory_order_relaxed));
+		return least;
 	}
+
+	bool done() const { return progress() == kInterrupts; }
 
 	// Evaluation of the IRR by VMRUN or a doorbell, or injection by KVM.
 	void take()
@@ -91,7 +124,7 @@ private:
 	template <typename Ready>
 	bool wait(Ready ready)
 	{
-		const Clock::time_point end = Clock::now() + kPatience;
+		const Clock::time_point end = Clock::now() + patience_;
 
 		for (unsigned spins = 0; !ready(); ++spins) {
 			if (lost_.load(std::memory_order_relaxed))
@@ -113,39 +146,56 @@ private:
 	void send(unsigned number, unsigned n);
 	void deliver(u32 vector);
 	void send_ipi(unsigned number, u32 vector);
-	void raise(u32 vector);
+	void raise(unsigned number, unsigned n, u32 vector);
 
-	// The IOMMU's entry: remaps, or posts and logs, or rings. A change waits for the IOMMU if it
-	// is between remapping and posting.
-	void treat(vapic_posting how)
+	// Behind a change between remapping and posting, waits for a while, and until the IOMMU is
+	// done with what it does by the old entry.
+	void treat(Device &device, vapic_posting how)
 	{
 		constexpr vapic_posting kLogs{.posts = true, .rings = false, .host = {}};
 
-		if (how.posts != entry_.load().posts) {
-			const std::lock_guard idle(iommu_);
-
-			entry_ = how.posts ? kLogs : vapic_posting{};
+		if (how.posts != device.entry.load().posts) {
+			device.entry = how.posts ? kLogs : vapic_posting{};
+			pause(3);
+			const std::lock_guard idle(device.busy);
 		}
-		entry_ = how;
+		device.entry = how;
 	}
 
 	void post(vapic_posting how)
 	{
 		const std::lock_guard locked(posting_lock_);
 
-		if (assigned_)
-			treat(how);
+		for (Device &device : devices_)
+			if (device.assigned)
+				treat(device, how);
 		vapic_avic_posting_set(target.core(), how);
 	}
+
+	void name(Device &device);
+	void unname(Device &device);
 
 	void ring() { doorbell_ = true; }
 	void wake() { woken_ = true; }
 
+	// kvm_vcpu_kick(). The doorbell is an exit, after which the loop looks at the request.
+	void kick_cpu()
+	{
+		wake();
+		if (in_guest_.load(std::memory_order_acquire))
+			doorbell_ = true;
+	}
+
 	void kick()
 	{
 		request_ = true;
-		wake();
-		doorbell_ = true; // an exit, after which the loop looks at the request
+		kick_cpu();
+	}
+
+	void have_a_look()
+	{
+		look_ = true;
+		kick_cpu();
 	}
 
 	void act_on(const fake_host::Target &t)
@@ -179,10 +229,12 @@ private:
 	std::atomic<bool> woken_ = false;
 	std::atomic<bool> lost_ = false;
 
-	std::mutex iommu_;
-	std::atomic<vapic_posting> entry_ = vapic_posting{};
 	std::mutex posting_lock_;
-	bool assigned_ = false; // to the target; the lock
+	std::vector<Device> devices_; // one of each sender
+	const Glue glue_;
+	const std::chrono::seconds patience_;
+	std::atomic<unsigned> logged_ = 0; // interrupts for which the log had an entry
+	std::atomic<unsigned> untold_ = 0; // interrupts of which nobody was told
 
 	// Used by the target's thread only.
 	bool active_ = true;
@@ -313,26 +365,35 @@ void Host::send_ipi(unsigned number, u32 vector)
 					      0x100000000ull, false));
 }
 
-// An assigned device raises its interrupt.
-void Host::raise(u32 vector)
+// An assigned device raises its interrupt. The IOMMU has cached whether it posts, but not whom it
+// tells; of an entry that remaps by then, nobody is told.
+void Host::raise(unsigned number, unsigned n, u32 vector)
 {
-	vapic_posting how;
+	Device &device = devices_[number];
+	vapic_posting now{};
+	bool posts;
 
 	{
-		const std::lock_guard busy(iommu_);
+		const std::lock_guard busy(device.busy);
 
-		how = entry_.load();
-		if (how.posts) {
+		posts = device.entry.load().posts;
+		if (posts) {
+			pause(n % 4);
 			__atomic_fetch_or(&irr(), 1u << vector % 32, __ATOMIC_SEQ_CST);
-			how = entry_.load();
+			now = device.entry.load();
 		}
 	}
-	if (!how.posts)
+	if (!posts) {
 		deliver(vector);
-	else if (how.rings)
+	} else if (now.rings) {
 		ring();
-	else
-		wake();
+	} else if (now.posts) {
+		++logged_;
+		if (glue_.log_wakes)
+			wake();
+	} else {
+		++untold_;
+	}
 }
 
 void Host::send(unsigned number, unsigned n)
@@ -345,7 +406,7 @@ void Host::send(unsigned number, unsigned n)
 	case 1:
 		return send_ipi(number, vector);
 	default:
-		return raise(vector);
+		return raise(number, n, vector);
 	}
 }
 
@@ -358,32 +419,57 @@ void Host::run_sender(unsigned number)
 	}
 }
 
-// KVM connects the device with the target and takes it away.
+void Host::name(Device &device)
+{
+	const std::lock_guard locked(posting_lock_);
+	const vapic_posting how = vapic_avic_posting_add(target.core(), 0x20);
+
+	treat(device, how);
+	device.assigned = true;
+	vapic_avic_posting_set(target.core(), how);
+}
+
+void Host::unname(Device &device)
+{
+	const std::lock_guard locked(posting_lock_);
+
+	treat(device, {});
+	device.assigned = false;
+	if (std::none_of(devices_.begin(), devices_.end(),
+			 [](const Device &d) { return d.assigned; }))
+		vapic_avic_posting_end(target.core());
+}
+
+// KVM connects devices with the target and takes them away, a few interrupts later each time. What
+// it requests makes the target find any interrupt, so it must not go on when one is lost.
 void Host::run_routes()
 {
 	std::minstd_rand random(2);
 
-	while (!done() && !lost()) {
-		{
-			const std::lock_guard locked(posting_lock_);
+	for (unsigned long n = 0; n < kInterrupts; n += 1 + random() % 8) {
+		if (!wait([&] { return progress() >= n; }))
+			return;
 
-			if (assigned_) {
-				treat({});
-				vapic_avic_posting_end(target.core());
-			} else {
-				const vapic_posting how = vapic_avic_posting_add(target.core(), 0x20);
+		Device &device = devices_[random() % devices_.size()];
+		const bool comes = !device.assigned; // only this thread changes it
 
-				treat(how);
-				vapic_avic_posting_set(target.core(), how);
-			}
-			assigned_ = !assigned_;
-		}
-		look_ = true;
-		wake();
-		doorbell_ = true;
-		for (unsigned long left = random() % 50; left--;)
-			std::this_thread::yield();
+		if (comes)
+			name(device);
+		else
+			unname(device);
+		if (comes ? glue_.requests_look : glue_.requests_last_look)
+			have_a_look();
 	}
+}
+
+void Host::run()
+{
+	std::vector<std::jthread> threads;
+
+	threads.emplace_back([this] { run_target(); });
+	threads.emplace_back([this] { run_routes(); });
+	for (unsigned i = 0; i < taken.size(); ++i)
+		threads.emplace_back([this, i] { run_sender(i); });
 }
 
 class Threads : public testing::TestWithParam<std::tuple<bool, unsigned>> {};
@@ -393,21 +479,46 @@ TEST_P(Threads, LoseNoInterrupt)
 	const auto [hidden, senders] = GetParam();
 	Host host(hidden, senders);
 
-	{
-		std::vector<std::jthread> threads;
-
-		threads.emplace_back([&host] { host.run_target(); });
-		threads.emplace_back([&host] { host.run_routes(); });
-		for (unsigned i = 0; i < senders; ++i)
-			threads.emplace_back([&host, i] { host.run_sender(i); });
-	}
+	host.run();
 	EXPECT_FALSE(host.lost());
 	// Otherwise the interesting half was not tested.
 	EXPECT_GT(host.sleeps(), kInterrupts / 100);
+	EXPECT_GT(host.logged(), 0u);
+	std::printf("%lu sleeps, %u interrupts logged, %u told to nobody\n", host.sleeps(),
+		    host.logged(), host.untold());
 }
 
 INSTANTIATE_TEST_SUITE_P(HiddenAndSenders, Threads,
 			 testing::Combine(testing::Bool(), testing::Values(1u, 2u)));
+
+// --- Mistakes, each of which loses an interrupt soon: most often in the first round ---
+
+bool loses(Glue glue)
+{
+	for (unsigned round = 0; round < 10; ++round) {
+		Host host(false, 1, glue, std::chrono::seconds(2));
+
+		host.run();
+		if (host.lost())
+			return true;
+	}
+	return false;
+}
+
+TEST(ThreadsMistake, LogThatWakesNobody)
+{
+	EXPECT_TRUE(loses({.log_wakes = false}));
+}
+
+TEST(ThreadsMistake, NoRequestAfterTheGuess)
+{
+	EXPECT_TRUE(loses({.requests_look = false}));
+}
+
+TEST(ThreadsMistake, NoRequestAfterTheDeviceHasGone)
+{
+	EXPECT_TRUE(loses({.requests_last_look = false}));
+}
 
 // Every vCPU moves its logical ID over entries that other vCPUs use, too. Afterwards each entry
 // is empty or names a vCPU that has that ID.
