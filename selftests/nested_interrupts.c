@@ -22,7 +22,7 @@
 static volatile bool gif;
 static volatile uint32_t early_irqs;	/* taken though GIF was clear */
 static volatile uint32_t nested_steps, virtual_irqs, sent;
-static volatile bool sending_ends;
+static volatile bool target_is_up, sending_ends;
 
 static void send_to_self(void)
 {
@@ -69,7 +69,7 @@ static void begin(void)
 	roles_begin();
 	gif = true;
 	early_irqs = nested_steps = virtual_irqs = sent = 0;
-	sending_ends = false;
+	target_is_up = sending_ends = false;
 	guest_set_handler(VECTOR, ipi_handler);
 	guest_set_handler(VIRTUAL_VECTOR, virtual_handler);
 }
@@ -180,6 +180,8 @@ static void sender(uint64_t count)
 {
 	struct guest_cpu *target = &guest_cpus[0];
 
+	/* An APIC that is not enabled yet drops IPIs. */
+	guest_wait(target_is_up);
 	for (uint32_t i = 0; i < count; i++) {
 		guest_delay(guest_random() % 20000);
 		sent = i + 1;
@@ -205,6 +207,7 @@ static void disturbed_hypervisor(uint64_t arg)
 	};
 
 	(void)arg;
+	target_is_up = true;
 	while (!sending_ends) {
 		uint64_t code;
 
