@@ -59,8 +59,9 @@ Posting vapic::avic::wanted_posting(const vapic_avic_vcpu &vcpu, HostApicId host
 //   order:    a locked exchange, then the attention byte is read. Either this read sees that the
 //             vCPU sleeps or is inactive; or the vCPU, which reads the word behind a locked
 //             exchange, sees that there is an interrupt, and waits for the lock to set it right:
-//             the word is never what the vCPU wants. load and unblock have no such barrier and may miss the word: hence the caller's
-//             request, which the vCPU sees before it enters the guest
+//             the word is never what the vCPU wants. load and unblock have no such barrier and
+//             may miss the word: hence the caller's request, which the vCPU sees before it enters
+//             the guest
 //   pairs:    settle() in residency.cpp, behind run_nowhere() in vapic_avic_vcpu_block() and
 //             vapic_avic_vcpu_deactivate()
 //   barrier:  here
