@@ -126,7 +126,10 @@ struct vapic_posting vapic_avic_posting_add(struct vapic_avic_posting_locked vcp
 					    struct vapic_host_id here);
 /* The IOMMU does this now with all interrupts that name the vCPU. */
 void vapic_avic_posting_set(struct vapic_avic_posting_locked vcpu, struct vapic_posting how);
-/* None names the vCPU any more. */
+/*
+ * None names the vCPU any more. Each time an interrupt has been taken away, the caller makes the same
+ * request as for add: the IOMMU may have posted by an entry that it had cached, and told nobody.
+ */
 void vapic_avic_posting_end(struct vapic_avic_posting_locked vcpu);
 /* Whether the IOMMU posts now. */
 bool vapic_avic_vcpu_posts(const struct vapic_avic_vcpu *vcpu);
