@@ -217,8 +217,9 @@ static void disturbed_hypervisor(uint64_t arg)
 		set_gif();
 		guest_delay(guest_random() % 1000);
 		code = run_nested(short_stay, &setup);
-		GUEST_ASSERT(code == NESTED_EXIT_VMMCALL || code == NESTED_EXIT_INTR);
-		GUEST_ASSERT_EQ(nested_steps, code == NESTED_EXIT_VMMCALL);
+		/* An interrupt may come as late as between its step and its end. */
+		GUEST_ASSERT(code == NESTED_EXIT_INTR ||
+			     (code == NESTED_EXIT_VMMCALL && nested_steps == 1));
 	}
 	role_set_ready();
 	role_wait_finished();
