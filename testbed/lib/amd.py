@@ -31,6 +31,7 @@ class Amd(emulator.Emulator):
     def __init__(self, program, image, folder, options):
         super().__init__(os.path.join(program, self.binary), image, folder, options)
         self.connections = {}
+        self.answers = bytearray()  # of the monitor, to what provoke_panic() asks
 
     def command(self, channels):
         options = self.options
@@ -112,6 +113,7 @@ class Amd(emulator.Emulator):
                     pass_fds=[end.fileno() for end in far.values()])
         for end in far.values():
             end.close()
+        sinks = {"qmp": self.answers.extend, **sinks}
         for name, connection in self.connections.items():
             sink = sinks.get(name, lambda data: None)
             self.collectors.append(emulator.Collector(connection.recv, sink))
@@ -120,7 +122,15 @@ class Amd(emulator.Emulator):
         return "TCG doesn't support requested feature" in line
 
     def complaint(self):
-        return "\n".join(filter(None, [super().complaint(), self.shutdown()]))
+        return "\n".join(filter(None, [super().complaint(), self.shutdown(),
+                                       *map(self.brief, qmp.texts(self.answers))]))
+
+    # Of `info registers`, where the CPU is, and whether it halted.
+    @staticmethod
+    def brief(text):
+        if not text.startswith("CPU#"):
+            return text
+        return "\n".join(line for line in text.splitlines() if line.startswith(("CPU#", "RIP=")))
 
     def shutdown(self):
         """In what state a triple fault found the CPU. The log begins with the
@@ -133,9 +143,16 @@ class Amd(emulator.Emulator):
         return (mark + state).strip()
 
     def provoke_panic(self):
+        monitor = self.connections["qmp"]
         try:
-            for name in ("qmp_capabilities", "inject-nmi"):
-                qmp.send(self.connections["qmp"], name)
+            qmp.send(monitor, "qmp_capabilities")
+            # Who sleeps, and what for: a host that stands still does not know.
+            for cpu in range(self.options.smp):
+                qmp.send(monitor, "human-monitor-command",
+                         **{"command-line": f"info lapic {cpu}"})
+            qmp.send(monitor, "human-monitor-command",
+                     **{"command-line": "info registers -a"})
+            qmp.send(monitor, "inject-nmi")
         except OSError:
             pass
         return True

@@ -42,6 +42,13 @@ def send(connection: socket.socket, name: str, **arguments: Any) -> None:
     connection.sendall(text.encode() + b"\n")
 
 
+def texts(answers: bytes) -> list[str]:
+    """What QEMU's monitor for people had to say, of what it answered so far."""
+    messages = (json.loads(line) for line in answers.splitlines() if line.endswith(b"}"))
+    return [message["return"].strip() for message in messages
+            if isinstance(message.get("return"), str)]
+
+
 class Monitor:
     """Answers and events in the order in which they come; events that nobody waits for are
     dropped."""

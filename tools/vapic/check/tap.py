@@ -57,10 +57,11 @@ def lists(results: Sequence[Result]) -> list[str]:
     """Lines that name what a reader wants to know of."""
     lines: list[str] = []
     for title, them in (
-            ("failed:", [result for result in results if not result.passed]),
             ("defects of stock KVM, seen as expected (they count as passed):",
              [result for result in results if result.failed_as_expected]),
-            ("skipped:", [result for result in results if result.skipped])):
+            ("skipped:", [result for result in results if result.skipped]),
+            # Last, where who sees only the end of it sees them.
+            ("failed:", [result for result in results if not result.passed])):
         if them:
             lines += ["", title, *map(str, them)]
     return lines

@@ -69,10 +69,10 @@ class Tap(unittest.TestCase):
         results = [PASSED, FAILED, SKIPPED, EXPECTED]
         self.assertEqual(tap.count(results), "2 passed, 1 failed, 1 skipped")
         self.assertEqual(tap.lists(results), [
-            "", "failed:", "not ok b",
             "", "defects of stock KVM, seen as expected (they count as passed):",
             "ok d # XFAIL stock KVM",
-            "", "skipped:", "ok c # SKIP no such hardware"])
+            "", "skipped:", "ok c # SKIP no such hardware",
+            "", "failed:", "not ok b"])
         self.assertEqual(tap.lists([PASSED]), [])
 
 
