@@ -31,6 +31,11 @@ def long(name: str, machine: str, mode: str, parameters: str, program: str,
                 f"/mnt/in-host {mode} {program}", 14000, out=True)
 
 
+# All of a device's interrupts, to a vCPU that runs, one that sleeps, and one about to.
+DEVICE = ("device_posted -n 100000 -t each_interrupt_reaches_a_running_vcpu_once"
+          " -t each_interrupt_wakes_a_blocked_vcpu_once"
+          " -t no_interrupt_is_lost_while_the_target_goes_to_sleep")
+
 STAGES: dict[str, Sequence[Test]] = {
     "static": [Program("static", "tools/check.d/static {logs}", lane="static")],
     "core": [Core(("address,undefined", "thread"))],
@@ -105,17 +110,15 @@ STAGES: dict[str, Sequence[Test]] = {
         long("aliased-icount", "amd", "vapic", "avic=0", "ipi_aliased -n 1000", "--icount"),
         long("aliased-vapic", "amd", "vapic", "avic=0", "ipi_aliased -n 62500"),
         long("aliased-stock", "amd", "stock-avic1", "avic=1", "ipi_aliased -n 62500"),
-        long("device-vapic-amd", "amd", "vapic", "avic=0", "device_posted -n 100000", "--iommu"),
-        long("device-stock-amd", "amd", "stock-avic1", "avic=1", "device_posted -n 100000",
-             "--iommu"),
+        long("device-vapic-amd", "amd", "vapic", "avic=0", DEVICE, "--iommu"),
+        long("device-stock-amd", "amd", "stock-avic1", "avic=1", DEVICE, "--iommu"),
         long("inhibits-intel", "intel", "vapic-ipiv", "enable_apicv=0", "inhibit -n 500"),
         long("inhibits-stock-intel", "intel", "stock-ipiv1", "enable_ipiv=1", "inhibit -n 500"),
         long("hotplug-intel", "intel", "vapic-ipiv", "enable_apicv=0", "host_hotplug -n 500"),
         long("hotplug-stock-intel", "intel", "stock-ipiv1", "enable_ipiv=1",
              "host_hotplug -n 500"),
-        long("device-intel", "intel", "vapic-ipiv", "enable_apicv=0", "device_posted -n 100000"),
-        long("device-stock-intel", "intel", "stock-ipiv1", "enable_ipiv=1",
-             "device_posted -n 100000"),
+        long("device-intel", "intel", "vapic-ipiv", "enable_apicv=0", DEVICE),
+        long("device-stock-intel", "intel", "stock-ipiv1", "enable_ipiv=1", DEVICE),
     ],
 }
 
