@@ -180,14 +180,23 @@ int vapic_svm_handle_exit(struct kvm_vcpu *kvm_vcpu, enum exit_fastpath_completi
 	return vapic_svm_stock(handle_exit)(kvm_vcpu, fastpath);
 }
 
+/* What the map of intercepts has for MSR 800h and on: two bits for each MSR. */
+static u32 *x2apic_msr_intercepts(struct vcpu_svm *svm)
+{
+	return svm->msrpm + APIC_BASE_MSR * 2 / 32;
+}
+
 /* Let the vCPU access the MSRs of x2APIC mode that need no exit, or none. */
 static void set_x2apic_msr_intercepts(struct vcpu_svm *svm, bool accelerated)
 {
-	/* Word of the map that begins with MSR 800h: it has two bits for each MSR from 0 on. */
-	u32 *words = svm->msrpm + APIC_BASE_MSR * 2 / 32;
-
 	vapic_avic_x2apic_msrs(vapic_call(kvm_lapic_readable_reg_mask)(svm->vcpu.arch.apic),
-			       accelerated, words);
+			       accelerated, x2apic_msr_intercepts(svm));
+}
+
+/* TPR's speaks for all: accelerated, a guest reads and writes it without an exit. */
+static bool x2apic_msrs_are_accelerated(struct vcpu_svm *svm)
+{
+	return !(x2apic_msr_intercepts(svm)[0] & 3U << (APIC_TASKPRI >> 4) * 2);
 }
 
 static enum vapic_avic_mode mode(struct kvm_vcpu *kvm_vcpu)
@@ -230,7 +239,8 @@ void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)
 	vmcb->control.avic_physical_id = words.physical_table;
 	vmcb->control.int_ctl = words.int_ctl;
 	set_intercepts(svm, vmcb, now != VAPIC_AVIC_OFF);
-	if (vapic_has_x2avic())
+	/* They are many, and those of a guest in xAPIC mode never change. */
+	if (vapic_has_x2avic() && x2apic_msrs_are_accelerated(svm) != (now == VAPIC_AVIC_X2APIC))
 		set_x2apic_msr_intercepts(svm, now == VAPIC_AVIC_X2APIC);
 	vmcb->control.clean &=
 		~(BIT(VMCB_CLEAN_INTERCEPTS) | BIT(VMCB_CLEAN_INT_CTL) | BIT(VMCB_CLEAN_AVIC));
