@@ -92,9 +92,16 @@ TEST(each_interrupt_wakes_a_blocked_vcpu_once)
 	sleep_us(5000);
 	EXPECT_EQ(rounds, target->guest->irqs[VECTOR]);
 	expect_fired(_metadata, rounds);
-	/* The IOMMU had to wake it for that, by the vector or its log. */
-	if (accel_check()->active)
-		EXPECT_EQ(rounds, device_counts().woken - before.woken);
+	/*
+	 * The IOMMU had to wake it for that, by the vector or its log; but for a vCPU that was
+	 * preempted in its last steps to sleep, and looks for interrupts when it goes on.
+	 */
+	if (accel_check()->active) {
+		uint64_t woken = device_counts().woken - before.woken;
+
+		EXPECT_GE(rounds, woken);
+		EXPECT_LE(rounds - rounds / 1000, woken);
+	}
 	finish(vm);
 }
 
