@@ -217,8 +217,15 @@ static inline void vapic_pi_waiters_wake_due(struct vapic_pi_waiters *waiters,
 {
 	const u64 multiple = VAPIC_PI_WAITERS_PADDING * sizeof(struct vapic_pi_place);
 	const u64 padding = ((u64)waiters->begin - (u64)waiters->end) % multiple;
-	struct vapic_pi_place *place = (struct vapic_pi_place *)((char *)waiters->end + padding);
+	struct vapic_pi_place *place = waiters->end;
 
+	/* A look at each of few is cheaper than one at two groups. */
+	if (place - waiters->begin < VAPIC_PI_GROUP) {
+		while (place != waiters->begin)
+			vapic_pi_waiters_look_at(waiters, --place, wake);
+		return;
+	}
+	place = (struct vapic_pi_place *)((char *)place + padding);
 	while (place != waiters->begin) {
 		place -= VAPIC_PI_GROUP;
 		vapic_pi_waiters_look_at_group(waiters, place, wake);
