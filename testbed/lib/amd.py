@@ -148,11 +148,9 @@ class Amd(emulator.Emulator):
         try:
             qmp.send(monitor, "qmp_capabilities")
             # Who sleeps, and what for: a host that stands still does not know.
-            for cpu in range(self.options.smp):
-                qmp.send(monitor, "human-monitor-command",
-                         **{"command-line": f"info lapic {cpu}"})
-            qmp.send(monitor, "human-monitor-command",
-                     **{"command-line": "info registers -a"})
+            for line in [*(f"info lapic {cpu}" for cpu in range(self.options.smp)),
+                         "info registers -a"]:
+                qmp.send(monitor, "human-monitor-command", **{"command-line": line})
             qmp.send(monitor, "inject-nmi")
         except OSError:
             pass

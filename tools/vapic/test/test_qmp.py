@@ -81,6 +81,14 @@ class Client(unittest.TestCase):
             monitor.command("cont")
 
 
+class Texts(unittest.TestCase):
+    def test_what_the_monitor_for_people_said_is_found_among_answers(self) -> None:
+        messages = [GREETING, DONE, {"return": "CPU#0\r\nHLT=1\r\n"}, event("STOP"), DONE]
+        stream = b"".join(json.dumps(message).encode() + b"\r\n" for message in messages)
+        self.assertEqual(qmp.texts(stream + b'{"return": "cut o'), ["CPU#0\r\nHLT=1"])
+        self.assertEqual(qmp.texts(b""), [])
+
+
 class Connecting(unittest.TestCase):
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
