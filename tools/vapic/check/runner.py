@@ -22,6 +22,8 @@ from vapic.check.tap import Result
 # Lines of the log that are shown if a test fails.
 SHOWN = 60
 SHOWN_OF_PROGRAM = 40
+# Remarks on a failure that are shown once more at the end of all.
+SHOWN_AT_END = 20
 # Seconds that commands have to end when they are told to.
 GRACE = 10
 # Status, as a shell has it.
@@ -123,8 +125,8 @@ class Runner:
             self.results += results
             file.writelines(f"{result}\n" for result in results)
 
-    def report(self, passed: bool, name: str) -> None:
-        result = Result(passed, name)
+    def report(self, passed: bool, name: str, remarks: Sequence[str] = ()) -> None:
+        result = Result(passed, name, list(remarks))
         self.show(str(result))
         self.count([result])
 
@@ -177,12 +179,25 @@ class Runner:
     def run_program(self, name: str, words: Sequence[str]) -> tuple[Finished, list[Result]]:
         """A command whose lines are results and remarks."""
         results: list[Result] = []
+        # Of the results in a row that were the last ones: the one that failed.
+        failed: Result | None = None
+        in_a_row = False
 
         def look(line: str) -> str:
+            nonlocal failed, in_a_row
             result = tap.read(line, name)
             if result:
                 results.append(result)
                 line = str(result)
+                if not result.passed:
+                    failed = result
+                elif not in_a_row:
+                    failed = None
+                in_a_row = True
+            elif line.startswith("# "):
+                in_a_row = False
+                if failed and len(failed.remarks) < SHOWN_AT_END:
+                    failed.remarks.append(line)
             if result or line.startswith("# "):
                 self.show(line)
             return line
@@ -190,6 +205,14 @@ class Runner:
         finished = self.run(name, words, look)
         self.count(results)
         return finished, results
+
+    def report_end(self, well: bool, name: str, finished: Finished) -> None:
+        """One more test: that the program ended well. If not, shows its last lines."""
+        said = [f"# {line}" for line in finished.lines
+                if not tap.RESULT.match(line) and not line.startswith("#")]
+        self.report(well, name, [] if well else said[-SHOWN_AT_END:])
+        if not well:
+            self.show_end(finished)
 
     def show_end(self, finished: Finished) -> None:
         """Of a program that did not run well."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Sequence
 
 # A program that does not know what it is a part of numbers its tests.
@@ -19,6 +19,8 @@ class Result:
     passed: bool
     # Its name, and what was said of it.
     text: str
+    # What was said after it failed.
+    remarks: list[str] = field(default_factory=list, compare=False)
 
     def __str__(self) -> str:
         return f"{'ok' if self.passed else 'not ok'} {self.text}"
@@ -63,7 +65,9 @@ def lists(results: Sequence[Result]) -> list[str]:
             # Last, where who sees only the end of it sees them.
             ("failed:", [result for result in results if not result.passed])):
         if them:
-            lines += ["", title, *map(str, them)]
+            lines += ["", title]
+            for result in them:
+                lines += [str(result), *result.remarks]
     return lines
 
 

@@ -49,11 +49,9 @@ class Host:
         runner.say(title)
         finished, results = runner.run_program(self.name, self.words(runner.folder))
         well = finished.status == 0 and bool(results)
-        runner.report(well, f"{self.name}: host ran to its end, kernel log clean")
+        runner.report_end(well, f"{self.name}: host ran to its end, kernel log clean", finished)
         write(runner.folder / f"{self.name}.time", f"{finished.cost}\n")
         runner.say(f"{title}: {finished.cost}")
-        if not well:
-            runner.show_end(finished)
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,7 @@ class Program:
         runner.say(self.name)
         finished, results = runner.run_program(self.name, self.words(runner))
         if not results or (finished.status != 0 and all(result.passed for result in results)):
-            runner.report(False, f"{self.name}: ended with status {finished.status}")
-            runner.show_end(finished)
+            runner.report_end(False, f"{self.name}: ended with status {finished.status}", finished)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from typing import Callable
 
 from vapic.check import __main__ as program
 from vapic.check import stages, tap
-from vapic.check.runner import Ended, Runner
+from vapic.check.runner import SHOWN_AT_END, Ended, Runner
 from vapic.check.tap import Result
 from vapic.check.tests import AMD_LANE, Core, Host, Program
 from vapic.files import TOP
@@ -74,6 +74,10 @@ class Tap(unittest.TestCase):
             "", "skipped:", "ok c # SKIP no such hardware",
             "", "failed:", "not ok b"])
         self.assertEqual(tap.lists([PASSED]), [])
+
+    def test_the_end_repeats_why_a_test_failed(self) -> None:
+        self.assertEqual(tap.lists([Result(False, "b", ["# timed out"]), FAILED]),
+                         ["", "failed:", "not ok b", "# timed out", "not ok b"])
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -220,6 +224,16 @@ class Hosts(WithRunner):
         self.run_host("echo ok 1 loads; echo testbed: the host died; exit 122")
         self.assertEqual(self.lines(), ["ok takeover: loads", f"not ok {self.END}",
                                         "# ok takeover: loads", "# testbed: the host died"])
+
+    def test_what_was_said_of_failures_is_kept(self) -> None:
+        runner = self.run_host(
+            "echo '# before'; echo not ok 1 loads; echo ok 2 unloads; echo '# no memory';"
+            " echo ok 3 sleeps; echo '# 5 times'; echo testbed: kernel log: BUG; exit 120")
+        self.assertEqual([(result.passed, result.remarks) for result in runner.results], [
+            (False, ["# no memory"]), (True, []), (True, []),
+            (False, ["# testbed: kernel log: BUG"])])
+        self.assertEqual(len(self.run_host(
+            "echo not ok 1; seq 99 | sed 's/^/# /'").results[0].remarks), SHOWN_AT_END)
 
     def test_a_run_without_any_test(self) -> None:
         for script, shown in (("true", ""), ("echo 1..0", "# 1..0")):
