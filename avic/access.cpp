@@ -54,6 +54,8 @@ constexpr vapic_avic_access_action action(ApicRegister reg, bool trap)
 	}
 }
 
+constexpr unsigned kMsrsPerWord = 16;
+
 } // namespace
 
 void vapic_avic_x2apic_msrs(u64 readable, bool accelerated, u32 *words)
@@ -61,7 +63,6 @@ void vapic_avic_x2apic_msrs(u64 readable, bool accelerated, u32 *words)
 	using I = X2apicIntercepts;
 
 	constexpr unsigned kRegisters = 64;
-	constexpr unsigned kMsrsPerWord = 16;
 	constexpr I kAll{~std::uint64_t{0}};
 	// The manual leaves all other writes to software, and KVM has to see them at once.
 	constexpr I kWrites = kAll.with(I::kTpr, false)
@@ -81,6 +82,14 @@ void vapic_avic_x2apic_msrs(u64 readable, bool accelerated, u32 *words)
 		if (!(write >> number & 1))
 			words[number / kMsrsPerWord] &= ~(bit << 1);
 	}
+}
+
+// Each vCPU that is accelerated may write its TPR, whatever its model of APIC lets it read.
+bool vapic_avic_x2apic_msrs_pass(const u32 *words)
+{
+	constexpr unsigned kTpr = static_cast<unsigned>(ApicRegister::kTpr) >> 4;
+
+	return !(words[kTpr / kMsrsPerWord] >> (2 * (kTpr % kMsrsPerWord) + 1) & 1);
 }
 
 void vapic_avic_vcpu_access(vapic_avic_vcpu *vcpu, u64 info1, u64 info2, vapic_avic_access *access)

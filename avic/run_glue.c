@@ -193,12 +193,6 @@ static void set_x2apic_msr_intercepts(struct vcpu_svm *svm, bool accelerated)
 			       accelerated, x2apic_msr_intercepts(svm));
 }
 
-/* TPR's speaks for all: accelerated, a guest reads and writes it without an exit. */
-static bool x2apic_msrs_are_accelerated(struct vcpu_svm *svm)
-{
-	return !(x2apic_msr_intercepts(svm)[0] & 3U << (APIC_TASKPRI >> 4) * 2);
-}
-
 static enum vapic_avic_mode mode(struct kvm_vcpu *kvm_vcpu)
 {
 	if (!vapic_apicv_active(kvm_vcpu->arch.apic))
@@ -240,7 +234,8 @@ void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)
 	vmcb->control.int_ctl = words.int_ctl;
 	set_intercepts(svm, vmcb, now != VAPIC_AVIC_OFF);
 	/* They are many, and those of a guest in xAPIC mode never change. */
-	if (vapic_has_x2avic() && x2apic_msrs_are_accelerated(svm) != (now == VAPIC_AVIC_X2APIC))
+	if (vapic_has_x2avic() &&
+	    vapic_avic_x2apic_msrs_pass(x2apic_msr_intercepts(svm)) != (now == VAPIC_AVIC_X2APIC))
 		set_x2apic_msr_intercepts(svm, now == VAPIC_AVIC_X2APIC);
 	vmcb->control.clean &=
 		~(BIT(VMCB_CLEAN_INTERCEPTS) | BIT(VMCB_CLEAN_INT_CTL) | BIT(VMCB_CLEAN_AVIC));

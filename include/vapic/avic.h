@@ -231,6 +231,9 @@ void vapic_avic_vcpu_access(struct vapic_avic_vcpu *vcpu, u64 info1, u64 info2,
  */
 void vapic_avic_x2apic_msrs(u64 readable, bool accelerated, u32 *words);
 
+/* Whether @words, which vapic_avic_x2apic_msrs() filled last or which are all ones, let any pass. */
+bool vapic_avic_x2apic_msrs_pass(const u32 *words);
+
 /* Counts since the vCPU was made; only the vCPU's own task writes them. */
 struct vapic_avic_counts {
 	u64 ipi_exits[5];   /* exits 401h by failure id */

@@ -154,4 +154,17 @@ TEST(X2apicMsrs, ReadsAreFreeOfWhatIsReadableButTheCurrentCount)
 	}
 }
 
+// Also of an APIC that is said to have no register.
+TEST(X2apicMsrs, KnowWhetherAnyPass)
+{
+	for (u64 readable : {u64{0}, ~u64{0}}) {
+		u32 words[VAPIC_AVIC_MSR_WORDS] = {};
+
+		vapic_avic_x2apic_msrs(readable, false, words);
+		EXPECT_FALSE(vapic_avic_x2apic_msrs_pass(words));
+		vapic_avic_x2apic_msrs(readable, true, words);
+		EXPECT_TRUE(vapic_avic_x2apic_msrs_pass(words));
+	}
+}
+
 } // namespace
