@@ -17,9 +17,10 @@ import sys
 import time
 
 from vapic.bench import devices, figures, inhibited, table
-from vapic.bench.boots import BOOTS, DevicesBoot
+from vapic.bench.boots import BOOTS, DevicesBoot, StepsBoot
 from vapic.files import TOP, write
 from vapic.run import build, host, steps
+from vapic.run.boot import Boot
 
 OUT = "build/bench"
 RAW = f"{OUT}/raw"
@@ -28,6 +29,16 @@ PROGRAMS = f"{OUT}/programs"
 OPTIONS = {"amd": ["--icount"], "intel": ["--append", "noreplace-smp"]}
 # Of a boot; the machine may be busy.
 TIME_LIMIT = 2400
+
+
+def options_of(boot: Boot) -> list[str]:
+    """Of testbed/run."""
+    words = [*OPTIONS[boot.machine], "--timeout", str(TIME_LIMIT)]
+    if isinstance(boot, DevicesBoot) and boot.iommu:
+        words.append("--iommu")
+    if isinstance(boot, StepsBoot) and boot.seed is not None:
+        words += ["--seed", str(boot.seed)]
+    return words
 
 
 def measure(board: steps.Board, asked: str) -> None:
@@ -48,10 +59,7 @@ def measure(board: steps.Board, asked: str) -> None:
                            f"{PROGRAMS}/fake_device/fake_device.ko"], boot)
         measuring.append(steps.Step(
             number, f"measuring {name}", "running",
-            host.command(boot, stage, f"{RAW}/{name}",
-                         [*OPTIONS[machine], *(["--iommu"] if isinstance(boot, DevicesBoot) and
-                                               boot.iommu else []),
-                          "--timeout", str(TIME_LIMIT)]),
+            host.command(boot, stage, f"{RAW}/{name}", options_of(boot)),
             after=[last[machine]] if machine in last else []))
         last[machine] = f"measuring {name}"
     steps.run_steps(board, measuring)

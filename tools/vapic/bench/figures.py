@@ -11,17 +11,19 @@
 # boot a single step takes the same number every time, so its noise is nothing
 # but rounding; an operation that spans processors meets timer ticks. On Intel, with
 # two CPUs that run, time advances by what both executed on average, in steps of some
-# 20 instructions: the mean is what counts there, and is uncertain by more.
+# 20 instructions: the mean is what counts there, the median of those of several seeds, and is
+# uncertain by more.
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import statistics
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
 from vapic.bench import cost, paired
-from vapic.bench.boots import HackbenchBoot, StepsBoot
+from vapic.bench.boots import INTEL_PAIR, HackbenchBoot, StepsBoot
 from vapic.files import read
 from vapic.run.boot import About
 
@@ -168,6 +170,24 @@ class Measured:
             assert other.counts is not None
             counts = {kind: count - other.counts[kind] for kind, count in counts.items()}
         return Measured(self.instructions - other.instructions, counts)
+
+
+def total(measured: Sequence[Measured]) -> Measured:
+    """At least one; counts if each has some."""
+    counts = [one.counts for one in measured if one.counts]
+    return Measured(
+        sum(one.instructions for one in measured),
+        {kind: sum(each[kind] for each in counts) for kind in counts[0]}
+        if len(counts) == len(measured) else None)
+
+
+def median(measured: Sequence[Measured]) -> Measured:
+    """Of each figure by itself."""
+    counts = [one.counts for one in measured if one.counts]
+    return Measured(
+        statistics.median(one.instructions for one in measured),
+        {kind: statistics.median(each[kind] for each in counts) for kind in counts[0]}
+        if len(counts) == len(measured) else None)
 
 
 def step(mode: Lines, name: str, figure: str) -> Measured:
@@ -322,11 +342,12 @@ def hackbench_of(folder: str) -> Hackbench:
 
 def intel_machine(raw: str) -> Machine:
     """Of the boots with one CPU and with two."""
-    (one, about), (two, _) = asked(f"{raw}/intel"), asked(f"{raw}/intel-2")
+    one, about = asked(f"{raw}/intel")
     modes = [mode.name for mode in one.modes]
     alone = [by_name(f"{raw}/intel/{mode}/steps") for mode in modes]
-    pair = [by_name(f"{raw}/intel-2/{mode}/steps") for mode in modes]
-    operations = [by_name(f"{raw}/intel-2/{mode}/operations") for mode in modes]
+    # By mode, of each seed.
+    pair, operations = ([[by_name(f"{raw}/{boot}/{mode}/{program}") for boot in INTEL_PAIR]
+                         for mode in modes] for program in ("steps", "operations"))
 
     def measured(group: Group, name: str) -> list[Measured]:
         if group.kind == "less":
@@ -334,19 +355,24 @@ def intel_machine(raw: str) -> Machine:
                     for mode in alone]
         if group.kind == "pair":
             # What measuring takes is known from the boot with one CPU.
-            return [step(mode, name, group.figure) - step(one_cpu, "nothing", "median")
+            return [median([step(seed, name, group.figure) for seed in mode])
+                    - step(one_cpu, "nothing", "median")
                     for mode, one_cpu in zip(pair, alone)]
         return [step_alone(mode, name, group.figure) for mode in alone]
 
     rows = [row("intel", group.kind, title, group.noise, measured(group, name))
             for group in GROUPS["intel"] for name, title in group.titles.items()]
     rows += [row("intel", "operation", title, INTEL_PAIR_NOISE,
-                 [operation(mode, name, time, "mean") for mode in operations])
+                 [median([operation(seed, name, time, "mean") for seed in mode])
+                  for mode in operations])
              for (name, time), title in OPERATIONS.items()]
     return Machine(
-        about, read(f"{raw}/intel/kernel").strip(), two.samples, rows,
+        about, read(f"{raw}/intel/kernel").strip(), one.samples, rows,
         hackbench_of(f"{raw}/intel-hackbench"),
-        {mode: {"steps": alone[index], "pair_steps": pair[index], "operations": operations[index]}
+        {mode: {"steps": alone[index],
+                **{f"{boot} {program}": of_modes[index][number]
+                   for program, of_modes in (("steps", pair), ("operations", operations))
+                   for number, boot in enumerate(INTEL_PAIR)}}
          for index, mode in enumerate(modes)})
 
 

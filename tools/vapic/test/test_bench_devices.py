@@ -19,8 +19,8 @@ def step(instructions: int) -> dict[str, Any]:
 
 def mode(exits: int, instructions: int, posts: bool) -> dict[str, dict[str, Any]]:
     names = [name for pair in devices.EXITS.values() for name in pair]
-    step_names = [name for pair in devices.STEPS.values() for name in pair
-                  if name != devices.NOTHING]
+    step_names = [devices.SLEEP, *(name for pair in devices.STEPS.values() for name in pair
+                                   if name != devices.NOTHING)]
     return {
         "exits": {name: bench(exits) for name in names if posts or name.startswith("remapped")},
         "steps": {"nothing": step(10), **{name: step(instructions) for name in step_names
@@ -55,6 +55,15 @@ class Devices(unittest.TestCase):
         row = next(row for row in self.rows(True, 100, 60) if row.what == "instructions")
         assert row.posted
         self.assertEqual((row.posted.stock, row.posted.vapic), (0, 0))
+
+    def test_the_handler_is_compared_together_with_the_way_to_sleep(self) -> None:
+        handler, with_sleep = self.rows(True, 100, 120)[-2:]
+        assert handler.posted and with_sleep.posted
+        self.assertEqual((handler.posted.stock, handler.posted.vapic, handler.posted.verdict),
+                         (100, 110, "a part"))
+        self.assertEqual((with_sleep.posted.stock, with_sleep.posted.vapic,
+                          with_sleep.posted.verdict), (200, 220, "slower"))
+        self.assertIsNone(with_sleep.remapped)
 
     def test_a_machine_that_cannot_post_says_nothing_of_it(self) -> None:
         found = devices.Devices({"amd": self.rows(False, 100, 110)}, {})

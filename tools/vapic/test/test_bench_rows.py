@@ -29,6 +29,15 @@ class Steps(unittest.TestCase):
         mode = {"nothing": line(10, 0), "step": line(110, 3)}
         self.assertEqual(figures.step_alone(mode, "step", "median"), Measured(100, {"locked": 3}))
 
+    def test_several_make_a_sum_or_a_median(self) -> None:
+        some = [Measured(30, {"locked": 1}), Measured(10, {"locked": 3}),
+                Measured(20, {"locked": 2})]
+        self.assertEqual(figures.total(some), Measured(60, {"locked": 6}))
+        self.assertEqual(figures.median(some), Measured(20, {"locked": 2}))
+        # Not all were counted.
+        for count in figures.total, figures.median:
+            self.assertIsNone(count([*some, Measured(5)]).counts)
+
     def test_each_row_has_a_name_of_its_own(self) -> None:
         self.assertEqual(figures.titles("intel")["sync"], "empty sync before an entry")
         self.assertNotIn("sync", figures.titles("amd"))
