@@ -99,8 +99,9 @@ def steps(machine: str, stock: Lines, vapic: Lines, *names: str) -> Delivery | N
         return None
     figure, noise = (("mean", figures.INTEL_PAIR_NOISE) if (machine, *names) == PAIR else
                      ("median", figures.OPERATION_NOISE))
-    before, after = (figures.total([figures.step_alone(mode, name, figure) for name in names])
-                     for mode in (stock, vapic))
+    before, after = (
+        figures.combined(sum, [figures.step_alone(mode, name, figure) for name in names])
+        for mode in (stock, vapic))
     verdict, _ = cost.judge(machine, (before.instructions, before.counts or {}),
                             (after.instructions, after.counts or {}), noise)
     return Delivery(before.instructions, after.instructions, verdict)

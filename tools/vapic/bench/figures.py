@@ -20,7 +20,7 @@ import dataclasses
 import json
 import statistics
 from dataclasses import dataclass
-from typing import Any, Mapping, Sequence
+from typing import Any, Callable, Iterable, Mapping, Sequence
 
 from vapic.bench import cost, paired
 from vapic.bench.boots import INTEL_PAIR, HackbenchBoot, StepsBoot
@@ -172,21 +172,12 @@ class Measured:
         return Measured(self.instructions - other.instructions, counts)
 
 
-def total(measured: Sequence[Measured]) -> Measured:
-    """At least one; counts if each has some."""
+def combined(how: Callable[[Iterable[float]], float], measured: Sequence[Measured]) -> Measured:
+    """Each figure by itself. At least one; counts if each has some."""
     counts = [one.counts for one in measured if one.counts]
     return Measured(
-        sum(one.instructions for one in measured),
-        {kind: sum(each[kind] for each in counts) for kind in counts[0]}
-        if len(counts) == len(measured) else None)
-
-
-def median(measured: Sequence[Measured]) -> Measured:
-    """Of each figure by itself."""
-    counts = [one.counts for one in measured if one.counts]
-    return Measured(
-        statistics.median(one.instructions for one in measured),
-        {kind: statistics.median(each[kind] for each in counts) for kind in counts[0]}
+        how(one.instructions for one in measured),
+        {kind: how(each[kind] for each in counts) for kind in counts[0]}
         if len(counts) == len(measured) else None)
 
 
@@ -355,7 +346,8 @@ def intel_machine(raw: str) -> Machine:
                     for mode in alone]
         if group.kind == "pair":
             # What measuring takes is known from the boot with one CPU.
-            return [median([step(seed, name, group.figure) for seed in mode])
+            return [combined(statistics.median,
+                             [step(seed, name, group.figure) for seed in mode])
                     - step(one_cpu, "nothing", "median")
                     for mode, one_cpu in zip(pair, alone)]
         return [step_alone(mode, name, group.figure) for mode in alone]
@@ -363,7 +355,8 @@ def intel_machine(raw: str) -> Machine:
     rows = [row("intel", group.kind, title, group.noise, measured(group, name))
             for group in GROUPS["intel"] for name, title in group.titles.items()]
     rows += [row("intel", "operation", title, INTEL_PAIR_NOISE,
-                 [median([operation(seed, name, time, "mean") for seed in mode])
+                 [combined(statistics.median,
+                           [operation(seed, name, time, "mean") for seed in mode])
                   for mode in operations])
              for (name, time), title in OPERATIONS.items()]
     return Machine(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 import unittest
 from typing import Any
 
@@ -32,11 +33,10 @@ class Steps(unittest.TestCase):
     def test_several_make_a_sum_or_a_median(self) -> None:
         some = [Measured(30, {"locked": 1}), Measured(10, {"locked": 3}),
                 Measured(20, {"locked": 2})]
-        self.assertEqual(figures.total(some), Measured(60, {"locked": 6}))
-        self.assertEqual(figures.median(some), Measured(20, {"locked": 2}))
+        self.assertEqual(figures.combined(sum, some), Measured(60, {"locked": 6}))
+        self.assertEqual(figures.combined(statistics.median, some), Measured(20, {"locked": 2}))
         # Not all were counted.
-        for count in figures.total, figures.median:
-            self.assertIsNone(count([*some, Measured(5)]).counts)
+        self.assertIsNone(figures.combined(sum, [*some, Measured(5)]).counts)
 
     def test_each_row_has_a_name_of_its_own(self) -> None:
         self.assertEqual(figures.titles("intel")["sync"], "empty sync before an entry")
