@@ -349,14 +349,13 @@ static void broadcast(uint32_t count)
 	report("broadcast_64", count);
 }
 
-/* One of own_steps(). */
-static void own_step(const char *name, enum pathbench_path path, uint32_t count)
+/* What measuring takes. */
+static void nothing(uint32_t count)
 {
 	struct vcpu *vcpu = paused_vcpu(0, role_spinner);
 
-	measure(vcpu, path, WARM_UP, 0);
-	measure(vcpu, path, count, 0);
-	report(name, count);
+	measure(vcpu, PATHBENCH_NOTHING, count, 0);
+	report("nothing", count);
 	vcpu_resume(vcpu);
 	roles_finish(vcpu->vm);
 }
@@ -373,13 +372,11 @@ static void device_blocked(uint32_t count)
 {
 	int vcpu_fd;
 
-	/* What measuring takes. */
-	own_step("nothing", PATHBENCH_NOTHING, count);
+	nothing(count);
 	device_is_there();
 	deliver_by("device_remapped_blocked", PATHBENCH_SIGNAL_AGAIN, true, true, count);
 	if (!device_posts() || access("/sys/module/kvm_intel", F_OK))
 		return;
-	own_step("sleep", PATHBENCH_SLEEP, count);
 	vcpu_fd = sleepers_start(1, 1);
 	for (uint32_t i = 0; i < WARM_UP + count; i++)
 		measure_asleep(vcpu_fd, PATHBENCH_WAKE_AGAIN, 1, 1, i < WARM_UP ? 0 : i - WARM_UP);
