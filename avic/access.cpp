@@ -54,7 +54,18 @@ constexpr vapic_avic_access_action action(ApicRegister reg, bool trap)
 	}
 }
 
+// The bit of MSR 800h + `number` in its word; that of writes is the next.
 constexpr unsigned kMsrsPerWord = 16;
+
+constexpr u32 read_bit(unsigned number)
+{
+	return u32{1} << 2 * (number % kMsrsPerWord);
+}
+
+constexpr u32 write_bit(unsigned number)
+{
+	return read_bit(number) << 1;
+}
 
 } // namespace
 
@@ -75,12 +86,10 @@ void vapic_avic_x2apic_msrs(u64 readable, bool accelerated, u32 *words)
 	for (unsigned word = 0; word < VAPIC_AVIC_MSR_WORDS; ++word)
 		words[word] = ~u32{0};
 	for (unsigned number = 0; number < kRegisters; ++number) {
-		const u32 bit = u32{1} << 2 * (number % kMsrsPerWord);
-
 		if (!(read >> number & 1))
-			words[number / kMsrsPerWord] &= ~bit;
+			words[number / kMsrsPerWord] &= ~read_bit(number);
 		if (!(write >> number & 1))
-			words[number / kMsrsPerWord] &= ~(bit << 1);
+			words[number / kMsrsPerWord] &= ~write_bit(number);
 	}
 }
 
@@ -89,7 +98,7 @@ bool vapic_avic_x2apic_msrs_pass(const u32 *words)
 {
 	constexpr unsigned kTpr = static_cast<unsigned>(ApicRegister::kTpr) >> 4;
 
-	return !(words[kTpr / kMsrsPerWord] >> (2 * (kTpr % kMsrsPerWord) + 1) & 1);
+	return !(words[kTpr / kMsrsPerWord] & write_bit(kTpr));
 }
 
 void vapic_avic_vcpu_access(vapic_avic_vcpu *vcpu, u64 info1, u64 info2, vapic_avic_access *access)
