@@ -67,6 +67,9 @@ constexpr u32 write_bit(unsigned number)
 	return read_bit(number) << 1;
 }
 
+static_assert(read_bit(0x08) == 0x00010000 && write_bit(0x08) == 0x00020000);
+static_assert(read_bit(0x3f) == 0x40000000 && write_bit(0x3f) == 0x80000000);
+
 } // namespace
 
 void vapic_avic_x2apic_msrs(u64 readable, bool accelerated, u32 *words)
