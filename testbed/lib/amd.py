@@ -2,6 +2,7 @@
 #
 # The emulated AMD host: QEMU's command line, and its channels, one socket pair each.
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -14,6 +15,8 @@ import tsc
 CHANNELS = emulator.PORTS + ("console", "qmp")
 # The emulator logs this when a CPU shuts down; the host cannot say anything then.
 SHUTDOWN = "Triple fault\n"
+# Lines of the monitor's that say in what state a CPU is.
+STATE = ("CPU#", "RIP=", "dumping local APIC", "LVTT\t", "Timer", "ISR", "IRR", "APR")
 # Room, in MiB, for the files that the host sees as memory.
 MEMORY_DEVICES = 64 << 10
 
@@ -31,7 +34,7 @@ class Amd(emulator.Emulator):
     def __init__(self, program, image, folder, options):
         super().__init__(os.path.join(program, self.binary), image, folder, options)
         self.connections = {}
-        self.answers = bytearray()  # of the monitor, to what provoke_panic() asks
+        self.answers = bytearray()  # of the monitor, to what ask_state() asks
 
     def command(self, channels):
         options = self.options
@@ -126,12 +129,13 @@ class Amd(emulator.Emulator):
         return "\n".join(filter(None, [super().complaint(), self.shutdown(),
                                        *map(self.brief, qmp.texts(self.answers))]))
 
-    # Of `info registers`, where the CPU is, and whether it halted.
+    # Of `info registers`, where the CPU is, and whether it halted; of `info lapic`, what is
+    # pending, and the timer.
     @staticmethod
     def brief(text):
-        if not text.startswith("CPU#"):
-            return text
-        return "\n".join(line for line in text.splitlines() if line.startswith(("CPU#", "RIP=")))
+        told = (" ".join(line.removeprefix("dumping ").split()) for line in text.splitlines()
+                if line.startswith(STATE))
+        return " ".join(told).replace("CPU#", "\nCPU#").strip()
 
     def shutdown(self):
         """In what state a triple fault found the CPU. The log begins with the
@@ -143,17 +147,22 @@ class Amd(emulator.Emulator):
             return ""
         return (mark + state).strip()
 
-    def provoke_panic(self):
-        monitor = self.connections["qmp"]
-        try:
-            qmp.send(monitor, "qmp_capabilities")
-            # Who sleeps, and what for: a host that stands still does not know.
+    def tell_monitor(self, *commands):
+        """Commands with their arguments; whether any is done is not waited for."""
+        with contextlib.suppress(OSError):
+            for name, arguments in commands:
+                qmp.send(self.connections["qmp"], name, **arguments)
+
+    # Who sleeps, and what for: a host that stands still does not know.
+    def ask_state(self):
+        self.tell_monitor(("qmp_capabilities", {}), *(
+            ("human-monitor-command", {"command-line": line})
             for line in [*(f"info lapic {cpu}" for cpu in range(self.options.smp)),
-                         "info registers -a"]:
-                qmp.send(monitor, "human-monitor-command", **{"command-line": line})
-            qmp.send(monitor, "inject-nmi")
-        except OSError:
-            pass
+                         "info registers -a"]))
+
+    def provoke_panic(self):
+        self.ask_state()
+        self.tell_monitor(("inject-nmi", {}))
         return True
 
     def stop(self):

@@ -83,6 +83,9 @@ class Emulator:
     def is_noise(self, line):
         return False
 
+    def ask_state(self):
+        """Have complaint() say in what state each CPU is now."""
+
     def provoke_panic(self):
         """Make a host that hangs say where, and end: False if there is no way to."""
         return False

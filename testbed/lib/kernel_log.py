@@ -29,9 +29,28 @@ COMPLAINT = re.compile(r"""
 """, re.VERBOSE)
 
 
+# A CPU that no longer gets anywhere, while others still do.
+STALL = re.compile(rb"detected stalls? on CPU|soft lockup")
+TIME = re.compile(r"^\[[ \d.]+\](\[[ \w]+\])? ")
+# Registers, code, and what only lay on the stack.
+DETAIL = re.compile(r"""
+    (?:R[A-Z]X|R\d\d|[C-G]S|CR\d|R[BS]P|PKRU|Code|Hardware\sname|Tainted|Modules\slinked\sin):
+  | \s\?\s | \s</?[A-Z]+>$
+""", re.VERBOSE)
+
+
 def complaints(text):
     """Lines that no healthy kernel prints."""
     return [line for line in text.splitlines() if COMPLAINT.search(line)]
+
+
+def first(text, count):
+    """The first complaint, and of what follows as many lines as there is room for; when that
+    was, and the registers, are left out."""
+    lines = text.splitlines()
+    begin = next((i for i, line in enumerate(lines) if COMPLAINT.search(line)), len(lines))
+    told = (TIME.sub("", line) for line in lines[begin:])
+    return [line for line in told if not DETAIL.match(line)][:count]
 
 
 def after_boot(text):

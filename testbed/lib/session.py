@@ -25,6 +25,9 @@ TESTBED = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
 MACHINES = {"amd": amd.Amd, "intel": intel.Intel}
 # Seconds, for the log of a host that hangs, and for a power-off.
 GRACE = 10
+# Lines of the kernel log that are repeated at the end of all, so that whoever sees little of
+# it sees these.
+FIRST_TROUBLE = 14
 
 
 def say(message):
@@ -53,6 +56,7 @@ class Session:
         self.pending = b""
         self.console = bytearray()
         self.log = bytearray()
+        self.stalled = False
         self.status = None
         self.started = time.monotonic()
         self.deadline = self.started + options.timeout
@@ -133,12 +137,19 @@ class Session:
             try:
                 return self.events.get(timeout=0.05)
             except queue.Empty:
-                pass
+                self.look_for_stall()
             if self.machine.process.poll() is not None:
                 self.machine.drain(GRACE)
                 return self.events.get_nowait() if not self.events.empty() else None
             if time.monotonic() > limit:
                 raise TimeoutError
+
+    def look_for_stall(self):
+        """Once the host says that a CPU stalls, asks the emulator what that CPU waits for. The
+        host goes on, and may come to its end."""
+        if not self.stalled and kernel_log.STALL.search(bytes(self.console)):
+            self.stalled = True
+            self.machine.ask_state()
 
     # -- the course of a run ------------------------------------------------
 
@@ -161,6 +172,7 @@ class Session:
         self.pending = b""
         self.console.clear()
         self.log.clear()
+        self.stalled = False
 
     def follow(self):
         while True:
@@ -233,10 +245,13 @@ class Session:
             kernel_log.complaints(self.kernel_text())
         if self.options.verbose or complaints or self.status != 0:
             print(self.shown_log(), file=sys.stderr)
-        for line in complaints:
-            say(f"kernel log: {line}")
+        if self.stalled:
+            for line in self.machine.complaint().splitlines():
+                say(line)
         if complaints:
-            say(f"the kernel log holds {len(complaints)} lines of trouble")
+            say(f"the kernel log holds {len(complaints)} lines of trouble; it began so:")
+            for line in kernel_log.first(self.kernel_text(), FIRST_TROUBLE):
+                say(line)
         self.detail(f"command ended with status {self.status}")
         return self.status or (status.LOG_WARNINGS if complaints else 0)
 

@@ -23,7 +23,7 @@ from vapic.check.tap import Result
 SHOWN = 60
 SHOWN_OF_PROGRAM = 40
 # Remarks on a failure that are shown once more at the end of all.
-SHOWN_AT_END = 20
+SHOWN_AT_END = 24
 # Seconds that commands have to end when they are told to.
 GRACE = 10
 # Status, as a shell has it.
