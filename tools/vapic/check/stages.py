@@ -58,6 +58,7 @@ STAGES: dict[str, Sequence[Test]] = {
         Host("amd", "clocks", "--icount --stock --kvm avic=0", "/mnt/clocks", 1500, out=True),
     ],
     "errors": [
+        Host("amd", "memory-map", "--stock --kvm avic=0", "/mnt/memory_map", 300),
         Host("amd", "takeover", "--stock --kvm avic=0",
              "/mnt/takeover all stays_in_memory_if_ftrace_died", 1800),
         Host("amd", "takeover-no-avic", "--stock --kvm avic=0 --cpu avic=off",
