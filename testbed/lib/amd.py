@@ -112,7 +112,6 @@ class Amd(emulator.Emulator):
         far = {}
         for name in CHANNELS:
             self.connections[name], far[name] = socket.socketpair()
-        self.answers.clear()
         self.launch(self.command({name: end.fileno() for name, end in far.items()}),
                     pass_fds=[end.fileno() for end in far.values()])
         for end in far.values():

@@ -44,10 +44,6 @@ def tool(*words):
     return lines[-2]
 
 
-class Hung(status.Failure):
-    """The host stood still."""
-
-
 class Session:
     def __init__(self, options, folder):
         self.options = options
@@ -78,16 +74,7 @@ class Session:
         self.deadline = time.monotonic() + self.options.timeout
         self.machine = kind(program, image, self.folder, self.options)
         try:
-            try:
-                self.boot()
-            except Hung as failure:
-                if time.monotonic() > self.deadline:
-                    raise
-                # One of some 300 boots of stock Debian on the AMD machine did. Nothing of
-                # ours runs in there yet, so it says nothing about what is tested.
-                say(f"{failure}\ntestbed: booting once more")
-                self.forget()
-                self.boot()
+            self.boot()
             self.follow()
             return self.verdict()
         finally:
@@ -165,15 +152,6 @@ class Session:
             self.died(status.NO_BOOT, "the host did not boot")
         self.detail("host booted")
 
-    def forget(self):
-        """What came of a boot that came to nothing, its time too."""
-        self.deadline = time.monotonic() + self.options.timeout
-        self.events = queue.Queue()
-        self.pending = b""
-        self.console.clear()
-        self.log.clear()
-        self.stalled = False
-
     def follow(self):
         while True:
             try:
@@ -208,9 +186,9 @@ class Session:
             if self.unpacker.wait() != 0:
                 say(f"what came back for {self.options.out} is incomplete")
 
-    def died(self, code, message, ending=True, failure=status.Failure):
+    def died(self, code, message, ending=True):
         self.finish()
-        raise failure(code, "\n".join(filter(None, [
+        raise status.Failure(code, "\n".join(filter(None, [
             message + "; its kernel log:", self.shown_log() or "(empty)",
             self.machine.complaint(), self.machine.ending() if ending else ""])))
 
@@ -220,7 +198,7 @@ class Session:
             self.machine.process.wait(limit)
         except subprocess.TimeoutExpired:
             self.machine.process.kill()
-        self.died(code, message, ending=False, failure=Hung)
+        self.died(code, message, ending=False)
 
     def module_failed(self, module, said):
         lines = [f"module {module} did not load: {said.strip()}"]
