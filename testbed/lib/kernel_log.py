@@ -39,12 +39,12 @@ DETAIL = re.compile(r"""
 """, re.VERBOSE)
 
 
-def complaints(text):
+def complaints(text: str) -> list[str]:
     """Lines that no healthy kernel prints."""
     return [line for line in text.splitlines() if COMPLAINT.search(line)]
 
 
-def first(text, count):
+def first(text: str, count: int) -> list[str]:
     """The first complaint, and of what follows as many lines as there is room for; when that
     was, and the registers, are left out."""
     lines = text.splitlines()
@@ -53,13 +53,13 @@ def first(text, count):
     return [line for line in told if not DETAIL.match(line)][:count]
 
 
-def after_boot(text):
+def after_boot(text: str) -> str:
     """The log from where the kernel starts its first program, if it got there."""
     _, mark, rest = text.rpartition("     TERM=linux\n")
     return rest if mark else text
 
 
-def about(text, *words):
+def about(text: str, *words: str) -> list[str]:
     """Lines that mention one of the words, for an error message."""
     return [line for line in text.splitlines()
             if any(word in line for word in words)]
