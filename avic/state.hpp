@@ -145,6 +145,14 @@ inline void set_slot_at(vapic_avic_vcpu &vcpu, hw::Slot<hw::PhysicalIdEntry> &to
 
 static_assert(offsetof(vapic_avic_vcpu, hot) == 0);
 static_assert(vapic::avic::Attention::kAsleep.kMask == VAPIC_AVIC_ASLEEP);
+static_assert(vapic::avic::Attention::kAsleep.kMask == 0x01);
+static_assert(vapic::avic::Attention::kInactive.kMask == 0x02);
+static_assert(vapic::avic::Attention::kFar.kMask == 0x04);
+static_assert(vapic::avic::Attention::kOutside.kMask == 0x08);
+static_assert(vapic::hw::disjoint(vapic::avic::Attention::kAsleep.kMask,
+				  vapic::avic::Attention::kInactive.kMask,
+				  vapic::avic::Attention::kFar.kMask,
+				  vapic::avic::Attention::kOutside.kMask));
 static_assert(vapic::hw::disjoint(vapic::avic::Posting::kHost.kMask,
 				  vapic::avic::Posting::kRings.kMask,
 				  vapic::avic::Posting::kPosts.kMask,

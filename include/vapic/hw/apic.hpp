@@ -134,5 +134,8 @@ static_assert(X2apicIntercepts::kEoi.kMask == 0x0000000000000800ull);
 static_assert(X2apicIntercepts::kIcr.kMask == 0x0001000000000000ull);
 static_assert(X2apicIntercepts::kTimerCurrent.kMask == 0x0200000000000000ull);
 static_assert(X2apicIntercepts::kSelfIpi.kMask == 0x8000000000000000ull);
+static_assert(disjoint(X2apicIntercepts::kTpr.kMask, X2apicIntercepts::kEoi.kMask,
+		       X2apicIntercepts::kIcr.kMask, X2apicIntercepts::kTimerCurrent.kMask,
+		       X2apicIntercepts::kSelfIpi.kMask));
 
 } // namespace vapic::hw

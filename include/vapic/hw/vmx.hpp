@@ -34,6 +34,10 @@ static_assert(SecondaryControls::kVirtualizeApicAccesses.kMask == 0x00000001u);
 static_assert(SecondaryControls::kVirtualizeX2apicMode.kMask == 0x00000010u);
 static_assert(SecondaryControls::kApicRegisterVirtualization.kMask == 0x00000100u);
 static_assert(SecondaryControls::kVirtualInterruptDelivery.kMask == 0x00000200u);
+static_assert(disjoint(SecondaryControls::kVirtualizeApicAccesses.kMask,
+		       SecondaryControls::kVirtualizeX2apicMode.kMask,
+		       SecondaryControls::kApicRegisterVirtualization.kMask,
+		       SecondaryControls::kVirtualInterruptDelivery.kMask));
 
 // VMCS 2034h
 struct TertiaryControls : Word<TertiaryControls, std::uint64_t> {
@@ -56,6 +60,7 @@ struct ApicAccessInfo : Word<ApicAccessInfo, std::uint64_t> {
 
 static_assert(ApicAccessInfo::kOffset.kMask == 0x0fffull);
 static_assert(ApicAccessInfo::kType.kMask == 0xf000ull);
+static_assert(disjoint(ApicAccessInfo::kOffset.kMask, ApicAccessInfo::kType.kMask));
 
 // Exit 56: the register that was written, without the low bits of its address.
 struct ApicWriteInfo : Word<ApicWriteInfo, std::uint64_t> {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
 // One hardware word as a value: an immutable class over one integer of the width the hardware
-// uses, made of named fields. Each word asserts by disjoint() which of them share no bit.
+// uses, made of named fields. Each word of several asserts by disjoint() which of
+// them share no bit.
 //
 // A field knows its place; a word knows which fields are its own. Whole integers come in and go
 // out only by the explicit constructor and raw(), for memory and for C. Everything else goes by
