@@ -9,8 +9,7 @@
  * once, when the VM gets its interrupt controller, and APIC_BASE_MODIFIED stays once it is set.
  *
  * The device's interrupts are posted if the module of device.h is loaded, otherwise KVM delivers
- * them.  Whether each of the causes inhibits is specific to AVIC, so the tests check that on AMD
- * only.
+ * them.  Only AVIC is inhibited by each of these causes, so that is checked on AMD alone.
  */
 #include <unistd.h>
 
@@ -41,10 +40,8 @@
 } while (0)
 
 #define EXPECT_INHIBITED(vcpu) do {					\
-	if (accel_is_avic()) {						\
-		EXPECT_EQ(false, becomes(vcpu, false))			\
-			TH_LOG("still accelerated");			\
-	}								\
+	EXPECT_EQ(false, accel_is_avic() && becomes(vcpu, false))	\
+		TH_LOG("still accelerated");				\
 } while (0)
 
 /* Waits for the state, which may take a moment to change; returns the last state seen. */
@@ -64,10 +61,8 @@ static void let_traffic_flow(struct vm *vm, uint64_t more)
 {
 	uint64_t before = traffic_handled();
 
-	while (traffic_handled() < before + more) {
+	for (; traffic_handled() < before + more; sleep_us(200))
 		traffic_check(vm);
-		sleep_us(200);
-	}
 }
 
 static struct vm *begin_traffic(void)

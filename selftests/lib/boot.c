@@ -32,6 +32,8 @@ static uint64_t page_tables[6][512] __attribute__((aligned(4096)));
 static struct { uint64_t low, high; } idt[256] __attribute__((aligned(16)));
 static uint64_t gdt[5] __attribute__((aligned(16)));
 static uint8_t tss[104] __attribute__((aligned(16)));
+_Static_assert(sizeof(idt) == 4096 && sizeof(gdt) == 40 && sizeof(tss) == 0x68,
+	       "the processor's tables have another size");
 static uint8_t stacks[VM_MAX_VCPUS][STACK_SIZE] __attribute__((aligned(4096)));
 
 static void build_tables(void)
@@ -45,7 +47,7 @@ static void build_tables(void)
 	}
 	gdt[1] = 0x00af9b000000ffffULL;		/* 64-bit code, accessed */
 	gdt[2] = 0x00cf93000000ffffULL;		/* data, accessed */
-	gdt[3] = 0x00008b0000000067ULL | ((uint64_t)tss & 0xffffff) << 16 |
+	gdt[3] = 0x00008b0000000000ULL | (sizeof(tss) - 1) | ((uint64_t)tss & 0xffffff) << 16 |
 		 ((uint64_t)tss >> 24 & 0xff) << 56;
 
 	page_tables[0][0] = (uint64_t)page_tables[1] | PTE_PRESENT | PTE_WRITE;

@@ -3,10 +3,14 @@
 #define _GNU_SOURCE
 #include "host.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "vm.h"
 
 /* A gap between two calls counts as this much at most. */
 #define PATIENCE_STEP_US	100000
@@ -38,26 +42,39 @@ void sleep_us(unsigned int us)
 
 uint64_t vm_timeout_us(void)
 {
-	const char *seconds = getenv("VAPIC_TIMEOUT");
+	const char *text = getenv("VAPIC_TIMEOUT");
+	unsigned long long seconds;
+	char *end;
 
-	return (seconds ? strtoull(seconds, NULL, 0) : 20) * 1000000;
+	if (!text)
+		return 20 * 1000000;
+	seconds = strtoull(text, &end, 0);
+	if (end == text || *end || !seconds)
+		vm_fail(NULL, "VAPIC_TIMEOUT: '%s' is no number of seconds", text);
+	return seconds * 1000000;
+}
+
+/* Of the process, because its threads are pinned. */
+static cpu_set_t host_cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(getpid(), sizeof(set), &set))
+		vm_fail(NULL, "processors of this process: %s", strerror(errno));
+	return set;
 }
 
 unsigned int host_cpu_count(void)
 {
-	cpu_set_t set;
+	cpu_set_t set = host_cpus();
 
-	if (sched_getaffinity(0, sizeof(set), &set))
-		return 1;
 	return CPU_COUNT(&set);
 }
 
 int host_cpu(unsigned int n)
 {
-	cpu_set_t set;
+	cpu_set_t set = host_cpus();
 
-	if (sched_getaffinity(getpid(), sizeof(set), &set))
-		return 0;
 	n %= CPU_COUNT(&set);
 	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET(cpu, &set) && n-- == 0)

@@ -2,6 +2,7 @@
 /* The report of a failed test: the state of every vCPU. */
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -13,7 +14,7 @@
 
 #define EXIT_FAIL	1	/* KSFT_FAIL */
 
-static volatile int failing;
+static atomic_int failing;
 
 static void print_vectors(const struct kvm_lapic_state *lapic, const char *name,
 			  uint32_t base)
@@ -79,7 +80,7 @@ void vm_fail(struct vm *vm, const char *format, ...)
 	va_list args;
 
 	/* One thread reports; the others wait for the end of the process. */
-	if (__atomic_exchange_n(&failing, 1, __ATOMIC_SEQ_CST))
+	if (atomic_exchange(&failing, 1))
 		for (;;)
 			pause();
 	fflush(stdout);

@@ -73,11 +73,7 @@ static void *vcpu_thread(void *arg)
 	this_vcpu = vcpu;
 	vcpu->tid = syscall(SYS_gettid);
 	for (;;) {
-		/*
-		 * Clear the request first and read `wanted` afterwards: a
-		 * thread that wants a pause writes them in the opposite order,
-		 * so this one sees at least one of the two.
-		 */
+		/* Ordering: pause (vm.h). */
 		vcpu->run->immediate_exit = 0;
 		full_barrier();
 		if (vcpu->wanted == WANT_STOP)
@@ -189,6 +185,7 @@ void vm_join(struct vm *vm)
 
 bool vcpu_try_pause(struct vcpu *vcpu)
 {
+	/* Ordering: pause. */
 	vcpu->wanted = WANT_PAUSE;
 	full_barrier();
 	vcpu->run->immediate_exit = 1;
@@ -220,6 +217,7 @@ void vcpu_stop(struct vcpu *vcpu)
 {
 	if (!vcpu->tid)
 		return;
+	/* Ordering: pause. */
 	set_wanted(vcpu, WANT_STOP);
 	full_barrier();
 	vcpu->run->immediate_exit = 1;

@@ -42,8 +42,23 @@ struct vcpu {
 	_Atomic pid_t tid;
 	_Atomic bool parked;		/* outside KVM_RUN, waiting for the host */
 	_Atomic bool finished;		/* the guest function returned */
-	/* Written by whoever starts, pauses or stops the vCPU, and by a failed test's report. */
-	_Atomic int wanted;		/* enum in run.c */
+	/*
+	 * What the vCPU's thread is to do, an enum in run.c.
+	 *
+	 * ORDERING pause, of this word and of run->immediate_exit
+	 *   writers:  wanted: whoever starts, pauses or stops the vCPU, and a failed test's report.
+	 *             immediate_exit: those who pause or stop it set it; the vCPU's own thread
+	 *             clears it before each KVM_RUN, and sets it to complete an exit. KVM reads it
+	 *   order:    who wants a pause writes wanted, then immediate_exit; the thread clears
+	 *             immediate_exit, then reads wanted
+	 *   pairs:    vcpu_try_pause() and vcpu_stop() with vcpu_thread()
+	 *   barrier:  full_barrier() between the two accesses, in all three functions
+	 *   if lost:  the thread sees neither, and enters the guest: the signal that follows gets it
+	 *             out, and vcpu_try_pause() sends it again; a vCPU that is stopped is waited for
+	 *             without end
+	 *   checked:  none: all tests pause vCPUs, and no build here weakens it
+	 */
+	_Atomic int wanted;
 };
 
 struct vm {
