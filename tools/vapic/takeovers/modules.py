@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Collection
 
 from vapic import lists
+from vapic.btf import Btf
 
 FILES = {"kvm": "kvm.ko", "kvm_amd": "kvm-amd.ko", "kvm_intel": "kvm-intel.ko"}
 OPS = dict(lists.VENDORS.values())
@@ -119,9 +120,8 @@ class Module:
 
 def op_offsets(vmlinux: str | Path, kvm: str | Path) -> dict[str, int]:
     """Offsets of the members of struct kvm_x86_ops."""
-    text = run("pahole", f"--btf_base={vmlinux}", "-C", "kvm_x86_ops", kvm)
-    return {name: int(offset) for name, offset in re.findall(
-        r"^\t.*?(?:\(\*|\s\*?)(\w+)\)?(?:\(.*\))?;\s*/\*\s*(\d+)\s+\d+\s*\*/", text, re.MULTILINE)}
+    members = Btf(kvm, Btf(vmlinux)).members("kvm_x86_ops")
+    return {name: offset for name, (offset, _) in members.items()}
 
 
 # A function of a module; and who reaches one: a function, or None, data of a module or vapic.
