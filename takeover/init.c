@@ -258,6 +258,13 @@ struct step {
 	void (*leave)(void);
 };
 
+/*
+ * In this order, and back in the opposite one. Up to "status" nothing of KVM changes. From "gate" on
+ * no VM can be made, and behind "no VM" there is none, so that no vCPU meets a KVM of which half is
+ * exchanged. "verification" comes behind all that is patched in code, and before "switches", because
+ * KVM acts by its switches even without a VM, and must not while a patch may be missing. The
+ * parameter shows what the switches say, and VMs may be made again last.
+ */
 static const struct step takeover[] = {
 	{"processor", check_processor},
 	{"symbol lookup", vapic_symbols_init},
