@@ -20,7 +20,7 @@ void vapic_host_avic_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low,
 
 	if (target == VAPIC_AVIC_TARGET_INACTIVE) {
 		/* KVM delivers the interrupt; the flag makes KVM look at the IRR. */
-		kvm_vcpu->arch.apic->irr_pending = true;
+		vapic_set_irr_pending(kvm_vcpu->arch.apic);
 		kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
 		vapic_call(kvm_vcpu_kick)(kvm_vcpu);
 		return;

@@ -89,7 +89,7 @@ struct vapic_vcpu {
 	/* Interrupts of assigned devices that name it: posting_glue.c. */
 	raw_spinlock_t posting_lock; /* of the list and the count; inside of the VM's interrupts */
 	struct list_head interrupts;
-	unsigned int interrupt_count;
+	struct vapic_count interrupt_count;
 	atomic64_t logged; /* entries in the IOMMU's log */
 } __aligned(VAPIC_AVIC_ALIGN);
 
@@ -102,10 +102,19 @@ static inline struct vapic_avic_vcpu *vapic_core(struct vapic_vcpu *vcpu)
 	return (struct vapic_avic_vcpu *)(vcpu + 1);
 }
 
-/* The caller is the vCPU's own task, with preemption off. */
+/* The caller's task has the vCPU loaded, and preemption is off. */
 static inline struct vapic_avic_on_cpu vapic_on_cpu(struct vapic_vcpu *vcpu)
 {
 	lockdep_assert_preemption_disabled();
+	vapic_assert_loaded(&vcpu->common);
+	return (struct vapic_avic_on_cpu){vapic_core(vcpu)};
+}
+
+/* The caller makes the vCPU, which nobody else knows yet, and preemption is off. */
+static inline struct vapic_avic_on_cpu vapic_new_on_cpu(struct vapic_vcpu *vcpu)
+{
+	lockdep_assert_preemption_disabled();
+	lockdep_assert(!vcpu->common.kvm_vcpu);
 	return (struct vapic_avic_on_cpu){vapic_core(vcpu)};
 }
 

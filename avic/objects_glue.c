@@ -276,10 +276,9 @@ static void accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 	WARN_ON_ONCE(!vapic_avic_vcpu_init(vapic_core(vcpu), vapic_avic_vm_at_load(&vcpu->vm->core),
 					   vcpu, kvm_vcpu->vcpu_id, regs,
 					   __sme_set(virt_to_phys(regs))));
-	/* Nobody else knows the vCPU yet, so the creating task counts as its own. */
 	if (vapic_apicv_active(apic)) {
 		guard(preempt)();
-		vapic_avic_vcpu_activate(vapic_on_cpu(vcpu));
+		vapic_avic_vcpu_activate(vapic_new_on_cpu(vcpu));
 	}
 	to_svm(kvm_vcpu)->avic_physical_id_cache = vcpu;
 }

@@ -139,7 +139,7 @@ static int name(struct interrupt *irq)
 	err = treat(irq, how);
 	if (!err) {
 		list_add_tail(&irq->node, &vcpu->interrupts);
-		WRITE_ONCE(vcpu->interrupt_count, vcpu->interrupt_count + 1);
+		vapic_count_add(&vcpu->interrupt_count, 1);
 		vapic_avic_posting_set(vapic_posting_locked(vcpu), how);
 	} else {
 		remap(irq);
@@ -159,7 +159,7 @@ static void unname(struct interrupt *irq)
 	raw_spin_lock_irqsave(&vcpu->posting_lock, flags);
 	remap(irq);
 	list_del(&irq->node);
-	WRITE_ONCE(vcpu->interrupt_count, vcpu->interrupt_count - 1);
+	vapic_count_add(&vcpu->interrupt_count, -1);
 	if (list_empty(&vcpu->interrupts))
 		vapic_avic_posting_end(vapic_posting_locked(vcpu));
 	raw_spin_unlock_irqrestore(&vcpu->posting_lock, flags);

@@ -107,7 +107,7 @@ void run_far(vapic_avic_on_cpu on)
 {
 	const Posting wanted = wanted_posting(*on.vcpu, host);
 
-	// Ordering: posting, posting-begin.
+	// Ordering: posting. Nobody but this task makes the word what is wanted here.
 	if (on.vcpu->posting.load() == wanted)
 		return;
 	vapic_host_posting(on.vcpu->glue, {.posts = wanted.get(Posting::kPosts),
@@ -119,6 +119,7 @@ void run_far(vapic_avic_on_cpu on)
 // vCPU may run.
 inline void settle(vapic_avic_on_cpu on, HostApicId host)
 {
+	// Ordering: posting-begin. After block and deactivate this read is behind run_nowhere().
 	if (on.vcpu->posting.load() != Posting{}) [[unlikely]]
 		settle_posting(on, host);
 }
@@ -126,6 +127,7 @@ inline void settle(vapic_avic_on_cpu on, HostApicId host)
 // Slow path of load: a bit of the attention byte is set, or no entry can name the CPU.
 [[gnu::noinline]] void load_rarely(vapic_avic_on_cpu on, vapic_host_id host)
 {
+	// Ordering: asleep. The byte is this task's own: nobody else writes it meanwhile.
 	if (attention(*on.vcpu).load().get(Attention::kOutside)) {
 		if (!vapic_host_vcpu_stays(on.vcpu->glue))
 			return;
@@ -151,6 +153,7 @@ inline void settle(vapic_avic_on_cpu on, HostApicId host)
 
 void vapic_avic_vcpu_load(vapic_avic_on_cpu on, vapic_host_id host)
 {
+	// Ordering: asleep. The byte is this task's own, so what it says stays true.
 	if (attention(*on.vcpu).load() != Attention{} || host.raw > kMaxHostApicId)
 		load_rarely(on, host);
 	else

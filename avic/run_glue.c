@@ -130,7 +130,7 @@ void vapic_svm_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int 
 {
 	vapic_lapic_set_irr(apic->regs, vector);
 	/* Set after the bit: KVM clears the flag, looks at the IRR, and sets the flag again. */
-	apic->irr_pending = true;
+	vapic_set_irr_pending(apic);
 
 	if (unlikely(vapic_traced_kvm_apicv_accept_irq()))
 		return deliver_traced(apic, delivery_mode, trig_mode, vector);

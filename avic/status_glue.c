@@ -16,7 +16,7 @@ static unsigned long inhibits(struct vapic_vcpu_common *vcpu)
 static void counts(struct vapic_vcpu_common *common, u64 *to)
 {
 	struct vapic_vcpu *vcpu = container_of(common, struct vapic_vcpu, common);
-	u64 interrupts = READ_ONCE(vcpu->interrupt_count);
+	u64 interrupts = vapic_count_load(&vcpu->interrupt_count);
 	bool posts = vapic_avic_vcpu_posts(vapic_core(vcpu));
 	struct vapic_avic_counts counts;
 

@@ -10,10 +10,14 @@
 #include <linux/kref.h>
 #include <linux/kvm_host.h>
 #include <linux/list.h>
+#include <linux/lockdep.h>
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
 
+#include <vapic/hw/cell.h>
+
 #include "layout.h"
+#include "symbols.h"
 
 struct vapic_vm_common {
 	struct kref refs; /* one for the VM, one for each vCPU object */
@@ -49,12 +53,36 @@ void vapic_vcpu_enter(struct vapic_vcpu_common *vcpu, struct kvm_vcpu *kvm_vcpu,
 		      struct vapic_vm_common *vm);
 void vapic_vcpu_leave(struct vapic_vcpu_common *vcpu, struct vapic_vm_common *vm);
 
+/* The caller's task has the vCPU loaded. */
+static inline void vapic_assert_loaded(const struct vapic_vcpu_common *vcpu)
+{
+	lockdep_assert(vapic_call(kvm_get_running_vcpu)() == vcpu->kvm_vcpu);
+}
+
 /*
  * Hardware's tables no longer name a vCPU of the VM: wait until no other vCPU is in the middle
  * of an IPI, in hardware or in an exit handler, that found the vCPU's entry before. Sleeps only
  * if other vCPUs may run, which they may when the creation of a vCPU has failed.
  */
 void vapic_vm_wait_for_ipis(struct kvm *kvm);
+
+/*
+ * A count that status shows.
+ *
+ * ORDERING count
+ *   writers:  the vCPU's own task, or whoever holds the lock that stands beside the count
+ *   order:    none: the value counts, not when it is seen
+ *   pairs:    nothing
+ *   barrier:  none
+ *   if lost:  status shows a count that is late
+ *   checked:  selftest ipi_blocked
+ */
+VAPIC_PLAIN_CELL(vapic_count, u64)
+
+static inline void vapic_count_add(struct vapic_count *count, int n)
+{
+	vapic_count_store(count, vapic_count_load(count) + n);
+}
 
 /* Written in the vCPU's task; others read it to decide how to deliver. */
 static inline bool vapic_apicv_active(struct kvm_lapic *apic)
@@ -65,6 +93,34 @@ static inline bool vapic_apicv_active(struct kvm_lapic *apic)
 static inline void vapic_apicv_set_active(struct kvm_lapic *apic, bool active)
 {
 	WRITE_ONCE(apic->apicv_active, active);
+}
+
+/*
+ * KVM's word that some bit of the IRR may be set, without which it does not look at the IRR of a
+ * vCPU that is not accelerated.
+ *
+ * ORDERING irr-pending
+ *   writers:  whoever delivers to a vCPU that is not accelerated, KVM included, sets it, and so
+ *             does the vCPU's task at each switch of acceleration; KVM clears it in that task,
+ *             when it takes an interrupt
+ *   order:    set behind the IRR's bit
+ *   pairs:    KVM's clearing of a vector: it clears the flag, then the IRR's bit by a locked
+ *             operation, then looks at the IRR and sets the flag again
+ *   barrier:  the locked OR that sets the IRR's bit: irr-set, or IPI hardware's
+ *   if lost:  an interrupt waits in the IRR until another one comes
+ *   checked:  selftest inhibit
+ */
+VAPIC_PLAIN_CELL(vapic_irr_pending, bool)
+
+static inline struct vapic_irr_pending *vapic_irr_pending(struct kvm_lapic *apic)
+{
+	BUILD_BUG_ON(sizeof(apic->irr_pending) != sizeof(struct vapic_irr_pending));
+	return (struct vapic_irr_pending *)&apic->irr_pending;
+}
+
+static inline void vapic_set_irr_pending(struct kvm_lapic *apic)
+{
+	vapic_irr_pending_store(vapic_irr_pending(apic), true);
 }
 
 static inline bool vapic_irqchip_in_kernel(struct kvm *kvm)

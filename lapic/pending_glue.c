@@ -51,7 +51,7 @@ static __always_inline int highest_irr(struct kvm_vcpu *kvm_vcpu, struct kvm_lap
 {
 	if (vapic_lapic_posted)
 		return vapic_op(sync_pir_to_irr)(kvm_vcpu);
-	if (!apic->irr_pending)
+	if (!vapic_irr_pending_load(vapic_irr_pending(apic)))
 		return -1;
 	return vapic_kvm_vector(vapic_lapic_highest(apic->regs, APIC_IRR));
 }

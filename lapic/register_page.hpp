@@ -7,6 +7,7 @@
 // atomically.
 #pragma once
 
+#include <bit>
 #include <cstdint>
 
 #include <vapic/hw/apic.hpp>
@@ -49,15 +50,26 @@ public:
 	// such a write.
 	void copy_from(const std::uint32_t *image) { vapic_lapic_copy(words_, image); }
 
-	// Add the bits of 64 vectors, from 64 * `quarter` on; returns those that are new.
-	// Ordering as vapic_lapic_set_irr(): hardware writes the IRR besides the vCPU's own task.
-	std::uint64_t merge_irr(unsigned quarter, std::uint64_t bits)
+	// Add 64 vectors, those from 64 * `quarter` on, to the IRR. Returns the highest that was not
+	// in it, or VAPIC_NO_VECTOR.
+	//
+	// ORDERING irr-merge
+	//   writers:  this, called by the vCPU's own task, and KVM add vectors; virtual-interrupt
+	//             delivery and notification processing, while that task runs the guest, take
+	//             and add them; KVM takes them in that task
+	//   order:    sequentially consistent, a locked OR: KVM may set a bit of the same word, for a
+	//             vCPU that is not accelerated, from another CPU
+	//   pairs:    vapic_lapic_set_irr(), by whoever delivers to a vCPU that is not accelerated
+	//   barrier:  here
+	//   if lost:  a vector that another CPU sets at the same time disappears
+	//   checked:  posted_threads_test; posted_interleaving_test
+	std::uint32_t merge_irr(unsigned quarter, std::uint64_t vectors)
 	{
-		const std::uint32_t low = merge(2 * quarter, static_cast<std::uint32_t>(bits));
+		const std::uint32_t low = add(2 * quarter, static_cast<std::uint32_t>(vectors));
 		const std::uint32_t high =
-			merge(2 * quarter + 1, static_cast<std::uint32_t>(bits >> 32));
+			add(2 * quarter + 1, static_cast<std::uint32_t>(vectors >> 32));
 
-		return std::uint64_t{high} << 32 | low;
+		return high != VAPIC_NO_VECTOR ? high : low;
 	}
 
 	// Highest vector of the bank, or VAPIC_NO_VECTOR.
@@ -81,11 +93,13 @@ private:
 		return static_cast<unsigned>(bank) / unsigned{sizeof(std::uint32_t)} + 4 * n;
 	}
 
-	std::uint32_t merge(unsigned n, std::uint32_t bits)
+	// Add the vectors of the n-th register of the IRR; returns as merge_irr().
+	std::uint32_t add(unsigned n, std::uint32_t vectors)
 	{
-		if (!bits)
-			return 0;
-		return bits & ~vapic_lapic_word_set(&words_[index(Bank::kIrr, n)], bits);
+		if (!vectors)
+			return VAPIC_NO_VECTOR;
+		vectors &= ~vapic_lapic_word_set(&words_[index(Bank::kIrr, n)], vectors);
+		return vectors ? 32 * n + std::bit_width(vectors) - 1 : VAPIC_NO_VECTOR;
 	}
 
 	vapic_lapic_word words_[1024];

@@ -88,7 +88,7 @@ static __always_inline void set_spiv(struct kvm_vcpu *kvm_vcpu, u32 value)
  */
 static __always_inline void refresh_copies(struct kvm_lapic *apic)
 {
-	apic->irr_pending = true;
+	vapic_set_irr_pending(apic);
 	apic->isr_count = vapic_apicv_active(apic) ? 1 : vapic_lapic_count(apic->regs, APIC_ISR);
 	apic->highest_isr_cache = -1;
 }

@@ -27,7 +27,7 @@ int vapic_hook_handle_apic_access(struct kvm_vcpu *kvm_vcpu)
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_vmx(kvm_vcpu));
 
 	if (vcpu)
-		WRITE_ONCE(vcpu->apic_accesses, vcpu->apic_accesses + 1);
+		vapic_count_add(&vcpu->apic_accesses, 1);
 
 	/* fasteoi is a parameter of kvm_intel, to be off for guests that write EOI oddly. */
 	if (vapic_data(fasteoi) && vapic_apicv_is_eoi_write(exit_qualification(kvm_vcpu))) {
@@ -42,7 +42,7 @@ int vapic_hook_handle_apic_write(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_vmx(kvm_vcpu));
 
-	WRITE_ONCE(vcpu->apic_writes, vcpu->apic_writes + 1);
+	vapic_count_add(&vcpu->apic_writes, 1);
 	vapic_call(kvm_apic_write_nodecode)(kvm_vcpu,
 					    vapic_apicv_written(exit_qualification(kvm_vcpu)));
 	return 1;
@@ -53,7 +53,7 @@ int vapic_hook_handle_apic_eoi_induced(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_vmx(kvm_vcpu));
 
-	WRITE_ONCE(vcpu->eoi_exits_taken, vcpu->eoi_exits_taken + 1);
+	vapic_count_add(&vcpu->eoi_exits_taken, 1);
 	vapic_call(kvm_apic_set_eoi_accelerated)(kvm_vcpu,
 						 vapic_apicv_ended(exit_qualification(kvm_vcpu)));
 	return 1;

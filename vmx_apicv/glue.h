@@ -63,11 +63,11 @@ struct vapic_vcpu {
 	bool eoi_exits_stale;
 
 	/* Counts. Only the vCPU's own task writes the first three. */
-	u64 apic_accesses;
-	u64 apic_writes;
-	u64 eoi_exits_taken;
-	u64 wakeups;		  /* by the wakeup vector; under the lock of CPU waits_on */
-	atomic64_t notifications; /* sent by software */
+	struct vapic_count apic_accesses;
+	struct vapic_count apic_writes;
+	struct vapic_count eoi_exits_taken;
+	struct vapic_count wakeups; /* by the wakeup vector; under the lock of CPU waits_on */
+	atomic64_t notifications;   /* sent by software */
 } __aligned(VAPIC_PI_ALIGN);
 
 /* kvm/host.c relies on common being first. */
@@ -79,17 +79,19 @@ static inline struct vapic_pi_vcpu *vapic_core(struct vapic_vcpu *vcpu)
 	return (struct vapic_pi_vcpu *)(vcpu + 1);
 }
 
-/* The caller is the vCPU's own task, with preemption off. */
+/* The caller's task has the vCPU loaded: the vCPU's own task, or the one that makes it. */
+static inline struct vapic_pi_loaded vapic_loaded(struct vapic_vcpu *vcpu)
+{
+	vapic_assert_loaded(&vcpu->common);
+	return (struct vapic_pi_loaded){vapic_core(vcpu)};
+}
+
+/* The same, with preemption off. */
 static inline struct vapic_pi_on_cpu vapic_on_cpu(struct vapic_vcpu *vcpu)
 {
 	lockdep_assert_preemption_disabled();
+	vapic_assert_loaded(&vcpu->common);
 	return (struct vapic_pi_on_cpu){vapic_core(vcpu)};
-}
-
-/* The caller's task has the vCPU loaded: the vCPU's own task, or the one that makes it. */
-static inline void vapic_assert_loaded(struct kvm_vcpu *kvm_vcpu)
-{
-	lockdep_assert(vapic_call(kvm_get_running_vcpu)() == kvm_vcpu);
 }
 
 static inline struct vcpu_vmx *to_vmx(struct kvm_vcpu *kvm_vcpu)

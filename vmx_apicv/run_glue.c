@@ -65,7 +65,7 @@ static noinline void deliver_inactive(struct kvm_vcpu *kvm_vcpu, struct kvm_lapi
 {
 	vapic_lapic_set_irr(apic->regs, vector);
 	/* Set after the bit: KVM clears the flag, looks at the IRR, and sets the flag again. */
-	apic->irr_pending = true;
+	vapic_set_irr_pending(apic);
 	/* The vCPU may be accelerated again by now. */
 	vapic_pi_vcpu_unsettle(vapic_core(vapic_vcpu_of(to_vmx(kvm_vcpu))));
 	kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
@@ -124,8 +124,7 @@ static noinline int sync(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 	struct vapic_pi_irr irr;
 	int highest;
 
-	vapic_assert_loaded(kvm_vcpu);
-	irr = vapic_pi_vcpu_sync(vapic_core(vcpu), to_rvi);
+	irr = vapic_pi_vcpu_sync(vapic_loaded(vcpu), to_rvi);
 	highest = vapic_kvm_vector(irr.highest);
 	if (to_rvi) {
 		set_rvi(highest);
@@ -135,7 +134,7 @@ static noinline int sync(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 	/* Without virtual-interrupt delivery, tell KVM and keep its irr_pending true. */
 	if (irr.fresh) {
 		if (!active)
-			apic->irr_pending = true;
+			vapic_set_irr_pending(apic);
 		kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
 	}
 	return highest;
@@ -171,9 +170,8 @@ void vapic_vmx_apicv_pre_state_restore(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_vmx(kvm_vcpu));
 
-	vapic_assert_loaded(kvm_vcpu);
 	if (vcpu)
-		vapic_pi_vcpu_discard(vapic_core(vcpu));
+		vapic_pi_vcpu_discard(vapic_loaded(vcpu));
 }
 
 void vapic_vmx_load_eoi_exitmap(struct kvm_vcpu *kvm_vcpu, u64 *eoi_exit_bitmap)

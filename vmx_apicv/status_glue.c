@@ -13,11 +13,11 @@ static void counts(struct vapic_vcpu_common *common, u64 *to)
 	struct vapic_vcpu *vcpu = container_of(common, struct vapic_vcpu, common);
 
 	to[0] = vcpu->vm->pid_table != NULL;
-	to[1] = READ_ONCE(vcpu->apic_writes);
-	to[2] = READ_ONCE(vcpu->apic_accesses);
-	to[3] = READ_ONCE(vcpu->eoi_exits_taken);
+	to[1] = vapic_count_load(&vcpu->apic_writes);
+	to[2] = vapic_count_load(&vcpu->apic_accesses);
+	to[3] = vapic_count_load(&vcpu->eoi_exits_taken);
 	to[4] = atomic64_read(&vcpu->notifications);
-	to[5] = READ_ONCE(vcpu->wakeups);
+	to[5] = vapic_count_load(&vcpu->wakeups);
 }
 
 int vapic_vmx_status(struct seq_buf *s, const struct vapic_viewer *viewer)

@@ -59,8 +59,9 @@ void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, vapic_vcpu *glue, vapic_pi_descript
 //             ipi_lost
 //
 // rvi_unknown is cleared by an exchange before the IRR is read: rvi-unknown, in vmx_hot.h.
-vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_vcpu *vcpu, bool to_rvi)
+vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_loaded loaded, bool to_rvi)
 {
+	vapic_pi_vcpu *vcpu = loaded.vcpu;
 	PiDescriptor &from = descriptor(*vcpu);
 	vapic_pi_unknown &unknown = vcpu->hot.rvi_unknown;
 	std::uint64_t pir[kPirWords];
@@ -82,12 +83,11 @@ vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_vcpu *vcpu, bool to_rvi)
 			if (!pir[i])
 				continue;
 
-			const std::uint64_t added =
+			const std::uint32_t added =
 				vcpu->regs->merge_irr(i, from.pir[i].exchange(PirWord{}).raw());
 
-			if (added)
-				newest =
-					64 * i + 63 - static_cast<unsigned>(__builtin_clzll(added));
+			if (added != VAPIC_NO_VECTOR)
+				newest = added;
 		}
 	}
 
@@ -120,14 +120,14 @@ void vapic_pi_vcpu_unsettle(vapic_pi_vcpu *vcpu)
 //   if lost:  PIR holds a vector without ON: nobody takes it before the next post
 //   checked:  posted_interleaving_test (discard_clears_on_last); pi_sync_test; selftest
 //             lapic_restore
-void vapic_pi_vcpu_discard(vapic_pi_vcpu *vcpu)
+void vapic_pi_vcpu_discard(vapic_pi_loaded loaded)
 {
-	PiDescriptor &from = descriptor(*vcpu);
+	PiDescriptor &from = descriptor(*loaded.vcpu);
 
 	if (from.control.load().get(PiControl::kOn))
 		from.control.clear_bits(PiControl{}.with(PiControl::kOn, true));
 	for (Slot<PirWord> &word : from.pir)
 		if (word.load().raw())
 			word.exchange(PirWord{});
-	vapic_pi_vcpu_unsettle(vcpu);
+	vapic_pi_vcpu_unsettle(loaded.vcpu);
 }

@@ -153,7 +153,7 @@ static __always_inline void let_go(struct vapic_vcpu *vcpu)
 static __always_inline void wake(struct vapic_vcpu *vcpu)
 {
 	/* ON stays set until the vCPU runs again, so no sender needs to notify it again. */
-	vcpu->wakeups++;
+	vapic_count_add(&vcpu->wakeups, 1);
 	let_go(vcpu);
 }
 

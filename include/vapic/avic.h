@@ -65,9 +65,10 @@ bool vapic_avic_vcpu_init(struct vapic_avic_vcpu *vcpu, struct vapic_avic_vm *vm
 bool vapic_avic_vcpu_retire(struct vapic_avic_vcpu *vcpu);
 
 /*
- * Says that the caller is the vCPU's own task, with preemption off: the functions that take
- * this never run concurrently for one vCPU, and the CPU does not change meanwhile. Only
- * vapic_on_cpu() of avic/glue.h makes one, and asserts preemption off by lockdep.
+ * Says that the caller is the vCPU's own task, or the one that makes it, with preemption off: the
+ * functions that take this never run concurrently for one vCPU, and the CPU does not change
+ * meanwhile. Only vapic_on_cpu() and vapic_new_on_cpu() of avic/glue.h make one, and assert both
+ * by lockdep.
  */
 struct vapic_avic_on_cpu {
 	struct vapic_avic_vcpu *vcpu;

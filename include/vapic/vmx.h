@@ -31,9 +31,18 @@ struct vapic_pi_descriptor {
 /*
  * Says that the caller is the vCPU's own task, with preemption off: the functions that take
  * this never run concurrently for one vCPU, and the CPU does not change meanwhile. Only
- * vapic_on_cpu() of vmx_apicv/glue.h makes one, and asserts preemption off by lockdep.
+ * vapic_on_cpu() of vmx_apicv/glue.h makes one, and asserts both by lockdep.
  */
 struct vapic_pi_on_cpu {
+	struct vapic_pi_vcpu *vcpu;
+};
+
+/*
+ * Says that the caller's task has the vCPU loaded: it is the vCPU's own task, or the one that
+ * makes the vCPU, so that no two functions that take this run at once for one vCPU. It may be
+ * preempted. Only vapic_loaded() of vmx_apicv/glue.h makes one, and asserts that by lockdep.
+ */
+struct vapic_pi_loaded {
 	struct vapic_pi_vcpu *vcpu;
 };
 
@@ -94,10 +103,9 @@ struct vapic_pi_irr {
 
 /*
  * Move what was posted to the IRR. With @to_rvi the caller must store the highest vector in
- * RVI right afterwards, which vapic_pi_vcpu_settled() relies on from then on. Called by the
- * vCPU's own task.
+ * RVI right afterwards, which vapic_pi_vcpu_settled() relies on from then on.
  */
-struct vapic_pi_irr vapic_pi_vcpu_sync(struct vapic_pi_vcpu *vcpu, bool to_rvi);
+struct vapic_pi_irr vapic_pi_vcpu_sync(struct vapic_pi_loaded loaded, bool to_rvi);
 
 /*
  * Note that RVI may not be the highest vector of the IRR any more, because the IRR was changed
@@ -107,10 +115,9 @@ struct vapic_pi_irr vapic_pi_vcpu_sync(struct vapic_pi_vcpu *vcpu, bool to_rvi);
 void vapic_pi_vcpu_unsettle(struct vapic_pi_vcpu *vcpu);
 
 /*
- * Forget what was posted: the register page is about to be written anew. Called with the vCPU
- * loaded and not running.
+ * Forget what was posted: the register page is about to be written anew. The vCPU does not run.
  */
-void vapic_pi_vcpu_discard(struct vapic_pi_vcpu *vcpu);
+void vapic_pi_vcpu_discard(struct vapic_pi_loaded loaded);
 
 /* A vCPU as a member of a list of waiters. Part of the vCPU's object. */
 struct vapic_pi_waiter {

@@ -30,7 +30,7 @@
  *             visible after the read, and erase a flag set in between. Set by
  *             vapic_pi_vcpu_sync() without order: only the vCPU's own task relies on it
  *   pairs:    vapic_pi_vcpu_unsettle(), which sets it by a release store
- *   barrier:  here
+ *   barrier:  vapic_pi_vcpu_sync(), the exchange
  *   if lost:  RVI misses a vector in the IRR, which is not delivered until another one is
  *   checked:  posted_interleaving_test (sync_settles_by_store, sync_settles_last)
  */

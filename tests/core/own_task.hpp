@@ -75,6 +75,17 @@ static inline bool vapic_pi_vcpu_resume(vapic_pi_vcpu *vcpu, u32 destination)
 	return vapic_pi_vcpu_resume(vapic_pi_on_cpu{vcpu}, destination);
 }
 
+// Likewise that the vCPU is loaded.
+static inline vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_vcpu *vcpu, bool to_rvi)
+{
+	return vapic_pi_vcpu_sync(vapic_pi_loaded{vcpu}, to_rvi);
+}
+
+static inline void vapic_pi_vcpu_discard(vapic_pi_vcpu *vcpu)
+{
+	vapic_pi_vcpu_discard(vapic_pi_loaded{vcpu});
+}
+
 static inline void vapic_pi_vcpu_suppress(vapic_pi_vcpu *vcpu)
 {
 	vapic_pi_vcpu_suppress(vapic_pi_on_cpu{vcpu});

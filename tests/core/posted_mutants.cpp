@@ -116,16 +116,15 @@ vapic_pi_irr sync(vapic_pi_vcpu *vcpu, bool to_rvi, Settle settle, bool on_last,
 		if (!on_last)
 			clear_on();
 		for (unsigned i = 0; i < kPirWords; ++i) {
-			const std::uint64_t added =
+			const std::uint32_t added =
 				descriptor(*vcpu).pir[i].load().raw() ?
 					vcpu->regs->merge_irr(i, descriptor(*vcpu).pir[i]
 									 .exchange(PirWord{})
 									 .raw()) :
-					0;
+					VAPIC_NO_VECTOR;
 
-			if (added)
-				newest =
-					64 * i + 63 - static_cast<unsigned>(__builtin_clzll(added));
+			if (added != VAPIC_NO_VECTOR)
+				newest = added;
 		}
 		if (on_last)
 			clear_on();
