@@ -119,7 +119,7 @@ static inline struct vapic_avic_on_cpu vapic_new_on_cpu(struct vapic_vcpu *vcpu)
 }
 
 /* The caller holds the vCPU's posting lock. */
-static inline struct vapic_avic_posting_locked vapic_posting_locked(struct vapic_vcpu *vcpu)
+static inline struct vapic_avic_posting_locked vapic_avic_posting_locked(struct vapic_vcpu *vcpu)
 {
 	lockdep_assert_held(&vcpu->posting_lock);
 	return (struct vapic_avic_posting_locked){vapic_core(vcpu)};
@@ -196,10 +196,10 @@ void vapic_avic_pit_init(struct vapic_vm *vm);
  * before any vCPU that was in the tables is freed: behind it nobody finds one by the IOMMU's log.
  * The ends may sleep.
  */
-void vapic_posting_init_vm(struct vapic_vm *vm);
-void vapic_posting_end_vm(struct vapic_vm *vm);
-void vapic_posting_init_vcpu(struct vapic_vcpu *vcpu);
-void vapic_posting_end_vcpu(struct vapic_vcpu *vcpu);
+void vapic_avic_posting_init_vm(struct vapic_vm *vm);
+void vapic_avic_posting_end_vm(struct vapic_vm *vm);
+void vapic_avic_posting_init_vcpu(struct vapic_vcpu *vcpu);
+void vapic_avic_posting_end_vcpu(struct vapic_vcpu *vcpu);
 
 /* Stop inhibiting the VM for an interrupt window of the vCPU, if it is. May sleep. */
 void vapic_avic_irq_window_close(struct vapic_vcpu *vcpu);

@@ -196,7 +196,7 @@ int vapic_hook_avic_vm_init(struct kvm *kvm)
 		return -ENOMEM;
 	mutex_init(&vm->irq_window_lock);
 	vapic_avic_pit_init(vm);
-	vapic_posting_init_vm(vm);
+	vapic_avic_posting_init_vm(vm);
 	to_kvm_svm(kvm)->avic_physical_id_table_page = vm;
 	vapic_vm_enter(&vm->common, kvm);
 	return 0;
@@ -212,7 +212,7 @@ void vapic_svm_vm_destroy(struct kvm *kvm)
 
 	if (!vm)
 		return;
-	vapic_posting_end_vm(vm);
+	vapic_avic_posting_end_vm(vm);
 	vapic_vm_leave(&vm->common);
 	kref_put(&vm->common.refs, vm_release);
 }
@@ -312,7 +312,7 @@ int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)
 		return -ENOMEM;
 	vcpu->vm = vapic_vm_of(kvm);
 	vcpu->never = decision;
-	vapic_posting_init_vcpu(vcpu);
+	vapic_avic_posting_init_vcpu(vcpu);
 
 	if (decision == VAPIC_ACCELERATED)
 		accelerate(kvm_vcpu, vcpu);
@@ -338,11 +338,11 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 	svm->avic_backing_page = NULL;
 	if (vapic_vcpu_of(svm)) {
 		vapic_avic_irq_window_close(vcpu);
-		vapic_posting_end_vcpu(vcpu);
+		vapic_avic_posting_end_vcpu(vcpu);
 		if (vapic_avic_vcpu_retire(vapic_core(vcpu))) {
 			vapic_vm_wait_for_ipis(kvm_vcpu->kvm);
 			/* KVM destroys vCPUs before the VM: no vCPU may be freed before the tag goes. */
-			vapic_posting_end_vm(vm);
+			vapic_avic_posting_end_vm(vm);
 		}
 		svm->avic_physical_id_cache = NULL;
 	}

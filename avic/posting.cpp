@@ -36,7 +36,7 @@ struct GaTag : Word<GaTag, std::uint32_t> {
 };
 
 static_assert(GaTag::kVcpu.kMax + 1 == kX2apicIdsExtended);
-static_assert(GaTag::kVm.kMax == VAPIC_GA_TAG_VMS);
+static_assert(GaTag::kVm.kMax == VAPIC_AVIC_GA_TAG_VMS);
 static_assert(disjoint(GaTag::kVcpu.kMask, GaTag::kVm.kMask));
 
 } // namespace
@@ -113,17 +113,17 @@ bool vapic_avic_vcpu_posts(const vapic_avic_vcpu *vcpu)
 	return vcpu->posting.load().get(Posting::kPosts);
 }
 
-u32 vapic_ga_tag(u32 vm, const vapic_avic_vcpu *vcpu)
+u32 vapic_avic_ga_tag(u32 vm, const vapic_avic_vcpu *vcpu)
 {
 	return GaTag{}.with(GaTag::kVm, vm).with(GaTag::kVcpu, vcpu->id).raw();
 }
 
-u32 vapic_ga_tag_vm(u32 tag)
+u32 vapic_avic_ga_tag_vm(u32 tag)
 {
 	return GaTag{tag}.get(GaTag::kVm);
 }
 
-u32 vapic_ga_tag_vcpu(u32 tag)
+u32 vapic_avic_ga_tag_vcpu(u32 tag)
 {
 	return GaTag{tag}.get(GaTag::kVcpu).raw();
 }

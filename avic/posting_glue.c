@@ -51,7 +51,7 @@ static int post(struct interrupt *irq)
 	struct amd_iommu_pi_data how = {
 		.is_guest_mode = true,
 		.base = __sme_set(virt_to_phys(vcpu->common.kvm_vcpu->arch.apic->regs)),
-		.ga_tag = vapic_ga_tag(vcpu->vm->tag, vapic_core(vcpu)),
+		.ga_tag = vapic_avic_ga_tag(vcpu->vm->tag, vapic_core(vcpu)),
 		.vcpu_data = &guest,
 	};
 	int err = irq_set_vcpu_affinity(irq->host_irq, &how);
@@ -115,7 +115,7 @@ void vapic_host_posting(struct vapic_vcpu *vcpu, struct vapic_posting how)
 	/* The driver refuses to post for a device that has left its domain: that is remapped. */
 	list_for_each_entry(irq, &vcpu->interrupts, node)
 		treat(irq, how);
-	vapic_avic_posting_set(vapic_posting_locked(vcpu), how);
+	vapic_avic_posting_set(vapic_avic_posting_locked(vcpu), how);
 	raw_spin_unlock_irqrestore(&vcpu->posting_lock, flags);
 }
 
@@ -135,16 +135,16 @@ static int name(struct interrupt *irq)
 	int err;
 
 	raw_spin_lock_irqsave(&vcpu->posting_lock, flags);
-	how = vapic_avic_posting_add(vapic_posting_locked(vcpu), here());
+	how = vapic_avic_posting_add(vapic_avic_posting_locked(vcpu), here());
 	err = treat(irq, how);
 	if (!err) {
 		list_add_tail(&irq->node, &vcpu->interrupts);
 		vapic_count_add(&vcpu->interrupt_count, 1);
-		vapic_avic_posting_set(vapic_posting_locked(vcpu), how);
+		vapic_avic_posting_set(vapic_avic_posting_locked(vcpu), how);
 	} else {
 		remap(irq);
 		if (list_empty(&vcpu->interrupts))
-			vapic_avic_posting_end(vapic_posting_locked(vcpu));
+			vapic_avic_posting_end(vapic_avic_posting_locked(vcpu));
 	}
 	raw_spin_unlock_irqrestore(&vcpu->posting_lock, flags);
 	return err;
@@ -161,7 +161,7 @@ static void unname(struct interrupt *irq)
 	list_del(&irq->node);
 	vapic_count_add(&vcpu->interrupt_count, -1);
 	if (list_empty(&vcpu->interrupts))
-		vapic_avic_posting_end(vapic_posting_locked(vcpu));
+		vapic_avic_posting_end(vapic_avic_posting_locked(vcpu));
 	raw_spin_unlock_irqrestore(&vcpu->posting_lock, flags);
 }
 
@@ -186,7 +186,7 @@ static int give_tag(struct vapic_vm *vm)
 	if (vm->tag)
 		return 0;
 	xa_lock_irqsave(&tagged, flags);
-	err = __xa_alloc_cyclic(&tagged, &tag, vm, XA_LIMIT(1, VAPIC_GA_TAG_VMS), &next,
+	err = __xa_alloc_cyclic(&tagged, &tag, vm, XA_LIMIT(1, VAPIC_AVIC_GA_TAG_VMS), &next,
 				GFP_ATOMIC | __GFP_ACCOUNT);
 	xa_unlock_irqrestore(&tagged, flags);
 	if (err < 0)
@@ -335,14 +335,14 @@ int vapic_svm_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_i
  */
 int vapic_avic_ga_log_notifier(u32 tag)
 {
-	u32 id = vapic_ga_tag_vcpu(tag);
+	u32 id = vapic_avic_ga_tag_vcpu(tag);
 	struct vapic_vcpu *vcpu;
 	struct vapic_vm *vm;
 
-	vapic_trace_kvm_avic_ga_log(vapic_ga_tag_vm(tag), id);
+	vapic_trace_kvm_avic_ga_log(vapic_avic_ga_tag_vm(tag), id);
 
 	guard(rcu)();
-	vm = xa_load(&tagged, vapic_ga_tag_vm(tag));
+	vm = xa_load(&tagged, vapic_avic_ga_tag_vm(tag));
 	vcpu = vm ? vapic_avic_vm_find(vapic_avic_vm_at_load(&vm->core), id) : NULL;
 	if (vcpu) {
 		atomic64_inc(&vcpu->logged);
@@ -353,18 +353,18 @@ int vapic_avic_ga_log_notifier(u32 tag)
 
 /* ---- VM and vCPU come and go ---- */
 
-void vapic_posting_init_vm(struct vapic_vm *vm)
+void vapic_avic_posting_init_vm(struct vapic_vm *vm)
 {
 	xa_init_flags(&vm->interrupts, XA_FLAGS_LOCK_IRQ);
 }
 
-void vapic_posting_init_vcpu(struct vapic_vcpu *vcpu)
+void vapic_avic_posting_init_vcpu(struct vapic_vcpu *vcpu)
 {
 	raw_spin_lock_init(&vcpu->posting_lock);
 	INIT_LIST_HEAD(&vcpu->interrupts);
 }
 
-void vapic_posting_end_vcpu(struct vapic_vcpu *vcpu)
+void vapic_avic_posting_end_vcpu(struct vapic_vcpu *vcpu)
 {
 	struct vapic_vm *vm = vcpu->vm;
 	struct interrupt *irq;
@@ -379,7 +379,7 @@ void vapic_posting_end_vcpu(struct vapic_vcpu *vcpu)
 	}
 }
 
-void vapic_posting_end_vm(struct vapic_vm *vm)
+void vapic_avic_posting_end_vm(struct vapic_vm *vm)
 {
 	if (!vm->tag)
 		return;

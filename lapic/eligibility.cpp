@@ -111,7 +111,7 @@ vapic_decision vapic_avic_vcpu_decision(const vapic_avic_candidate *vcpu)
 	return VAPIC_ACCELERATED;
 }
 
-vapic_decision vapic_apicv_host_decision(const vapic_apicv_host *host)
+vapic_decision vapic_vmx_host_decision(const vapic_vmx_host *host)
 {
 	if (!host->apicv)
 		return VAPIC_NO_APICV;
@@ -124,7 +124,7 @@ vapic_decision vapic_apicv_host_decision(const vapic_apicv_host *host)
 	return VAPIC_ACCELERATED;
 }
 
-vapic_decision vapic_apicv_vcpu_decision(bool apic_in_kernel)
+vapic_decision vapic_vmx_vcpu_decision(bool apic_in_kernel)
 {
 	return apic_in_kernel ? VAPIC_ACCELERATED : VAPIC_NO_APIC;
 }

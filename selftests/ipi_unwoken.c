@@ -2,7 +2,8 @@
 /*
  * Counts IPIs that do not wake their target: the vCPU stays blocked in the host although the
  * vector is in its IRR.  There must be none, unless VAPIC_UNWOKEN=some says that the run provokes
- * them (AMD erratum 1235, with IsRunning shown to hardware); then there must be one at least.
+ * them (AMD erratum 1235, with IsRunning shown to hardware); then there must be one at least, in
+ * one of twenty such runs.
  */
 #include "lib/modes.h"
 
@@ -12,6 +13,9 @@
 
 /* An IPI that was sent this long ago, while its target is still blocked, is looked at. */
 #define LATE_AFTER_US	400000
+
+/* Where some IPI is to wake nobody, so many runs more are made until one does not. */
+#define MORE_RUNS	19
 
 static volatile bool finished;
 static volatile uint32_t sent, about_to_halt;
@@ -93,32 +97,44 @@ static uint32_t count_unwoken(struct vm *vm, uint32_t count)
 	return unwoken;
 }
 
-TEST_F(guest, blocked_vcpu_wakes_for_each_ipi)
+/* A VM of its own in which so many IPIs are sent; returns how many did not wake their target. */
+static uint32_t run(struct __test_metadata *_metadata, uint32_t count)
 {
-	const char *expected = getenv("VAPIC_UNWOKEN");
 	struct vm *vm = vm_create(mode);
 	uint32_t unwoken;
 
 	finished = false;
 	sent = about_to_halt = 0;
 	guest_set_handler(VECTOR, guest_count_irq);
-	vm_add_vcpu(vm, 0, sender, rounds);
-	vm_add_vcpu(vm, 1, sleeper, rounds);
+	vm_add_vcpu(vm, 0, sender, count);
+	vm_add_vcpu(vm, 1, sleeper, count);
 	vm_start(vm);
-	unwoken = count_unwoken(vm, rounds);
+	unwoken = count_unwoken(vm, count);
 	NOTE("%u of %u IPIs did not wake their target, which halted %llu and blocked %llu times\n",
-	     unwoken, rounds, (unsigned long long)vcpu_stat(&vm->vcpus[1], "halt_exits"),
+	     unwoken, count, (unsigned long long)vcpu_stat(&vm->vcpus[1], "halt_exits"),
 	     (unsigned long long)vcpu_stat(&vm->vcpus[1], "halt_wakeup"));
 	/* Each of them came in the end, and once. */
-	EXPECT_EQ(rounds, vm->vcpus[1].guest->irqs[VECTOR]);
-	if (expected && !strcmp(expected, "some")) {
+	EXPECT_EQ(count, vm->vcpus[1].guest->irqs[VECTOR]);
+	finished = true;
+	vm_join(vm);
+	vm_destroy(vm);
+	return unwoken;
+}
+
+TEST_F_TIMEOUT(guest, blocked_vcpu_wakes_for_each_ipi, 240)
+{
+	const char *expected = getenv("VAPIC_UNWOKEN");
+	bool provoked = expected && !strcmp(expected, "some");
+	uint32_t unwoken = run(_metadata, rounds);
+
+	/* How often it happens depends on the emulated machine's own host. */
+	for (int more = 0; provoked && !unwoken && more < MORE_RUNS; more++)
+		unwoken = run(_metadata, rounds);
+	if (provoked) {
 		EXPECT_LT(0, unwoken);
 	} else {
 		EXPECT_EQ(0, unwoken);
 	}
-	finished = true;
-	vm_join(vm);
-	vm_destroy(vm);
 }
 
 TEST_MAIN(500)

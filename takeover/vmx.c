@@ -42,7 +42,7 @@ static bool has_ipiv(void)
 
 static enum vapic_decision decide(bool resolved)
 {
-	struct vapic_apicv_host host = {
+	struct vapic_vmx_host host = {
 		.apicv = has_apicv(),
 		.ipiv = has_ipiv(),
 		/* Without the parameter, vapic uses what the processor has. */
@@ -52,7 +52,7 @@ static enum vapic_decision decide(bool resolved)
 		.used = !resolved || vapic_vmx_apicv_usable(),
 	};
 
-	return vapic_apicv_host_decision(&host);
+	return vapic_vmx_host_decision(&host);
 }
 
 static int init_glue(void)

@@ -10,7 +10,7 @@
 using namespace vapic;
 using namespace vapic::hw;
 
-void vapic_apicv_activate(vapic_apicv_controls *controls, bool active, bool ipi_virtualization)
+void vapic_vmx_activate(vapic_vmx_controls *controls, bool active, bool ipi_virtualization)
 {
 	controls->pin =
 		PinControls{controls->pin}.with(PinControls::kPostedInterrupts, active).raw();
@@ -25,7 +25,7 @@ void vapic_apicv_activate(vapic_apicv_controls *controls, bool active, bool ipi_
 			.raw();
 }
 
-void vapic_apicv_set_mode(vapic_apicv_controls *controls, vapic_apic_mode mode, u32 may)
+void vapic_vmx_set_mode(vapic_vmx_controls *controls, vapic_apic_mode mode, u32 may)
 {
 	const SecondaryControls allowed{may};
 
@@ -40,7 +40,7 @@ void vapic_apicv_set_mode(vapic_apicv_controls *controls, vapic_apic_mode mode, 
 			.raw();
 }
 
-vapic_apicv_msrs vapic_apicv_x2apic_msrs(const vapic_apicv_controls *controls, u64 readable)
+vapic_vmx_msrs vapic_vmx_x2apic_msrs(const vapic_vmx_controls *controls, u64 readable)
 {
 	using I = X2apicIntercepts;
 
@@ -66,7 +66,7 @@ vapic_apicv_msrs vapic_apicv_x2apic_msrs(const vapic_apicv_controls *controls, u
 	return {read.raw(), write.raw()};
 }
 
-bool vapic_apicv_is_eoi_write(u64 qualification)
+bool vapic_vmx_is_eoi_write(u64 qualification)
 {
 	const ApicAccessInfo info{qualification};
 
@@ -74,12 +74,12 @@ bool vapic_apicv_is_eoi_write(u64 qualification)
 	       info.get(ApicAccessInfo::kOffset) == static_cast<std::uint32_t>(ApicRegister::kEoi);
 }
 
-u32 vapic_apicv_written(u64 qualification)
+u32 vapic_vmx_written(u64 qualification)
 {
 	return ApicWriteInfo{qualification}.get(ApicWriteInfo::kRegister) << 4;
 }
 
-u8 vapic_apicv_ended(u64 qualification)
+u8 vapic_vmx_ended(u64 qualification)
 {
 	return EoiInducedInfo{qualification}.get(EoiInducedInfo::kVector).raw();
 }

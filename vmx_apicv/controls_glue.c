@@ -20,16 +20,16 @@ static struct vmcs_controls_shadow *shadow(struct vcpu_vmx *vmx)
 	return &vmx->loaded_vmcs->controls_shadow;
 }
 
-static struct vapic_apicv_controls controls_get(struct vcpu_vmx *vmx)
+static struct vapic_vmx_controls controls_get(struct vcpu_vmx *vmx)
 {
-	return (struct vapic_apicv_controls){
+	return (struct vapic_vmx_controls){
 		.pin = shadow(vmx)->pin,
 		.secondary = shadow(vmx)->secondary_exec,
 		.tertiary = shadow(vmx)->tertiary_exec,
 	};
 }
 
-static void controls_set(struct vcpu_vmx *vmx, const struct vapic_apicv_controls *controls)
+static void controls_set(struct vcpu_vmx *vmx, const struct vapic_vmx_controls *controls)
 {
 	if (shadow(vmx)->pin != controls->pin) {
 		vapic_vmcs_write(PIN_BASED_VM_EXEC_CONTROL, controls->pin);
@@ -55,9 +55,9 @@ static u64 *bitmap_word(struct vcpu_vmx *vmx, bool write)
 }
 
 static void update_msr_bitmap(struct kvm_vcpu *kvm_vcpu, struct vcpu_vmx *vmx,
-			      const struct vapic_apicv_controls *controls)
+			      const struct vapic_vmx_controls *controls)
 {
-	struct vapic_apicv_msrs exits;
+	struct vapic_vmx_msrs exits;
 	u8 mode = 0;
 
 	if (controls->secondary & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)
@@ -68,8 +68,8 @@ static void update_msr_bitmap(struct kvm_vcpu *kvm_vcpu, struct vcpu_vmx *vmx,
 		return;
 	vmx->x2apic_msr_bitmap_mode = mode;
 
-	exits = vapic_apicv_x2apic_msrs(
-		controls, vapic_call(kvm_lapic_readable_reg_mask)(kvm_vcpu->arch.apic));
+	exits = vapic_vmx_x2apic_msrs(controls,
+				      vapic_call(kvm_lapic_readable_reg_mask)(kvm_vcpu->arch.apic));
 	*bitmap_word(vmx, false) = exits.read;
 	*bitmap_word(vmx, true) = exits.write;
 	/* KVM has computed the nested guest's bitmap from this one. */
@@ -91,7 +91,7 @@ static __always_inline void refresh(struct kvm_vcpu *kvm_vcpu, bool event)
 {
 	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(vmx);
-	struct vapic_apicv_controls controls;
+	struct vapic_vmx_controls controls;
 
 	if (!vcpu)
 		return;
@@ -104,8 +104,7 @@ static __always_inline void refresh(struct kvm_vcpu *kvm_vcpu, bool event)
 	/* While acceleration was off, RVI did not follow the IRR. */
 	vapic_pi_vcpu_unsettle(vapic_core(vcpu));
 	controls = controls_get(vmx);
-	vapic_apicv_activate(&controls, vapic_apicv_active(kvm_vcpu->arch.apic),
-			     vcpu->vm->pid_table);
+	vapic_vmx_activate(&controls, vapic_apicv_active(kvm_vcpu->arch.apic), vcpu->vm->pid_table);
 	controls_set(vmx, &controls);
 	update_msr_bitmap(kvm_vcpu, vmx, &controls);
 
@@ -161,7 +160,7 @@ void vapic_hook_vmx_set_virtual_apic_mode(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
 	u32 may = vapic_data(vmcs_config).cpu_based_2nd_exec_ctrl;
-	struct vapic_apicv_controls controls;
+	struct vapic_vmx_controls controls;
 
 	if (!vapic_vcpu_of(vmx))
 		return;
@@ -173,7 +172,7 @@ void vapic_hook_vmx_set_virtual_apic_mode(struct kvm_vcpu *kvm_vcpu)
 	if (!vapic_data(flexpriority_enabled))
 		may &= ~SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
 	controls = controls_get(vmx);
-	vapic_apicv_set_mode(&controls, apic_mode(kvm_vcpu), may);
+	vapic_vmx_set_mode(&controls, apic_mode(kvm_vcpu), may);
 	controls_set(vmx, &controls);
 	update_msr_bitmap(kvm_vcpu, vmx, &controls);
 
@@ -197,7 +196,7 @@ void vapic_vmx_vcpu_reset(struct kvm_vcpu *kvm_vcpu, bool init_event)
 {
 	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(vmx);
-	struct vapic_apicv_controls controls;
+	struct vapic_vmx_controls controls;
 	struct vapic_vm *vm;
 
 	vapic_vmx_stock(vcpu_reset)(kvm_vcpu, init_event);
@@ -214,6 +213,6 @@ void vapic_vmx_vcpu_reset(struct kvm_vcpu *kvm_vcpu, bool init_event)
 	vapic_vmcs_write(PID_POINTER_TABLE, __pa(vm->pid_table));
 	vapic_vmcs_write(LAST_PID_POINTER_INDEX, vm->pid_entries - 1);
 	controls = controls_get(vmx);
-	vapic_apicv_activate(&controls, vapic_apicv_active(kvm_vcpu->arch.apic), true);
+	vapic_vmx_activate(&controls, vapic_apicv_active(kvm_vcpu->arch.apic), true);
 	controls_set(vmx, &controls);
 }

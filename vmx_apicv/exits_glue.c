@@ -30,7 +30,7 @@ int vapic_hook_handle_apic_access(struct kvm_vcpu *kvm_vcpu)
 		vapic_count_add(&vcpu->apic_accesses, 1);
 
 	/* fasteoi is a parameter of kvm_intel, to be off for guests that write EOI oddly. */
-	if (vapic_data(fasteoi) && vapic_apicv_is_eoi_write(exit_qualification(kvm_vcpu))) {
+	if (vapic_data(fasteoi) && vapic_vmx_is_eoi_write(exit_qualification(kvm_vcpu))) {
 		vapic_call(kvm_lapic_set_eoi)(kvm_vcpu);
 		return vapic_call(kvm_skip_emulated_instruction)(kvm_vcpu);
 	}
@@ -44,7 +44,7 @@ int vapic_hook_handle_apic_write(struct kvm_vcpu *kvm_vcpu)
 
 	vapic_count_add(&vcpu->apic_writes, 1);
 	vapic_call(kvm_apic_write_nodecode)(kvm_vcpu,
-					    vapic_apicv_written(exit_qualification(kvm_vcpu)));
+					    vapic_vmx_written(exit_qualification(kvm_vcpu)));
 	return 1;
 }
 
@@ -55,6 +55,6 @@ int vapic_hook_handle_apic_eoi_induced(struct kvm_vcpu *kvm_vcpu)
 
 	vapic_count_add(&vcpu->eoi_exits_taken, 1);
 	vapic_call(kvm_apic_set_eoi_accelerated)(kvm_vcpu,
-						 vapic_apicv_ended(exit_qualification(kvm_vcpu)));
+						 vapic_vmx_ended(exit_qualification(kvm_vcpu)));
 	return 1;
 }

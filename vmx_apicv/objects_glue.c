@@ -229,8 +229,7 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *kvm_vcpu)
 	struct vapic_pi_descriptor *descriptor;
 	int err;
 
-	if (vapic_apicv_vcpu_decision(vapic_irqchip_in_kernel(kvm_vcpu->kvm)) ==
-	    VAPIC_ACCELERATED) {
+	if (vapic_vmx_vcpu_decision(vapic_irqchip_in_kernel(kvm_vcpu->kvm)) == VAPIC_ACCELERATED) {
 		vcpu = vcpu_allocate();
 		if (!vcpu)
 			return -ENOMEM;

@@ -110,7 +110,7 @@ void vapic_avic_vcpu_deactivate(struct vapic_avic_on_cpu on);
 
 /*
  * Says that the caller holds the vCPU's posting lock, which orders all that changes what the IOMMU
- * does with the vCPU's interrupts. Only vapic_posting_locked() of avic/glue.h makes one, and
+ * does with the vCPU's interrupts. Only vapic_avic_posting_locked() of avic/glue.h makes one, and
  * asserts that by lockdep.
  */
 struct vapic_avic_posting_locked {
@@ -136,13 +136,13 @@ void vapic_avic_posting_end(struct vapic_avic_posting_locked vcpu);
 bool vapic_avic_vcpu_posts(const struct vapic_avic_vcpu *vcpu);
 
 /*
- * What an entry in the IOMMU's log says of its interrupt: VM @vm, from 1 to VAPIC_GA_TAG_VMS, and
+ * What an entry in the IOMMU's log says of its interrupt: VM @vm, from 1 to VAPIC_AVIC_GA_TAG_VMS, and
  * which vCPU of it, by its place in the VM's table. Never 0.
  */
-#define VAPIC_GA_TAG_VMS 0xfffff
-u32 vapic_ga_tag(u32 vm, const struct vapic_avic_vcpu *vcpu);
-u32 vapic_ga_tag_vm(u32 tag);
-u32 vapic_ga_tag_vcpu(u32 tag);
+#define VAPIC_AVIC_GA_TAG_VMS 0xfffff
+u32 vapic_avic_ga_tag(u32 vm, const struct vapic_avic_vcpu *vcpu);
+u32 vapic_avic_ga_tag_vm(u32 tag);
+u32 vapic_avic_ga_tag_vcpu(u32 tag);
 
 /*
  * The glue's handle of the vCPU with @id, or NULL if there is none in the tables. The caller keeps

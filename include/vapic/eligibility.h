@@ -93,7 +93,7 @@ struct vapic_avic_candidate {
 enum vapic_decision vapic_avic_vcpu_decision(const struct vapic_avic_candidate *vcpu);
 
 /* Facts about the machine that APICv depends on. */
-struct vapic_apicv_host {
+struct vapic_vmx_host {
 	bool apicv;	    /* the processor has it, posted interrupts included */
 	bool ipiv;	    /* the processor can virtualize IPIs */
 	bool ipiv_demanded; /* the user insists on that */
@@ -101,10 +101,10 @@ struct vapic_apicv_host {
 	bool used;	    /* kvm_intel has found APICv usable; likewise */
 };
 
-enum vapic_decision vapic_apicv_host_decision(const struct vapic_apicv_host *host);
+enum vapic_decision vapic_vmx_host_decision(const struct vapic_vmx_host *host);
 
 /* Decide about a vCPU under APICv. */
-enum vapic_decision vapic_apicv_vcpu_decision(bool apic_in_kernel);
+enum vapic_decision vapic_vmx_vcpu_decision(bool apic_in_kernel);
 
 VAPIC_C_END
 

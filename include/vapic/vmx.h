@@ -159,15 +159,14 @@ bool vapic_pi_waiters_add(struct vapic_pi_waiters *waiters, struct vapic_pi_vcpu
 void vapic_pi_waiters_remove(struct vapic_pi_waiters *waiters, struct vapic_pi_vcpu *vcpu);
 
 /* The words of a VMCS that hold the controls of APICv. */
-struct vapic_apicv_controls {
+struct vapic_vmx_controls {
 	u32 pin;
 	u32 secondary;
 	u64 tertiary;
 };
 
 /* Turn acceleration on or off; @ipi_virtualization: the VM has a PID-pointer table. */
-void vapic_apicv_activate(struct vapic_apicv_controls *controls, bool active,
-			  bool ipi_virtualization);
+void vapic_vmx_activate(struct vapic_vmx_controls *controls, bool active, bool ipi_virtualization);
 
 /* Modes of the guest's APIC, and one which the manual does not allow. */
 enum vapic_apic_mode {
@@ -178,11 +177,10 @@ enum vapic_apic_mode {
 };
 
 /* @may: the secondary controls that may be set. */
-void vapic_apicv_set_mode(struct vapic_apicv_controls *controls, enum vapic_apic_mode mode,
-			  u32 may);
+void vapic_vmx_set_mode(struct vapic_vmx_controls *controls, enum vapic_apic_mode mode, u32 may);
 
 /* A bit for each of the MSRs 800h to 83Fh, set if an access exits. */
-struct vapic_apicv_msrs {
+struct vapic_vmx_msrs {
 	u64 read;
 	u64 write;
 };
@@ -191,15 +189,15 @@ struct vapic_apicv_msrs {
  * @readable: a bit for each register that KVM's APIC has, by offset / 16. Without the
  * control for x2APIC mode everything exits.
  */
-struct vapic_apicv_msrs vapic_apicv_x2apic_msrs(const struct vapic_apicv_controls *controls,
-						u64 readable);
+struct vapic_vmx_msrs vapic_vmx_x2apic_msrs(const struct vapic_vmx_controls *controls,
+					    u64 readable);
 
 /* Exit 44: true for a plain write to EOI, which needs no emulation. */
-bool vapic_apicv_is_eoi_write(u64 qualification);
+bool vapic_vmx_is_eoi_write(u64 qualification);
 /* Exit 56: the register's offset in the page. */
-u32 vapic_apicv_written(u64 qualification);
+u32 vapic_vmx_written(u64 qualification);
 /* Exit 45: the vector that ended. */
-u8 vapic_apicv_ended(u64 qualification);
+u8 vapic_vmx_ended(u64 qualification);
 
 VAPIC_C_END
 

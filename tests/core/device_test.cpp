@@ -191,12 +191,12 @@ TEST(Tag, NamesVmAndVcpu)
 		for (u32 id : {0u, 1u, 253u, ids - 1}) {
 			const Vcpu &vcpu = machine.add(id);
 
-			for (u32 vm : {1u, 2u, 0x5a5a5u, u32{VAPIC_GA_TAG_VMS}}) {
-				const u32 tag = vapic_ga_tag(vm, vcpu.core());
+			for (u32 vm : {1u, 2u, 0x5a5a5u, u32{VAPIC_AVIC_GA_TAG_VMS}}) {
+				const u32 tag = vapic_avic_ga_tag(vm, vcpu.core());
 
 				EXPECT_NE(tag, 0u);
-				EXPECT_EQ(vapic_ga_tag_vm(tag), vm);
-				EXPECT_EQ(vapic_ga_tag_vcpu(tag), id);
+				EXPECT_EQ(vapic_avic_ga_tag_vm(tag), vm);
+				EXPECT_EQ(vapic_avic_ga_tag_vcpu(tag), id);
 			}
 			EXPECT_EQ(vapic_avic_vm_find(machine.core(), id), vcpu.host());
 		}

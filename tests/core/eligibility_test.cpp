@@ -14,7 +14,7 @@ constexpr vapic_avic_host kAmd = {
 	.family = 0x19, .avic = true, .x2avic = false, .x2avic_ext = false, .zen4 = false,
 	.nested_paging = true, .snp = false, .in_use_writes = false};
 
-constexpr vapic_apicv_host kIntel = {
+constexpr vapic_vmx_host kIntel = {
 	.apicv = true, .ipiv = true, .ipiv_demanded = false, .tpr_shadow = true, .used = true};
 
 constexpr vapic_avic_candidate kVcpu = {
@@ -167,30 +167,30 @@ TEST(AvicVcpu, WithoutAnApicInTheKernelIsNobodysBusiness)
 
 TEST(ApicvHost, NeedsWhatIsAskedForAndWhatKvmIntelFound)
 {
-	vapic_apicv_host host = kIntel;
+	vapic_vmx_host host = kIntel;
 
-	EXPECT_EQ(vapic_apicv_host_decision(&host), VAPIC_ACCELERATED);
+	EXPECT_EQ(vapic_vmx_host_decision(&host), VAPIC_ACCELERATED);
 	host.used = false;
-	EXPECT_EQ(vapic_apicv_host_decision(&host), VAPIC_APICV_UNUSED);
+	EXPECT_EQ(vapic_vmx_host_decision(&host), VAPIC_APICV_UNUSED);
 	host.tpr_shadow = false;
-	EXPECT_EQ(vapic_apicv_host_decision(&host), VAPIC_NO_TPR_SHADOW);
+	EXPECT_EQ(vapic_vmx_host_decision(&host), VAPIC_NO_TPR_SHADOW);
 	host.ipiv = false;
-	EXPECT_EQ(vapic_apicv_host_decision(&host), VAPIC_NO_TPR_SHADOW);
+	EXPECT_EQ(vapic_vmx_host_decision(&host), VAPIC_NO_TPR_SHADOW);
 	host.ipiv_demanded = true;
-	EXPECT_EQ(vapic_apicv_host_decision(&host), VAPIC_NO_IPIV);
+	EXPECT_EQ(vapic_vmx_host_decision(&host), VAPIC_NO_IPIV);
 	host.apicv = false;
-	EXPECT_EQ(vapic_apicv_host_decision(&host), VAPIC_NO_APICV);
+	EXPECT_EQ(vapic_vmx_host_decision(&host), VAPIC_NO_APICV);
 }
 
 TEST(ApicvHost, TakesIpiVirtualizationOnlyIfItIsThere)
 {
 	for (bool demanded : {false, true}) {
 		for (bool ipiv : {false, true}) {
-			vapic_apicv_host host = kIntel;
+			vapic_vmx_host host = kIntel;
 
 			host.ipiv = ipiv;
 			host.ipiv_demanded = demanded;
-			EXPECT_EQ(vapic_apicv_host_decision(&host),
+			EXPECT_EQ(vapic_vmx_host_decision(&host),
 				  demanded && !ipiv ? VAPIC_NO_IPIV : VAPIC_ACCELERATED);
 		}
 	}
@@ -198,8 +198,8 @@ TEST(ApicvHost, TakesIpiVirtualizationOnlyIfItIsThere)
 
 TEST(ApicvVcpu, NeedsAnApicInTheKernel)
 {
-	EXPECT_EQ(vapic_apicv_vcpu_decision(true), VAPIC_ACCELERATED);
-	EXPECT_EQ(vapic_apicv_vcpu_decision(false), VAPIC_NO_APIC);
+	EXPECT_EQ(vapic_vmx_vcpu_decision(true), VAPIC_ACCELERATED);
+	EXPECT_EQ(vapic_vmx_vcpu_decision(false), VAPIC_NO_APIC);
 }
 
 } // namespace
