@@ -2,41 +2,64 @@
 #
 # For people.  `make help` lists the targets; what the module is made of is in Kbuild.
 #
-#   KDIR=     headers of the kernel to build for (default: the running kernel if
-#             supported, else the one testbed/kernel-headers provides)
+#   KERNEL=   name of a kernel in testbed/kernels, to build for and to test with
+#   KDIR=     or headers of the kernel to build for (default: the running kernel if of
+#             a supported series, else the first of testbed/kernels)
 #   KMODDIR=  folder with that kernel's kvm.ko, kvm-amd.ko and kvm-intel.ko, .xz allowed
 
-SUPPORTED := $(shell sed /^\#/d testbed/kernel-series)
+# Of testbed/kernels: names and series that vapic supports, or does not (yet).
+of-kernels = $(shell awk '!/^\#/ && $$5 == "$(1)" { print $(2) }' testbed/kernels)
+series-of = $(sort $(foreach name,$(1),$(firstword $(subst -, ,$(name)))))
+NAMES := $(call of-kernels,yes,$$1)
+UNSUPPORTED := $(call of-kernels,no,$$1)
+SERIES := $(call series-of,$(NAMES))
 BUILD := build
 
-ifndef KDIR
-running := $(shell uname -r)
-ifneq ($(filter $(SUPPORTED).%,$(running)),)
-ifneq ($(wildcard /lib/modules/$(running)/build/Makefile),)
-KDIR := /lib/modules/$(running)/build
-endif
-endif
+ifneq ($(KERNEL),)
+export VAPIC_KERNEL := $(KERNEL)
 endif
 
-# Fetching a kernel is left to the targets that compile.
-ifndef KDIR
+# Targets that compile the module; to fetch a kernel is left to these.
 ifneq ($(filter-out clean help format check demo bench takeovers,$(or $(MAKECMDGOALS),all)),)
-headers := $(shell testbed/kernel-headers $(SUPPORTED))
-KDIR := $(patsubst KDIR=%,%,$(filter KDIR=%,$(headers)))
-KMODDIR ?= $(patsubst KMODDIR=%,%,$(filter KMODDIR=%,$(headers)))
-ifeq ($(KDIR),)
-$(error no headers of a $(SUPPORTED) kernel: install linux-headers, or say KDIR=)
+ifneq ($(filter $(VAPIC_KERNEL),$(UNSUPPORTED)),)
+$(error vapic does not support kernel $(VAPIC_KERNEL) yet: it does $(NAMES))
 endif
+
+ifeq ($(KDIR)$(VAPIC_KERNEL),)
+running := $(shell uname -r)
+ifneq ($(filter $(SERIES:=.%),$(running)),)
+KDIR := $(patsubst %/Makefile,%,$(wildcard /lib/modules/$(running)/build/Makefile))
 endif
 endif
 
-ifneq ($(KDIR),)
-ifeq ($(wildcard $(KDIR)/include/config/kernel.release),)
+ifeq ($(KDIR),)
+headers := $(shell testbed/kernel-headers $(VAPIC_KERNEL))
+header = $(patsubst $(1)=%,%,$(filter $(1)=%,$(headers)))
+KDIR := $(call header,KDIR)
+KMODDIR ?= $(call header,KMODDIR)
+VMLINUX ?= $(call header,VMLINUX)
+KPATH ?= $(filter-out '',$(call header,KPATH))
+ifeq ($(KDIR),)
+$(error no headers of a kernel: install linux-headers, or say KDIR=)
+endif
+endif
+
+release-file := $(KDIR)/include/generated/utsrelease.h
+ifeq ($(wildcard $(release-file)),)
 $(error $(KDIR) holds no kernel headers: KDIR= wants what linux-headers installs)
 endif
+
+KVER := $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(release-file))
+ifneq ($(filter $(addsuffix .%,$(filter-out $(SERIES),$(call series-of,$(UNSUPPORTED)))),$(KVER)),)
+$(error vapic does not support kernel $(KVER): it does those of series $(SERIES))
 endif
 
-KVER = $(shell cat $(KDIR)/include/config/kernel.release)
+# The kernel's own compiler and binutils, if they are not those of this machine.
+ifneq ($(KPATH),)
+export PATH := $(KPATH):$(PATH)
+endif
+endif
+
 KMODDIR ?= /lib/modules/$(KVER)/kernel/arch/x86/kvm
 
 # BTF of the kernel built for: the headers', or the running kernel's if it is that one.
@@ -76,7 +99,7 @@ help:
 	@echo '  make format   rewrite C and C++ with clang-format'
 	@echo '  make clean    remove all that was made: build/, and what building the module left'
 	@echo
-	@sed -n '5,7s/^#//p' Makefile
+	@sed -n '5,8s/^#//p' Makefile
 
 FORCE:
 

@@ -31,7 +31,7 @@ host_build()
 	# Memory devices come in whole huge pages.
 	truncate -s %2M "$out/root.squashfs"
 	rm -rf "$tree"
-	cp "$KROOT/boot/vmlinuz-$KVER" "$out/vmlinuz"
+	cp "$KIMAGE" "$out/vmlinuz"
 	host_flat_kernel "$GUEST_PART/root/usr/lib/vapic-guest/vmlinux" "$out"
 	host_boot_rom "$TESTBED_DIR/image/host/boot-rom.S" "$out/boot-rom"
 	host_initramfs "$out/initramfs" "$out/tree"
@@ -87,21 +87,20 @@ host_modules()
 	cp "$KROOT/lib/modules/$KVER"/modules.{builtin,builtin.modinfo,order} "$tree"
 	for file in $(boot_module_files "${HOST_MODULES[@]}"); do
 		mkdir -p "$tree/$(dirname "$file")"
-		xz -dc "$KROOT/lib/modules/$KVER/$file" >"$tree/${file%.xz}"
+		kernel_plain_module "$KROOT/lib/modules/$KVER/$file" "$tree/$(dirname "$file")"
 	done
 	depmod -b "$1" "$KVER"
 }
 
 host_initramfs()
 {
-	local file=$1 tree=$2 module name
+	local file=$1 tree=$2 module
 	mkdir -p "$tree"/{bin,modules,dev,proc,sys,run,lower,upper,new}
 	cp "$PACKAGES_PART/root/bin/busybox" "$tree/bin"
 	cp "$TESTBED_DIR/image/host/init" "$tree/init"
 	for module in $(boot_module_files "${HOST_BOOT_MODULES[@]}"); do
-		name=$(basename "$module" .xz)
-		xz -dc "$KROOT/lib/modules/$KVER/$module" >"$tree/modules/$name"
-		echo "$name" >>"$tree/modules/order"
+		kernel_plain_module "$KROOT/lib/modules/$KVER/$module" "$tree/modules"
+		basename "$module" .xz >>"$tree/modules/order"
 	done
 	boot_cpio "$PACKAGES_PART/root/bin/busybox" "$tree" "$file"
 	rm -r "$tree"

@@ -20,29 +20,13 @@ IMAGE_DROP=(usr/share/doc usr/share/man usr/share/info usr/share/locale
 
 packages_build()
 {
-	local root=$1/root list=$1/versions deb folder
+	local root=$1/root folder
 	debian_update
 	# shellcheck disable=SC2153
-	mkdir -p "$DEBIAN_APT/cache/archives/partial"
-	debian_apt apt-get install -qq -y --download-only --no-install-recommends \
-		-o Debug::NoLocking=1 "${IMAGE_PACKAGES[@]}" >/dev/null ||
-		die "could not download the image's packages"
-	# Directories of a merged /usr come first, so that packages which still
-	# ship /bin or /lib unpack through the links.
-	for folder in bin sbin lib lib64; do
-		mkdir -p "$root/usr/$folder"
-		ln -s "usr/$folder" "$root/$folder"
-	done
-	debian_apt apt-get install -qq -y --print-uris --no-install-recommends \
-		-o Debug::NoLocking=1 \
-		-o Dir::Cache::archives="$root/none" "${IMAGE_PACKAGES[@]}" |
-		cut -d ' ' -f 2 | sort >"$list"
-	# shellcheck disable=SC2016
-	xargs -P 2 -I '{}' bash -c 'set -o pipefail; dpkg-deb --fsys-tarfile "$1" |
-		tar -x --keep-directory-symlink --no-same-owner -C "$2"' \
-		- "$DEBIAN_APT/cache/archives/{}" "$root" <"$list"
-	for deb in "${IMAGE_DROP[@]}"; do
-		rm -rf "${root:?}/$deb"
+	debian_install "$root" "${IMAGE_PACKAGES[@]}"
+	mv "$root.list" "$1/versions"
+	for folder in "${IMAGE_DROP[@]}"; do
+		rm -rf "${root:?}/$folder"
 	done
 	packages_finish "$root"
 }

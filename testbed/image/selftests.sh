@@ -18,13 +18,12 @@ SELFTEST_SOURCES=(Makefile Kbuild Kconfig arch/x86 include scripts
 	tools/testing/selftests/kselftest_harness.h)
 
 # The source package of the very version booted when the archive still has it,
-# else the newest of the series.
+# else the newest of the series. After kernel_ensure.
 selftests_source_package()
 {
-	local package=linux-source-$1 version
-	version=$(cat "$CACHE_DIR/kernel/$1/version")
-	if debian_apt apt-cache show "$package=$version" >/dev/null 2>&1; then
-		echo "$package=$version"
+	local package=linux-source-$KSERIES
+	if [ -n "$(debian_field "$package=$KVERSION" Version)" ]; then
+		echo "$package=$KVERSION"
 	else
 		echo "$package"
 	fi
@@ -55,8 +54,10 @@ selftests_build()
 {
 	local out=$1 tree=$1/tree program
 	need_packages "${SELFTEST_BUILD_PACKAGES[@]}"
+	debian_use "$KERNEL_RELEASE"
 	debian_update
-	debian_download "$out/deb" "$(selftests_source_package "$KERNEL_SERIES")"
+	debian_download "$out/deb" "$(selftests_source_package)"
+	debian_use bookworm
 	selftests_unpack "$out"/deb/*.deb "$tree" "${SELFTEST_SOURCES[@]}"
 	if ! selftests_make "$tree" >"$out/log" 2>&1; then
 		tail -n 20 "$out/log" >&2

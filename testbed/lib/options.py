@@ -10,8 +10,8 @@ import status
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-with open(f"{REPOSITORY}/testbed/kernel-series", encoding="ascii") as known:
-    SERIES = [line.strip() for line in known if not line.startswith("#")]
+with open(f"{REPOSITORY}/testbed/kernels", encoding="ascii") as known:
+    KERNELS = [line.split()[0] for line in known if not line.startswith("#")]
 
 USAGE = "testbed/run amd|intel [OPTIONS] -- COMMAND..."
 
@@ -69,8 +69,10 @@ def make_parser():
                     epilog=EPILOG, allow_abbrev=False,
                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("machine", choices=list(DEFAULTS), help="which machine to emulate")
-    parser.add_argument("--kernel", metavar="SERIES", default=SERIES[0],
-                        help="stock Debian kernel to boot (default: %(default)s)")
+    parser.add_argument("--kernel", metavar="NAME", choices=KERNELS,
+                        default=os.environ.get("VAPIC_KERNEL") or KERNELS[0],
+                        help="stock Debian kernel to boot (default: %(default)s): " +
+                             ", ".join(KERNELS))
     parser.add_argument("--smp", metavar="N", type=int,
                         help=f"number of CPUs {default('smp')}")
     parser.add_argument("--cpu", metavar="FEATURE", action="append", default=[],

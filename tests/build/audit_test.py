@@ -4,7 +4,7 @@
 # A stock function that has changed must be noticed, by its prototype or its body, and one that
 # has only moved must not. Runs on the build machine, after make. Speaks TAP.
 #
-# usage: audit_test.py KDIR FOLDER-WITH-KVM-MODULES
+# usage: audit_test.py KDIR VMLINUX FOLDER-WITH-KVM-MODULES
 
 import os
 import shutil
@@ -19,8 +19,7 @@ sys.path.insert(0, str(TREE / "tools"))
 from vapic import btf  # noqa: E402
 from vapic.audit import layout, machine_code  # noqa: E402
 
-KDIR, FOLDER = map(os.path.abspath, sys.argv[1:])
-VMLINUX = f"{KDIR}/vmlinux"
+KDIR, VMLINUX, FOLDER = map(os.path.abspath, sys.argv[1:])
 results = []
 
 BEFORE = """

@@ -32,8 +32,8 @@ foreign_kernel()
 
 	number=$((number + 1))
 	folder=$(mktemp -d)
-	mkdir -p "$folder/include/config"
-	echo 6.12.0-other > "$folder/include/config/kernel.release"
+	mkdir -p "$folder/include/generated"
+	echo '#define UTS_RELEASE "6.12.0-other"' > "$folder/include/generated/utsrelease.h"
 	output=$(make -C "$top" --no-print-directory module KDIR="$folder" KMODDIR="$modules" 2>&1)
 	status=$?
 	if [ $status != 2 ] || ! grep -q 'no BTF of 6.12.0-other' <<< "$output"; then

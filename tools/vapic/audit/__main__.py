@@ -19,8 +19,8 @@ from vapic.files import write
 
 ABOUT = """\
 KERNEL is a release, as uname -r says it, of a kernel that is installed or in the testbed's
-cache; or a folder with kvm.ko, kvm-amd.ko and kvm-intel.ko; or a series that the testbed boots
-(testbed/kernel-series).
+cache; or a folder with kvm.ko, kvm-amd.ko and kvm-intel.ko; or a name in testbed/kernels, of a
+kernel that the testbed has fetched.
 
   list  KERNEL                   all functions, their digests, and whether they are audited
   check KERNEL                   name those that are not; the status is 1 if there are any

@@ -209,12 +209,18 @@ class Kernel:
         return self.module(stock.module).digest(stock.name)
 
 
+def vmlinux_beside(unpacked: Path) -> Path | None:
+    """Of a kernel that testbed/lib/kernel.sh has unpacked: of its headers, or of its image."""
+    return next(unpacked.glob("root/usr/src/linux-headers-*/vmlinux"),
+                next(unpacked.glob("vmlinux"), None))
+
+
 def find_kernel(words: str) -> Kernel:
-    """A kernel by release, or by the folder of its KVM modules."""
-    headers = "root/usr/src/linux-headers-*/vmlinux"
+    """A kernel by name or release, or by the folder of its KVM modules."""
+    unpacked = cache() / words
     for folder, vmlinux in (
-            (Path(words), next(Path(words).glob(f"../{headers}"), Path(words) / "vmlinux")),
-            (cache() / words / "kvm", next((cache() / words).glob(headers), None)),
+            (Path(words), vmlinux_beside(Path(words) / "..") or Path(words) / "vmlinux"),
+            (unpacked / "kvm", vmlinux_beside(unpacked)),
             (Path("/lib/modules") / words / "kernel/arch/x86/kvm",
              Path("/lib/modules") / words / "build/vmlinux")):
         if list(folder.glob("kvm.ko*")):

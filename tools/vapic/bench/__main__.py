@@ -45,7 +45,8 @@ def measure(board: steps.Board, asked: str) -> None:
     built = build.everything(board)
     steps.run_steps(board, [steps.Step(
         build.COUNT + 1, "bench programs", "building",
-        ["tools/bench-programs/build", built.kdir, build.SELFTESTS, PROGRAMS])])
+        built.headers.compiling(["tools/bench-programs/build", built.headers.kdir,
+                                 build.SELFTESTS, PROGRAMS]))])
     shutil.rmtree(RAW, ignore_errors=True)
     # Each machine takes one CPU of this one, and what it counts does not depend on others:
     # both run side by side, a machine's boots one after the other.

@@ -43,7 +43,7 @@ def prepare(runner: Runner) -> None:
     runner.say("packages, emulator, kernel, image, module, selftests")
     if subprocess.run(["tools/lib/packages", f"[1/{build.COUNT}]", *PACKAGES]).returncode != 0:
         raise steps.Failed("packages")
-    runner.kdir = build.everything(steps.Board(build.COUNT)).kdir
+    runner.headers = build.everything(steps.Board(build.COUNT)).headers
 
 
 def run_tests(runner: Runner, wanted: list[str]) -> None:

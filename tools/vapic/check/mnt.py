@@ -32,8 +32,9 @@ def build(runner: Runner, log: str, words: Sequence[str]) -> None:
 def build_module(runner: Runner, name: str) -> str:
     folder = f"build/{name}"
     shutil.copytree(f"tests/host/{name}", folder, dirs_exist_ok=True)
-    build(runner, name, ["make", "-C", runner.kdir, "--no-print-directory", f"M={TOP}/{folder}",
-                         "modules"])
+    build(runner, name, runner.headers.compiling(
+        ["make", "-C", runner.headers.kdir, "--no-print-directory", f"M={TOP}/{folder}",
+         "modules"]))
     return f"{folder}/{name}.ko"
 
 
@@ -56,7 +57,8 @@ def stage(runner: Runner) -> None:
     else:
         runner.show_end(newer)
     if runner.run_test("bench programs build", "bench-build",
-                       ["tools/bench-programs/build", runner.kdir, SELFTESTS, PROGRAMS]):
+                       runner.headers.compiling(["tools/bench-programs/build", runner.headers.kdir,
+                                                 SELFTESTS, PROGRAMS])):
         files += [f"{PROGRAMS}/step_bench", f"{PROGRAMS}/pathbench/pathbench.ko"]
     copy(files, mnt)
     copy([entry.path for entry in os.scandir(SELFTESTS) if entry.is_file()], mnt / "selftests")

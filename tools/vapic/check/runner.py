@@ -18,6 +18,7 @@ from typing import Callable, Iterable, Protocol, Self, Sequence
 
 from vapic.check import tap
 from vapic.check.tap import Result
+from vapic.run.build import Headers
 
 # Lines of the log that are shown if a test fails.
 SHOWN = 60
@@ -61,8 +62,8 @@ class Runner:
     def __init__(self, folder: Path, lanes: int) -> None:
         # For results and logs.
         self.folder = folder
-        # Headers of the kernel that the hosts boot, once they are there.
-        self.kdir = ""
+        # Of the kernel that the hosts boot, once they are there.
+        self.headers = Headers("", "", "", "", "")
         self.started = time.monotonic()
         self.results: list[Result] = []
         # Guards all that lanes share, the terminal too.

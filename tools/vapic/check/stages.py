@@ -69,8 +69,8 @@ STAGES: dict[str, Sequence[Test]] = {
              " stays_in_memory_if_ftrace_dies_amid_load'", 2400),
         Host("amd", "idle-hlt", "--stock --kvm avic=0 --cpu idle-hlt=on", "/mnt/idle", 900,
              out=True),
-        Program("layout", "tests/build/layout_test.sh {kdir}/vmlinux build/kvm", lane=AMD_LANE),
-        Program("audit", "tests/build/audit_test.py {kdir} build/kvm", lane=AMD_LANE),
+        Program("layout", "tests/build/layout_test.sh {vmlinux} build/kvm", lane=AMD_LANE),
+        Program("audit", "tests/build/audit_test.py {kdir} {vmlinux} build/kvm", lane=AMD_LANE),
     ],
     "cycles": [
         Host("amd", "cycles", "--stock --kvm avic=0 --append slub_debug=FZP",

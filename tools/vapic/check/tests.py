@@ -9,6 +9,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from vapic import kernels
 from vapic.check import tap
 from vapic.check.runner import Runner
 from vapic.files import TOP, read, write
@@ -36,7 +37,8 @@ class Host:
         return AMD_LANE if self.machine == "amd" else self.name
 
     def words(self, folder: Path) -> list[str]:
-        words = ["testbed/run", self.machine, *shlex.split(self.options),
+        words = ["testbed/run", self.machine, "--kernel", kernels.chosen(),
+                 *shlex.split(self.options),
                  "--dir", f"{folder}/mnt"]
         if self.out:
             words += ["--out", str(folder)]
@@ -56,14 +58,17 @@ class Host:
 
 @dataclass(frozen=True)
 class Program:
-    """It runs here, and prints results. {kdir} in the command stands for the kernel's headers,
-    {logs} for the folder of logs."""
+    """It runs here, with the kernel's own compiler, and prints results. {kdir} in the command
+    stands for the kernel's headers, {vmlinux} for the file with its BTF, {logs} for the folder
+    of logs."""
     name: str
     command: str
     lane: str
 
     def words(self, runner: Runner) -> list[str]:
-        return shlex.split(self.command.format(kdir=runner.kdir, logs=runner.folder))
+        headers = runner.headers
+        return headers.compiling(shlex.split(self.command.format(
+            kdir=headers.kdir, vmlinux=headers.vmlinux, logs=runner.folder)))
 
     def run(self, runner: Runner) -> None:
         runner.say(self.name)

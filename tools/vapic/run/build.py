@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Self, Sequence
 
-from vapic.files import TOP, read
+from vapic import kernels
 from vapic.run import steps as steps_of
 from vapic.run.steps import Board, Step
 
@@ -27,23 +28,40 @@ EMULATORS = {
 }
 
 
-def series() -> str:
-    """The kernel that the hosts boot."""
-    lines = read(TOP / "testbed/kernel-series").splitlines()
-    return next(line for line in lines if not line.startswith("#"))
+@dataclass(frozen=True)
+class Headers:
+    """Of a kernel, to build modules for it."""
+    kver: str
+    kdir: str
+    kmoddir: str
+    vmlinux: str
+    # Folder with its own compiler, or nothing.
+    kpath: str
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """From what testbed/kernel-headers prints."""
+        pairs = (word.split("=", 1) for line in text.splitlines() for word in shlex.split(line))
+        said = {pair[0].lower(): pair[1] for pair in pairs if len(pair) == 2}
+        return cls(**{field.name: said[field.name] for field in fields(cls)})
+
+    def variables(self) -> list[str]:
+        """As our Makefile takes them."""
+        return [f"{field.name.upper()}={getattr(self, field.name)}" for field in fields(self)
+                if field.name != "kver"]
+
+    def compiling(self, words: Sequence[str]) -> list[str]:
+        """The command with this kernel's own compiler before others."""
+        if not self.kpath:
+            return list(words)
+        return ["env", f"PATH={self.kpath}:{os.environ['PATH']}", *words]
 
 
 @dataclass(frozen=True)
 class Built:
     """Where things are: the kernel's headers, and the emulators by machine."""
-    kdir: str
+    headers: Headers
     emulators: dict[str, str]
-
-
-def assignments(text: str) -> dict[str, str]:
-    """KVER= and so on, as testbed/kernel-headers prints them."""
-    pairs = (word.split("=", 1) for line in text.splitlines() for word in shlex.split(line))
-    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
 def last_line(text: str) -> str:
@@ -61,15 +79,15 @@ def emulator(number: int, machine: str) -> Step:
 
 def everything(board: Board) -> Built:
     """Build all of it; raise steps.Failed if a part does not build."""
-    kernel = Step(2, "kernel", "fetching", ["testbed/kernel-headers", series()], keep=True)
+    name = kernels.chosen()
+    kernel = Step(2, "kernel", "fetching", ["testbed/kernel-headers", name], keep=True)
     emulators = {machine: emulator(number, machine) for number, machine in
                  enumerate(EMULATORS, start=3)}
-    image = Step(5, "image", "building", ["testbed/image/build", "--kernel", series()],
+    image = Step(5, "image", "building", ["testbed/image/build", "--kernel", name],
                  after=["kernel"], keep=True)
 
     def module_command() -> list[str]:
-        return ["make", "module"] + [f"{name}={value}" for name, value
-                                     in assignments(kernel.output).items() if name != "KVER"]
+        return ["make", "module", *Headers.of(kernel.output).variables()]
 
     def selftests_command() -> list[str]:
         return ["make", "-C", "selftests", f"KSRC={last_line(harness.output)}",
@@ -77,10 +95,10 @@ def everything(board: Board) -> Built:
 
     module = Step(6, "module", "building", module_command, after=["kernel"])
     # After the image: both read package lists into the same place.
-    harness = Step(7, "test harness", "fetching", ["tools/lib/kselftest-headers", series()],
+    harness = Step(7, "test harness", "fetching", ["tools/lib/kselftest-headers", name],
                    after=["image"], keep=True)
     selftests = Step(7, "selftests", "building", selftests_command, after=["test harness"])
     steps_of.run_steps(board, [kernel, *emulators.values(), image, module, harness, selftests])
-    return Built(assignments(kernel.output)["KDIR"],
+    return Built(Headers.of(kernel.output),
                  {machine.lower(): last_line(step.output)
                   for machine, step in emulators.items()})

@@ -16,6 +16,7 @@ import sys
 import time
 from typing import NoReturn, Sequence
 
+from vapic import kernels
 from vapic.files import HOME, TOP, read, write
 from vapic.run import build, steps
 from vapic.run.boot import About, Boot, Computer
@@ -40,7 +41,7 @@ def stage(folder: str, files: Sequence[str], boot: Boot) -> None:
 
 def command(boot: Boot, folder: str, out: str, options: Sequence[str]) -> list[str]:
     """Boot with the first mode's KVM; the program inside changes modes itself."""
-    return ["testbed/run", boot.machine, "--kernel", build.series(),
+    return ["testbed/run", boot.machine, "--kernel", kernels.chosen(),
             "--smp", str(boot.host_cpus), "--stock",
             "--kvm", boot.modes[0].kvm, "--dir", folder, "--out", out, *options,
             "--", "env", "PYTHONPATH=/mnt", "python3", "-B", "-m", boot.PROGRAM,

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
+from vapic import kernels
 from vapic.check import __main__ as program
 from vapic.check import stages, tap
 from vapic.check.runner import SHOWN_AT_END, Ended, Runner
 from vapic.check.tap import Result
 from vapic.check.tests import AMD_LANE, Core, Host, Program
 from vapic.files import TOP
+from vapic.run.build import Headers
 
 PASSED, FAILED = Result(True, "a"), Result(False, "b")
 SKIPPED = Result(True, "c # SKIP no such hardware")
@@ -248,10 +250,12 @@ class Hosts(WithRunner):
     def test_what_testbed_is_asked(self) -> None:
         host = Host("intel", "a", "--smp 4 --kvm 'x=1 y=0'", "sh -c 'b; c'", 9, out=True)
         self.assertEqual(host.words(Path("/l")), [
-            "testbed/run", "intel", "--smp", "4", "--kvm", "x=1 y=0", "--dir", "/l/mnt",
-            "--out", "/l", "--timeout", "9", "--", "sh", "-c", "b; c"])
+            "testbed/run", "intel", "--kernel", kernels.chosen(), "--smp", "4",
+            "--kvm", "x=1 y=0", "--dir", "/l/mnt", "--out", "/l", "--timeout", "9",
+            "--", "sh", "-c", "b; c"])
         self.assertEqual(Host("amd", "a", "", "b").words(Path("/l")),
-                         ["testbed/run", "amd", "--dir", "/l/mnt", "--", "b"])
+                         ["testbed/run", "amd", "--kernel", kernels.chosen(),
+                          "--dir", "/l/mnt", "--", "b"])
 
 
 class Programs(WithRunner):
@@ -273,9 +277,9 @@ class Programs(WithRunner):
 
     def test_what_its_command_stands_for(self) -> None:
         runner = Runner(Path("/l"), 1)
-        runner.kdir = "/k"
-        self.assertEqual(Program("a", "b {kdir}/vmlinux {logs}", "a").words(runner),
-                         ["b", "/k/vmlinux", "/l"])
+        runner.headers = Headers("6", "/k", "/m", "/v", "")
+        self.assertEqual(Program("a", "b {kdir} {vmlinux} {logs}", "a").words(runner),
+                         ["b", "/k", "/v", "/l"])
 
     def test_core_counts_each_case_of_each_build(self) -> None:
         def run(runner: Runner, log: str, words: list[str]) -> object:

@@ -10,9 +10,10 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from vapic import kernels
 from vapic.bench.boots import BOOTS
 from vapic.demo.boots import BOOTS as DEMO_BOOTS
-from vapic.run import build, host
+from vapic.run import host
 from vapic.run.boot import About, Boot, Computer
 from vapic.run.modes import MACHINES, Mode
 
@@ -57,7 +58,7 @@ class Staged(unittest.TestCase):
 
     def test_the_host_boots_with_the_first_mode_and_runs_the_program(self) -> None:
         words = host.command(BOOTS["intel-2"], "stage", "out", ["--timeout", "9"])
-        self.assertEqual(words[:4], ["testbed/run", "intel", "--kernel", build.series()])
+        self.assertEqual(words[:4], ["testbed/run", "intel", "--kernel", kernels.chosen()])
         self.assertEqual(words[words.index("--kvm") + 1], BOOTS["intel-2"].modes[0].kvm)
         self.assertEqual(words[words.index("--"):],
                          ["--", "env", "PYTHONPATH=/mnt", "python3", "-B", "-m",
