@@ -11,6 +11,8 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/boot.sh"
 
 GUEST_PACKAGES=(binutils zstd)
+# What the guest talks through, a part of most kernels.
+GUEST_BOOT_MODULES=(virtio_pci virtio_console)
 # What makes Linux use the interrupt controller of Hyper-V.
 GUEST_MODULES=(hv_vmbus)
 
@@ -31,6 +33,7 @@ guest_build()
 	for module in $(boot_module_files "${GUEST_MODULES[@]}"); do
 		kernel_plain_module "$KROOT/lib/modules/$KVER/$module" "$tree/lib/modules"
 	done
+	boot_modules "$tree/modules" "${GUEST_BOOT_MODULES[@]}"
 	boot_cpio "$root/bin/busybox" "$tree" "$out/initramfs"
 	rm -r "$tree"
 }

@@ -11,8 +11,9 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/boot.sh"
 
 HOST_PACKAGES=(squashfs-tools binutils)
-# The root is memory either way: a device of its own, or a piece of the RAM.
-HOST_BOOT_MODULES=(virtio_pmem nd_e820 nd_pmem squashfs overlay)
+# The root is memory either way: a device of its own, or a piece of the RAM. What speaks
+# virtio is a part of most kernels.
+HOST_BOOT_MODULES=(virtio_pci virtio_console virtio_pmem nd_e820 nd_pmem squashfs overlay)
 HOST_MODULES=(kvm_amd kvm_intel msr loop vfio_pci vfio_iommu_type1)
 
 host_build()
@@ -59,7 +60,7 @@ host_flat_kernel()
 {
 	local bytes
 	objcopy -O binary "$1" "$2/kernel.bin"
-	bytes=$(readelf -nW "$1" | sed -n 's/.*(0x00000012).*description data: //p')
+	bytes=$(readelf -nW "$1" | sed -n 's/^ *Xen .*(0x00000012).*description data: //p')
 	# shellcheck disable=SC2086
 	set -- "$2" $bytes
 	[ $# -ge 5 ] || die "the kernel has no 32-bit entry point"
@@ -94,14 +95,11 @@ host_modules()
 
 host_initramfs()
 {
-	local file=$1 tree=$2 module
-	mkdir -p "$tree"/{bin,modules,dev,proc,sys,run,lower,upper,new}
+	local file=$1 tree=$2
+	mkdir -p "$tree"/{bin,dev,proc,sys,run,lower,upper,new}
 	cp "$PACKAGES_PART/root/bin/busybox" "$tree/bin"
 	cp "$TESTBED_DIR/image/host/init" "$tree/init"
-	for module in $(boot_module_files "${HOST_BOOT_MODULES[@]}"); do
-		kernel_plain_module "$KROOT/lib/modules/$KVER/$module" "$tree/modules"
-		basename "$module" .xz >>"$tree/modules/order"
-	done
+	boot_modules "$tree/modules" "${HOST_BOOT_MODULES[@]}"
 	boot_cpio "$PACKAGES_PART/root/bin/busybox" "$tree" "$file"
 	rm -r "$tree"
 }

@@ -20,12 +20,26 @@ boot_cpio()
 }
 
 # boot_module_files MODULE...: paths below lib/modules/$KVER, in the order in
-# which insmod must load them.
+# which insmod must load them; of those that are not part of the kernel itself.
 boot_module_files()
 {
 	local module
 	for module in "$@"; do
 		modprobe -d "$KROOT" -S "$KVER" --show-depends "$module" ||
 			die "kernel $KVER has no module $module"
-	done | sed "s|^insmod .*/lib/modules/$KVER/||; s/ *$//" | awk '!seen[$0]++'
+	done | sed -n "s|^insmod .*/lib/modules/$KVER/||; T; s/ *$//; p" | awk '!seen[$0]++'
+}
+
+# boot_modules FOLDER MODULE...: these in the folder, plain, and a file `order` that
+# says in which order they are to be loaded.
+boot_modules()
+{
+	local folder=$1 module
+	shift
+	mkdir -p "$folder"
+	: >"$folder/order"
+	for module in $(boot_module_files "$@"); do
+		kernel_plain_module "$KROOT/lib/modules/$KVER/$module" "$folder"
+		basename "$module" .xz >>"$folder/order"
+	done
 }
