@@ -46,7 +46,7 @@ def measure(board: steps.Board, asked: str) -> None:
     steps.run_steps(board, [steps.Step(
         build.COUNT + 1, "bench programs", "building",
         built.headers.compiling(["tools/bench-programs/build", built.headers.kdir,
-                                 build.SELFTESTS, PROGRAMS]))])
+                                 PROGRAMS, build.SELFTESTS]))])
     shutil.rmtree(RAW, ignore_errors=True)
     # Each machine takes one CPU of this one, and what it counts does not depend on others:
     # both run side by side, a machine's boots one after the other.

@@ -58,7 +58,7 @@ def stage(runner: Runner) -> None:
         runner.show_end(newer)
     if runner.run_test("bench programs build", "bench-build",
                        runner.headers.compiling(["tools/bench-programs/build", runner.headers.kdir,
-                                                 SELFTESTS, PROGRAMS])):
+                                                 PROGRAMS, SELFTESTS])):
         files += [f"{PROGRAMS}/step_bench", f"{PROGRAMS}/pathbench/pathbench.ko"]
     copy(files, mnt)
     copy([entry.path for entry in os.scandir(SELFTESTS) if entry.is_file()], mnt / "selftests")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
+from vapic import kernels
 from vapic.check.runner import Test
 from vapic.check.tests import AMD_LANE, Core, Host, Program
 
@@ -38,6 +39,8 @@ DEVICE = ("device_posted -n 100000 -t each_interrupt_reaches_a_running_vcpu_once
 
 STAGES: dict[str, Sequence[Test]] = {
     "static": [Program("static", "tools/check.d/static {logs}", lane="static")],
+    "kernels": [Program(f"kernel-{kernel.name}", f"tools/check.d/kernel {kernel.name} {{logs}}",
+                        lane="kernels") for kernel in kernels.listed()],
     "core": [Core(("address,undefined", "thread"))],
     "vm": [
         suite("amd", "stock-avic0", "avic=0"),
@@ -70,7 +73,8 @@ STAGES: dict[str, Sequence[Test]] = {
         Host("amd", "idle-hlt", "--stock --kvm avic=0 --cpu idle-hlt=on", "/mnt/idle", 900,
              out=True),
         Program("layout", "tests/build/layout_test.sh {vmlinux} build/kvm", lane=AMD_LANE),
-        Program("audit", "tests/build/audit_test.py {kdir} {vmlinux} build/kvm", lane=AMD_LANE),
+        Program("audit", "env PATH={path} tests/build/audit_test.py {kdir} {vmlinux} build/kvm",
+                lane=AMD_LANE),
     ],
     "cycles": [
         Host("amd", "cycles", "--stock --kvm avic=0 --append slub_debug=FZP",
@@ -126,7 +130,7 @@ STAGES: dict[str, Sequence[Test]] = {
 # It takes hours.
 ONLY_IF_NAMED = "long"
 # They need no host.
-HERE = ("static", "core")
+HERE = ("static", "kernels", "core")
 
 
 def lanes(stages: Sequence[str]) -> list[list[Test]]:

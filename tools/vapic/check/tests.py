@@ -58,8 +58,8 @@ class Host:
 
 @dataclass(frozen=True)
 class Program:
-    """It runs here, with the kernel's own compiler, and prints results. {kdir} in the command
-    stands for the kernel's headers, {vmlinux} for the file with its BTF, {logs} for the folder
+    """It runs here, and prints results. {kdir} in the command stands for the kernel's headers,
+    {vmlinux} for the file with its BTF, {path} for PATH with its compiler, {logs} for the folder
     of logs."""
     name: str
     command: str
@@ -67,8 +67,8 @@ class Program:
 
     def words(self, runner: Runner) -> list[str]:
         headers = runner.headers
-        return headers.compiling(shlex.split(self.command.format(
-            kdir=headers.kdir, vmlinux=headers.vmlinux, logs=runner.folder)))
+        return shlex.split(self.command.format(
+            kdir=headers.kdir, vmlinux=headers.vmlinux, path=headers.path, logs=runner.folder))
 
     def run(self, runner: Runner) -> None:
         runner.say(self.name)

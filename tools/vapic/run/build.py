@@ -50,11 +50,13 @@ class Headers:
         return [f"{field.name.upper()}={getattr(self, field.name)}" for field in fields(self)
                 if field.name != "kver"]
 
+    @property
+    def path(self) -> str:
+        """PATH, with this kernel's own compiler before others."""
+        return f"{self.kpath}:{os.environ['PATH']}" if self.kpath else os.environ["PATH"]
+
     def compiling(self, words: Sequence[str]) -> list[str]:
-        """The command with this kernel's own compiler before others."""
-        if not self.kpath:
-            return list(words)
-        return ["env", f"PATH={self.kpath}:{os.environ['PATH']}", *words]
+        return ["env", f"PATH={self.path}", *words]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import signal
 import sys
 import tempfile
@@ -277,9 +278,9 @@ class Programs(WithRunner):
 
     def test_what_its_command_stands_for(self) -> None:
         runner = Runner(Path("/l"), 1)
-        runner.headers = Headers("6", "/k", "/m", "/v", "")
-        self.assertEqual(Program("a", "b {kdir} {vmlinux} {logs}", "a").words(runner),
-                         ["b", "/k", "/v", "/l"])
+        runner.headers = Headers("6", "/k", "/m", "/v", "/c")
+        self.assertEqual(Program("a", "b {kdir} {vmlinux} {path} {logs}", "a").words(runner),
+                         ["b", "/k", "/v", f"/c:{os.environ['PATH']}", "/l"])
 
     def test_core_counts_each_case_of_each_build(self) -> None:
         def run(runner: Runner, log: str, words: list[str]) -> object:
@@ -317,7 +318,7 @@ class Stages(unittest.TestCase):
             self.assertEqual([test.machine for test in lane if isinstance(test, Host)], ["intel"])
 
     def test_which_stages_run_in_which_order(self) -> None:
-        usual = ["static", "core", "vm", "errors", "cycles", "intel", "seeds"]
+        usual = ["static", "kernels", "core", "vm", "errors", "cycles", "intel", "seeds"]
         for words, wanted in (("", (usual, False)), ("long", (["long"], True)),
                               ("seeds vm vm", (["vm", "seeds"], True))):
             with unittest.mock.patch.object(sys, "argv", ["check", *words.split()]):
@@ -329,8 +330,8 @@ class Stages(unittest.TestCase):
               contextlib.redirect_stderr(error), self.assertRaises(SystemExit) as ended):
             program.arguments()
         self.assertEqual(ended.exception.code, 2)
-        self.assertIn("check: error: no stage 'vms': static, core, vm, errors, cycles, intel,"
-                      " seeds, long\n", error.getvalue())
+        self.assertIn("check: error: no stage 'vms': static, kernels, core, vm, errors, cycles,"
+                      " intel, seeds, long\n", error.getvalue())
 
 
 if __name__ == "__main__":
