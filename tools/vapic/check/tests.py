@@ -13,6 +13,7 @@ from vapic import kernels
 from vapic.check import tap
 from vapic.check.runner import Runner
 from vapic.files import TOP, read, write
+from vapic.run.build import Headers
 
 # Each host has four threads: one after the other.
 AMD_LANE = "amd"
@@ -46,9 +47,19 @@ class Host:
             words += ["--timeout", str(self.timeout)]
         return [*words, "--", *shlex.split(self.command)]
 
+    def lacks(self, headers: Headers) -> str | None:
+        """What this kernel was configured without, though the host needs it."""
+        if "--iommu" in shlex.split(self.options) and not headers.has("AMD_IOMMU"):
+            return "CONFIG_AMD_IOMMU"
+        return None
+
     def run(self, runner: Runner) -> None:
         title = f"{self.machine} host: {self.name}"
         runner.say(title)
+        lacking = self.lacks(runner.headers)
+        if lacking:
+            runner.report(True, f"{self.name} # SKIP {kernels.chosen()} has no {lacking}")
+            return
         finished, results = runner.run_program(self.name, self.words(runner.folder))
         well = finished.status == 0 and bool(results)
         runner.report_end(well, f"{self.name}: host ran to its end, kernel log clean", finished)

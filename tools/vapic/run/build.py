@@ -10,11 +10,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from dataclasses import dataclass, fields
 from typing import Self, Sequence
 
 from vapic import kernels
+from vapic.files import read
 from vapic.run import steps as steps_of
 from vapic.run.steps import Board, Step
 
@@ -49,6 +51,10 @@ class Headers:
         """As our Makefile takes them."""
         return [f"{field.name.upper()}={getattr(self, field.name)}" for field in fields(self)
                 if field.name != "kver"]
+
+    def has(self, option: str) -> bool:
+        """Whether the kernel was configured with it, such as KVM."""
+        return re.search(rf"^CONFIG_{option}=[ym]$", read(f"{self.kdir}/.config"), re.M) is not None
 
     @property
     def path(self) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import unittest
 import unittest.mock
+from pathlib import Path
 
 from vapic import kernels
 from vapic.check import stages
-from vapic.check.tests import Program
+from vapic.check.tests import Host, Program
 from vapic.files import TOP
 from vapic.run.build import Headers
 
@@ -58,6 +60,17 @@ class HeadersOfKernel(unittest.TestCase):
         self.assertEqual(Headers.of(self.SAID), Headers("6", "/a b", "/m", "/v", ""))
         self.assertEqual(Headers.of(self.SAID).variables(),
                          ["KDIR=/a b", "KMODDIR=/m", "VMLINUX=/v", "KPATH="])
+
+    def test_what_it_was_configured_with(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, ".config").write_text("CONFIG_KVM=m\n# CONFIG_AMD_IOMMU is not set\n"
+                                               "CONFIG_AMD_IOMMU_V2=y\n")
+            headers = Headers("6", folder, "", "", "")
+            self.assertTrue(headers.has("KVM"))
+            self.assertFalse(headers.has("AMD_IOMMU"))
+            self.assertEqual(Host("amd", "a", "--iommu --stock", "b").lacks(headers),
+                             "CONFIG_AMD_IOMMU")
+            self.assertIsNone(Host("amd", "a", "--stock", "b").lacks(headers))
 
     def test_its_own_compiler_comes_first(self) -> None:
         with unittest.mock.patch.dict(os.environ, {"PATH": "/bin"}):
