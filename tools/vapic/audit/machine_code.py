@@ -108,6 +108,12 @@ def branch_of(code: bytes) -> tuple[str, int] | None:
     return None
 
 
+def same_words(text: str) -> str:
+    """An instruction as every objdump words it: from binutils 2.41 on, a shift by the 1 that is in
+    its opcode says so."""
+    return re.sub(r"^((?:lock )?(?:sh[lr]|sa[lr]|ro[lr]|rc[lr])[bwlq]?) \$1,", r"\1 ", text)
+
+
 class Module:
     """One .ko; functions are looked at when asked for. types: layout.Types of it, without which
     offsets in structures stay numbers."""
@@ -267,8 +273,8 @@ class Module:
             words = parts[2] if len(parts) > 2 else ""
             text, _, comment = words.partition("#")
             start, code = int(parts[0].strip()[:-1], 16), bytes.fromhex(parts[1])
-            found.append(Instruction(start, start + len(code), code, " ".join(text.split()),
-                                     comment.strip()))
+            found.append(Instruction(start, start + len(code), code,
+                                     same_words(" ".join(text.split())), comment.strip()))
         return [instruction.start for instruction in found], found
 
     def parts(self, name: str) -> list[str]:

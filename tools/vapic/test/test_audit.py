@@ -6,6 +6,7 @@ import subprocess
 import sys
 import unittest
 
+from vapic.audit.machine_code import same_words
 from vapic.audit.manifest import Line, Manifest
 from vapic.audit.stock import Stock
 from vapic.files import HOME, TOP
@@ -38,6 +39,16 @@ class Audited(unittest.TestCase):
         known.note(FUNCTION, "dd", "6.12.31-1")
         self.assertEqual(known.lines[0].releases, ["6.12.9-1", "6.12.9-2", "6.12.10-1"])
         self.assertEqual(known.lines[3], Line("kvm", "f", "dd", ["6.12.31-1"]))
+
+
+class Disassembly(unittest.TestCase):
+    def test_a_shift_by_one_reads_the_same_whoever_disassembles_it(self) -> None:
+        for old, new in (("shr %ecx", "shr $1,%ecx"), ("sarq 0x8(%rdi)", "sarq $1,0x8(%rdi)"),
+                         ("rcl %al", "rcl $1,%al"), ("lock shlb (%rax)", "lock shlb $1,(%rax)")):
+            self.assertEqual(same_words(old), old)
+            self.assertEqual(same_words(new), old)
+        for other in ("shr $0x1,%ecx", "shr $0x10,%ecx", "sub $1,%ecx", "shrd $1,%eax,%ecx"):
+            self.assertEqual(same_words(other), other)
 
 
 class Build(unittest.TestCase):
