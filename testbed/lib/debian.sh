@@ -38,11 +38,14 @@ debian_update()
 {
 	case " $debian_updated " in *" $DEBIAN_RELEASE "*) return ;; esac
 	need_packages debian-archive-keyring ca-certificates
-	with_lock "apt-$DEBIAN_RELEASE" debian_update_locked
+	case $DEBIAN_APT in
+	"$CACHE_DIR"/apt*) with_lock "$(basename "$DEBIAN_APT")" debian_read_lists ;;
+	*) debian_read_lists ;; # the caller's own
+	esac
 	debian_updated+=" $DEBIAN_RELEASE"
 }
 
-debian_update_locked()
+debian_read_lists()
 {
 	mkdir -p "$DEBIAN_APT"/{etc/sources.list.d,etc/apt.conf.d,etc/preferences.d} \
 		"$DEBIAN_APT"/{lists/partial,cache/archives/partial}
