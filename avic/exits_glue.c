@@ -22,7 +22,7 @@ void vapic_host_avic_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low,
 		/* KVM delivers the interrupt; the flag makes KVM look at the IRR. */
 		vapic_set_irr_pending(kvm_vcpu->arch.apic);
 		kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
-		vapic_call(kvm_vcpu_kick)(kvm_vcpu);
+		vapic_kvm_kick(kvm_vcpu);
 		return;
 	}
 

@@ -27,6 +27,7 @@
 #include <vapic/eligibility.h>
 #include <vapic/hw/cell.h>
 
+#include "../kvm/compat.h"
 #include "../kvm/objects.h"
 #include "../kvm/layout.h"
 #include "../kvm/symbols.h"

@@ -172,7 +172,7 @@ static void unname(struct interrupt *irq)
 static void have_a_look(struct kvm_vcpu *kvm_vcpu)
 {
 	kvm_make_request(KVM_REQ_APICV_UPDATE, kvm_vcpu);
-	vapic_call(kvm_vcpu_kick)(kvm_vcpu);
+	vapic_kvm_kick(kvm_vcpu);
 }
 
 /* Give the VM a number for tags, with its first interrupt. */

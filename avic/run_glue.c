@@ -72,7 +72,7 @@ static void ring(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 	host = vapic_avic_vcpu_host_id(vapic_core(vcpu));
 	if (unlikely(host == VAPIC_AVIC_NO_CPU)) {
 		/* The vCPU looks at its IRR before it enters the guest again. */
-		vapic_call(kvm_vcpu_kick)(kvm_vcpu);
+		vapic_kvm_kick(kvm_vcpu);
 		return;
 	}
 	wrmsrl(MSR_AMD64_SVM_AVIC_DOORBELL, host);
@@ -88,7 +88,7 @@ void vapic_avic_ring_doorbell(struct kvm_vcpu *kvm_vcpu)
 static void kick(struct kvm_vcpu *kvm_vcpu)
 {
 	kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
-	vapic_call(kvm_vcpu_kick)(kvm_vcpu);
+	vapic_kvm_kick(kvm_vcpu);
 }
 
 /* Make @kvm_vcpu notice an IRR bit that was just set, with a full barrier after it. */

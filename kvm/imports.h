@@ -16,17 +16,22 @@
  *
  * The module is the one that holds the symbol: vmlinux, kvm, kvm_amd or kvm_intel. vapic.ko does
  * not link against any of them, so init runs far enough to say in its own words what is missing.
- * Symbols that not every kernel has are a list of their own, which is empty for kernels without.
+ * VAPIC_IF() and VAPIC_UNLESS() are around entries for some of the kernels (presence.h). What
+ * depends on an option of the kernel is a list of its own, which is empty for kernels without.
  */
 #ifndef VAPIC_KVM_IMPORTS_H
 #define VAPIC_KVM_IMPORTS_H
+
+#include "presence.h"
 
 /* clang-format off */
 
 #define VAPIC_ALWAYS_IMPORTS(FUNC, DATA, TRACE) \
 	/* Wake-ups, exits to emulation, interrupts */ \
 	FUNC(kvm, bool, kvm_vcpu_wake_up, (struct kvm_vcpu *vcpu)) \
-	FUNC(kvm, void, kvm_vcpu_kick, (struct kvm_vcpu *vcpu)) \
+	VAPIC_IF(kvm_vcpu_kick, FUNC(kvm, void, kvm_vcpu_kick, (struct kvm_vcpu *vcpu))) \
+	VAPIC_UNLESS(kvm_vcpu_kick, \
+		FUNC(kvm, void, __kvm_vcpu_kick, (struct kvm_vcpu *vcpu, bool wait))) \
 	FUNC(kvm, int, kvm_emulate_instruction, \
 		(struct kvm_vcpu *vcpu, int emulation_type)) \
 	FUNC(kvm, int, kvm_alloc_apic_access_page, (struct kvm *kvm)) \
@@ -90,7 +95,8 @@
 	DATA(kvm_intel, struct vmcs_config, vmcs_config) \
 	DATA(kvm_intel, bool, flexpriority_enabled) \
 	DATA(kvm_intel, bool, fasteoi) \
-	DATA(kvm_intel, bool, enable_ipiv) \
+	VAPIC_IF(enable_ipiv_in_kvm_intel, DATA(kvm_intel, bool, enable_ipiv)) \
+	VAPIC_UNLESS(enable_ipiv_in_kvm_intel, DATA(kvm, bool, enable_ipiv)) \
 	DATA(kvm_intel, u8, pi_wakeup_handler) \
 	/* Tracepoints of kvm.ko that users of stock AVIC already watch */ \
 	TRACE(kvm, kvm_avic_incomplete_ipi, \

@@ -18,6 +18,7 @@
  *   SWITCH(module, variable)
  *       a variable that has another value while vapic is loaded (struct vapic_switch)
  *
+ * VAPIC_IF() and VAPIC_UNLESS() are around an entry that is for some of the kernels (presence.h).
  * The prototypes are stock's. C, the assembler and tools read this, hence one entry a line and
  * nothing but entries in a list.
  *
@@ -33,6 +34,8 @@
  */
 #ifndef VAPIC_KVM_TAKEOVERS_H
 #define VAPIC_KVM_TAKEOVERS_H
+
+#include "presence.h"
 
 #define VAPIC_SKIP(...)
 
@@ -117,7 +120,8 @@
 	WRAP(vmx, vcpu_free) \
 	WRAP(vmx, vm_destroy) \
 	WRAP(vmx, vcpu_deliver_sipi_vector) \
-	SWITCH(kvm_intel, enable_ipiv) \
+	VAPIC_IF(enable_ipiv_in_kvm_intel, SWITCH(kvm_intel, enable_ipiv)) \
+	VAPIC_UNLESS(enable_ipiv_in_kvm_intel, SWITCH(kvm, enable_ipiv)) \
 	SWITCH(vmlinux, kvm_posted_intr_wakeup_handler)
 
 /* clang-format on */

@@ -16,13 +16,14 @@
 #include "../kvm/hooks.h"
 #include "../kvm/layout.h"
 #include "../kvm/symbols.h"
+#include "../kvm/compat.h"
 #include "../kvm/objects.h"
 
 /*
  * A kernel with protected APICs (TDX) has cases that this code does not distinguish: the
  * registers of such an APIC must not be touched.
  */
-#ifdef VAPIC_HAS_kvm_lapic__guest_apic_protected
+#if VAPIC_HAS_kvm_lapic__guest_apic_protected
 #error struct kvm_lapic has guest_apic_protected: vapic does not know protected APICs
 #endif
 

@@ -23,6 +23,7 @@
 #include <vapic/eligibility.h>
 #include <vapic/vmx.h>
 
+#include "../kvm/compat.h"
 #include "../kvm/objects.h"
 #include "../kvm/layout.h"
 #include "../kvm/symbols.h"

@@ -69,7 +69,7 @@ static noinline void deliver_inactive(struct kvm_vcpu *kvm_vcpu, struct kvm_lapi
 	/* The vCPU may be accelerated again by now. */
 	vapic_pi_vcpu_unsettle(vapic_core(vapic_vcpu_of(to_vmx(kvm_vcpu))));
 	kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
-	vapic_call(kvm_vcpu_kick)(kvm_vcpu);
+	vapic_kvm_kick(kvm_vcpu);
 }
 
 /* False if the vCPU is not accelerated. */

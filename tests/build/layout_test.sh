@@ -9,6 +9,8 @@ set -u
 
 top=$(dirname "$0")/../..
 vmlinux=$1 modules=$2
+# Debian's headers are in two folders; this one has what all flavours share.
+source=$(sed -n 's|^include \(.*\)/Makefile$|\1|p' "$(dirname "$vmlinux")/Makefile")
 number=0 failures=0
 
 # name, edit of layout.list, wanted status, pattern that the output has
@@ -16,7 +18,7 @@ check()
 {
 	local output status verdict=ok
 	number=$((number + 1))
-	output=$(sed "$2" "$top/kvm/layout.list" | "$top/kvm/layout-gen" "$vmlinux" "$modules" 2>&1)
+	output=$(sed "$2" "$top/kvm/layout.list" | "$top/kvm/layout-gen" "$vmlinux" "$modules" "$source" 2>&1)
 	status=$?
 	if [ "$status" != "$3" ] || ! grep -q -e "$4" <<< "$output"; then
 		verdict='not ok' failures=$((failures + 1))
@@ -52,6 +54,15 @@ check 'names a field that was not what is said' 's/cache instead of u64/cache in
 check 'names a missing structure' 's/struct kvm_vmcb_info$/struct kvm_vmcb_inf/' 1 'struct kvm_vmcb_inf .* is missing'
 check 'lets an optional field be absent' '' 0 'kvm_lapic, regs) == '
 check 'marks an optional field that exists' 's/guest_apic_protected/lvt0_in_nmi_mode/' 0 'VAPIC_HAS_kvm_lapic__lvt0_in_nmi_mode 1'
+check 'marks an optional field that is missing' '' 0 'VAPIC_HAS_kvm_lapic__guest_apic_protected 0'
+check 'takes a field from another place' 's/s16 isr_count/s16 isr_count_ or isr_count/' 0 'VAPIC_HAS_kvm_lapic__isr_count_ 0'
+check 'finds a field of a structure inside' 's/bool guest_gif/bool guest_gif_ or sev_es.received_first_sipi/' 0 'VAPIC_HAS_vcpu_svm__sev_es__received_first_sipi 1'
+check 'names a field that is in none of its places' 's/s16 isr_count/s16 isr_count_ or isr_counts/' 1 'field isr_count_ and isr_counts is missing'
+check 'lets an optional structure be absent' 's/kvm struct kvm_pic$/kvm optional struct kvm_picture/' 0 'VAPIC_HAS_kvm_picture 0'
+check 'takes the values of an enum' '' 0 'static_assert(APICV_INHIBIT_REASON_NESTED == 7);'
+check 'defines an enum that the header does not have' 's/_inhibit of .*/_inhibit of linux\/kvm_types.h/' 0 '^	APICV_INHIBIT_REASON_NESTED = 7,'
+check 'names an enumerator that is missing' 's/REASON_NESTED/REASON_NETTED/' 1 'enum kvm_apicv_inhibit of kvm: APICV_INHIBIT_REASON_NETTED is missing'
+check 'names a header that is missing' 's/_inhibit of .*/_inhibit of linux\/kvn.h/' 1 'no header linux/kvn.h'
 check 'names an unknown module' 's/^kvm struct/kvn struct/' 1 "unknown module 'kvn'"
 check 'names a line that says nothing' 's/^	bool guest_gif/bool guest_gif/' 1 'layout.list:[0-9]*: neither a structure nor a field'
 foreign_kernel

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import ctypes
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Callable, Iterator, TypeVar
 from typing import Type as Kind  # both of its names are taken here
 
 KIND_PTR, KIND_ARRAY, KIND_STRUCT, KIND_UNION, KIND_FWD, KIND_FUNC = 2, 3, 4, 5, 7, 12
+KIND_ENUM, KIND_ENUM64 = 6, 19
 # typedef, volatile, const, restrict, type tag: what they are of follows.
 KINDS_THROUGH = (8, 9, 10, 11, 18)
 
@@ -26,6 +27,16 @@ class Type(ctypes.Structure):
 class Member(ctypes.Structure):
     """struct btf_member"""
     _fields_ = [("name", ctypes.c_uint32), ("type", ctypes.c_uint32), ("offset", ctypes.c_uint32)]
+
+
+class Enumerator(ctypes.Structure):
+    """struct btf_enum"""
+    _fields_ = [("name", ctypes.c_uint32), ("value", ctypes.c_int32)]
+
+
+class Enumerator64(ctypes.Structure):
+    """struct btf_enum64"""
+    _fields_ = [("name", ctypes.c_uint32), ("low", ctypes.c_uint32), ("high", ctypes.c_uint32)]
 
 
 class Array(ctypes.Structure):
@@ -48,7 +59,7 @@ class NoBtf(Exception):
     pass
 
 
-Follows = TypeVar("Follows", Member, Array, Parameter)
+Follows = TypeVar("Follows", Member, Array, Parameter, Enumerator, Enumerator64)
 # The path of names of a member, and the structure that it points to, if it does.
 Reached = tuple[str, str | None]
 
@@ -98,6 +109,7 @@ class Btf:
         self.printer = PRINT(self.print)
         self.dump = self.bpf.btf_dump__new(self.handle, self.printer, None, None)
         self.functions: dict[str, int] | None = None
+        self.enums: dict[str, dict[str, int]] | None = None
         self.structures: dict[str, int | None] = {}
         self.layouts: dict[int, list[tuple[str, int, int]]] = {}
 
@@ -162,6 +174,52 @@ class Btf:
             raise NoBtf(f"no struct {structure} in BTF")
         return {name: (offset // 8, type_) for name, offset, type_ in self.list_of_members(number)}
 
+    def find(self, number: int, path: str) -> tuple[int, int] | None:
+        """(offset in bytes, number of its type) of a member of a structure, by its name or, if
+        it is in a member, the names of both with a dot; None if there is none."""
+        name, _, rest = path.partition(".")
+        for member, bits, type_ in self.list_of_members(number):
+            inner = self.through(type_)
+            if member == name and not rest:
+                return bits // 8, type_
+            if member not in ("", name) or \
+                    self.type(inner).kind not in (KIND_STRUCT, KIND_UNION):
+                continue
+            found = self.find(inner, rest if member else path)
+            if found:
+                return bits // 8 + found[0], found[1]
+        return None
+
+    def enumerators(self, enum: str | None = None) -> dict[str, int]:
+        """{name: value} of an enum, empty if there is none of that name; or of all enums."""
+        if self.enums is None:
+            self.enums = {**self.base.all_enums()} if self.base else {}
+            self.enums.update(self.own_enums())
+        if enum is not None:
+            return self.enums.get(enum, {})
+        return {name: value for values in self.enums.values() for name, value in values.items()}
+
+    def all_enums(self) -> dict[str, dict[str, int]]:
+        self.enumerators()
+        return self.enums or {}
+
+    def own_enums(self) -> Iterator[tuple[str, dict[str, int]]]:
+        first = self.bpf.btf__type_cnt(self.base.handle) if self.base else 1
+        for number in range(first, self.bpf.btf__type_cnt(self.handle)):
+            head = self.type(number)
+            count = head.info & 0xffff
+            if head.kind == KIND_ENUM:
+                short = self.after(number, Enumerator)
+                values = {self.name(short[i].name): int(short[i].value) for i in range(count)}
+            elif head.kind == KIND_ENUM64:
+                long = self.after(number, Enumerator64)
+                values = {self.name(long[i].name): int(long[i].high) << 32 | int(long[i].low)
+                          for i in range(count)}
+            else:
+                continue
+            # One without a name has a number instead.
+            yield self.name(head.name) or str(number), values
+
     def through(self, number: int) -> int:
         """A type without names and qualifiers."""
         while number and self.type(number).kind in KINDS_THROUGH:
@@ -220,3 +278,16 @@ class Btf:
             raise NoBtf(f"cannot write type {number} of BTF in C")
         # libbpf writes (void) so, too.
         return "".join(self.printed).strip().replace("()", "(void)")
+
+
+class Kernel:
+    """BTF of vmlinux and of its modules, each read when somebody asks for it."""
+
+    def __init__(self, vmlinux: str | Path, path: Callable[[str], Path]) -> None:
+        self.path = path
+        self.found = {"vmlinux": Btf(vmlinux)}
+
+    def of(self, module: str) -> Btf:
+        if module not in self.found:
+            self.found[module] = Btf(self.path(module), self.found["vmlinux"])
+        return self.found[module]

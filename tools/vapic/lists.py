@@ -7,15 +7,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Collection, Iterator
+from typing import Callable, Collection, Iterator
 
 from vapic.files import TOP, read
+from vapic.presence import When
 
 # A vendor's module and the data symbol that its ops start from; KVM copies that.
 VENDORS = {
     "svm": ("kvm_amd", "svm_x86_ops"),
     "vmx": ("kvm_intel", "vt_x86_ops"),
 }
+
+
+CONDITIONS = {"VAPIC_IF": True, "VAPIC_UNLESS": False}
 
 
 class Unknown(Exception):
@@ -29,6 +33,15 @@ class Entry:
     name: str  # of the function, op or variable
     replacement: str | None  # what has the prototype of our side, as C
     optional: bool  # in a list that some kernels have not
+    when: When | None = None  # for kernels of which this is so
+
+
+# Whether a kernel has an entry.
+There = Callable[[Entry], bool]
+
+
+def anywhere(_: Entry) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,7 @@ class Macro:
     """KIND(ARGUMENT, ...) in a list."""
     kind: str
     arguments: list[str]
+    when: When | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,14 @@ def entries_of(body: str) -> Iterator[Macro]:
         if not match:
             break
         arguments, at = arguments_from(body, match.end())
-        yield Macro(match[1], arguments)
+        if match[1] in CONDITIONS:
+            when = When(arguments[0], CONDITIONS[match[1]])
+            for entry in entries_of(" ".join(arguments[1:])):
+                if entry.when:
+                    raise Unknown(f"a condition within that of {when.name}")
+                yield Macro(entry.kind, entry.arguments, when)
+        else:
+            yield Macro(match[1], arguments)
     if body[at:].strip():
         raise Unknown(f"a list has an entry that cannot be read: {body[at:].strip()[:60]}")
 
@@ -118,11 +139,11 @@ def takeovers(name: str, top: str | Path = TOP) -> Iterator[Entry]:
     for entry, optional in of_list("takeovers.h", f"_{name}_TAKEOVERS", hows, top):
         first, what = entry.arguments[:2]
         if entry.kind == "REDIRECT":
-            yield Entry("redirect", first, what, f"vapic_hook_{what}", optional)
+            yield Entry("redirect", first, what, f"vapic_hook_{what}", optional, entry.when)
         elif entry.kind == "SWITCH":
-            yield Entry("variable", first, what, None, optional)
+            yield Entry("variable", first, what, None, optional, entry.when)
         else:
-            yield Entry(hows[entry.kind], module, what, op_pointer(what), optional)
+            yield Entry(hows[entry.kind], module, what, op_pointer(what), optional, entry.when)
 
 
 def op_pointer(op: str) -> str:
@@ -135,10 +156,11 @@ def imports(top: str | Path = TOP) -> Iterator[Entry]:
         module = entry.arguments[0]
         if entry.kind == "FUNC":
             name = entry.arguments[2]
-            yield Entry("call", module, name, f"vapic_proto_{name}", optional)
+            yield Entry("call", module, name, f"vapic_proto_{name}", optional, entry.when)
         elif entry.kind == "TRACE":
             name = entry.arguments[1]
-            yield Entry("trace", module, f"__traceiter_{name}", f"vapic_proto_{name}", optional)
+            yield Entry("trace", module, f"__traceiter_{name}", f"vapic_proto_{name}", optional,
+                        entry.when)
 
 
 def redirects() -> list[Entry]:
@@ -147,14 +169,16 @@ def redirects() -> list[Entry]:
             if entry.how == "redirect"]
 
 
-def ops(vendor: str) -> list[Entry]:
-    """Ops that are replaced, surrounded or called, of one vendor; each once."""
+def ops(vendor: str, there: There = anywhere) -> list[Entry]:
+    """Ops that are replaced, surrounded or called, of one vendor and kernel; each once."""
     module, _ = VENDORS[vendor]
     found: dict[str, Entry] = {}
     for entry in [*takeovers(vendor.upper()), *takeovers("KVM")]:
-        if entry.how in ("op", "wrap"):
+        if entry.how in ("op", "wrap") and there(entry):
             found.setdefault(entry.name, replace(entry, module=module))
     for call, optional in of_list("imports.h", "_OP_CALLS", ("CALL",)):
         op, = call.arguments
-        found.setdefault(op, Entry("call", module, op, op_pointer(op), optional))
+        entry = Entry("call", module, op, op_pointer(op), optional, call.when)
+        if there(entry):
+            found.setdefault(op, entry)
     return list(found.values())

@@ -12,7 +12,7 @@ import sys
 from argparse import Namespace
 from typing import Callable
 
-from vapic import btf, lists
+from vapic import btf, lists, presence
 from vapic.audit import stock
 from vapic.audit.manifest import Manifest
 from vapic.files import write
@@ -167,7 +167,7 @@ def main() -> None:
     options = parser.parse_args()
     try:
         sys.exit(options.run(options))
-    except (stock.Refused, btf.NoBtf, lists.Unknown) as error:
+    except (stock.Refused, btf.NoBtf, lists.Unknown, presence.Unknown) as error:
         sys.exit(f"audit: error: {error}")
     except ModuleNotFoundError as error:
         if error.name != "elftools":

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
-from vapic import lists
+from vapic import lists, presence
 from vapic.audit import layout
 from vapic.btf import Btf
 
@@ -84,6 +84,7 @@ class Kernel:
         self.scratch = tempfile.TemporaryDirectory(prefix="vapic-audit.")
         self.code: dict[str, machine_code.Module] = {}
         self.types: dict[str, Btf] = {}
+        self.presence = presence.Kernel(self.btf, self.path)
 
     def path(self, module: str) -> Path:
         return plain_file(self.folder, file_of(module), self.scratch.name)
@@ -114,6 +115,10 @@ class Kernel:
                 self.path(module), layout.Types(module, self.btf(module), others))
         return self.code[module]
 
+    def there(self, entry: lists.Entry) -> bool:
+        """Whether vapic has this entry for this kernel."""
+        return self.presence.fits(entry.when)
+
     # What is looked at
 
     def ops(self, vendor: str) -> list[tuple[lists.Entry, str, str]]:
@@ -126,7 +131,7 @@ class Kernel:
         if not symbols:
             raise Refused(f"{name} of {self.release} has no {symbol_name}")
         found = []
-        for entry in lists.ops(vendor):
+        for entry in lists.ops(vendor, self.there):
             if entry.name not in members:
                 raise Refused(f"{self.release} has no op {entry.name}")
             at = symbols[0]["st_value"] + members[entry.name][0]
@@ -141,7 +146,7 @@ class Kernel:
     def prototypes(self) -> list[Prototype]:
         """Of all that is replaced or called, in the tables' order."""
         found = []
-        for entry in [*lists.redirects(), *lists.imports()]:
+        for entry in filter(self.there, [*lists.redirects(), *lists.imports()]):
             number = self.prototype_number(entry.module, entry.name)
             if number is None and not entry.optional:
                 verb = "replaces" if entry.how == "redirect" else "calls"
@@ -154,7 +159,7 @@ class Kernel:
         types = self.btf("kvm")
         members = types.members("kvm_x86_ops")
         for entry in {entry.name: entry for vendor in lists.VENDORS
-                      for entry in lists.ops(vendor)}.values():
+                      for entry in lists.ops(vendor, self.there)}.values():
             if entry.name not in members:
                 raise Refused(f"kvm of {self.release} has no op {entry.name}")
             number = types.pointed_to(members[entry.name][1])
@@ -175,14 +180,14 @@ class Kernel:
     def functions(self) -> list[Stock]:
         """All whose code counts: those in the tables, and those that only replaced ones reach."""
         found: dict[tuple[str, str], str] = {}
-        for entry in lists.redirects():
+        for entry in filter(self.there, lists.redirects()):
             found[entry.module, entry.name] = "replaced"
         for vendor in lists.VENDORS:
             for entry, module, function in self.ops(vendor):
                 how = "replaced" if entry.how == "op" else "called"
                 if found.get((module, function)) != "replaced":
                     found[module, function] = how
-        for entry in lists.imports():
+        for entry in filter(self.there, lists.imports()):
             if entry.how == "call" and entry.module in MODULES and \
                     (not entry.optional or self.module(entry.module).parts(entry.name)):
                 found.setdefault((entry.module, entry.name), "called")

@@ -90,9 +90,10 @@ class List:
 
     # What the machine code says.
 
-    def called(self) -> set[str]:
+    def called(self, there: lists.There) -> set[str]:
         """Functions that vapic calls by name."""
-        return {entry.name for entry in lists.imports(self.top) if entry.how == "call"}
+        return {entry.name for entry in lists.imports(self.top)
+                if entry.how == "call" and there(entry)}
 
     def stock_ops_called(self) -> set[str]:
         """Ops of which ours calls stock's, wrapped or not."""
@@ -101,11 +102,12 @@ class List:
                 for op in re.findall(r"vapic_\w+_stock\((\w+)\)", read(path))}
 
     def unreached_faults(self, stock: Stock) -> Iterator[str]:
-        redirected = {(module, name) for module, how, name in self.taken if how == "redirect"}
+        taken = reasons.taken(self.top, stock.there)
+        redirected = {(module, name) for module, how, name in taken if how == "redirect"}
         for vendor, names in HEADS.items():
-            ops = {name for module, how, name in self.taken
+            ops = {name for module, how, name in taken
                    if how == "op" and module == vendor} - self.stock_ops_called()
-            dead, callers = stock.unreached(vendor, redirected, ops, self.called())
+            dead, callers = stock.unreached(vendor, redirected, ops, self.called(stock.there))
             for entry in self.of("unreached"):
                 home = entry.module, entry.name
                 if entry.module not in names or home in dead or not stock.has(*home):
@@ -118,7 +120,10 @@ class List:
                 yield f"{entry}: over {vendor}, reached from {', '.join(by) or 'outside'}"
 
     def missing(self, stock: Stock) -> Iterator[str]:
+        taken = reasons.taken(self.top, stock.there)
         for entry in self.entries.values():
+            if entry.how == "redirect" and entry.key in self.taken and entry.key not in taken:
+                continue
             if entry.how in ("redirect", "stock", "unreached") and \
                     not stock.has(entry.module, entry.name):
                 yield f"{entry}: the module has no such function"

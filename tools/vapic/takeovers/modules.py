@@ -10,8 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Collection
 
-from vapic import lists
-from vapic.btf import Btf
+from vapic import btf, lists, presence
 
 FILES = {"kvm": "kvm.ko", "kvm_amd": "kvm-amd.ko", "kvm_intel": "kvm-intel.ko"}
 OPS = dict(lists.VENDORS.values())
@@ -120,7 +119,7 @@ class Module:
 
 def op_offsets(vmlinux: str | Path, kvm: str | Path) -> dict[str, int]:
     """Offsets of the members of struct kvm_x86_ops."""
-    members = Btf(kvm, Btf(vmlinux)).members("kvm_x86_ops")
+    members = btf.Btf(kvm, btf.Btf(vmlinux)).members("kvm_x86_ops")
     return {name: offset for name, (offset, _) in members.items()}
 
 
@@ -133,6 +132,13 @@ class Stock:
     def __init__(self, folder: str | Path, vmlinux: str | Path) -> None:
         self.modules = {name: Module(name, f"{folder}/{file}") for name, file in FILES.items()}
         self.offsets = op_offsets(vmlinux, f"{folder}/{FILES['kvm']}")
+        files = {name: Path(folder) / file for name, file in FILES.items()}
+        self.presence = presence.Kernel(btf.Kernel(vmlinux, files.__getitem__).of,
+                                        files.__getitem__)
+
+    def there(self, entry: lists.Entry) -> bool:
+        """Whether vapic has this entry for this kernel."""
+        return self.presence.fits(entry.when)
 
     def has(self, module: str, function: str) -> bool:
         return function in self.modules[module].functions

@@ -72,10 +72,14 @@ class Bad(Exception):
     """The reasons cannot be read."""
 
 
-def taken(top: str | Path) -> list[Key]:
-    """Every takeover."""
-    return [Key(entry.module, entry.how, entry.name)
-            for name in ("SVM", "VMX", "KVM") for entry in lists.takeovers(name, top)]
+def taken(top: str | Path, there: lists.There = lists.anywhere) -> list[Key]:
+    """Every takeover, each once; of kernels that have it in different modules, the first counts."""
+    found: dict[tuple[str, str], Key] = {}
+    for name in ("SVM", "VMX", "KVM"):
+        for entry in filter(there, lists.takeovers(name, top)):
+            short = (entry.how, entry.name) if entry.when else (entry.how, f"{name}:{entry.name}")
+            found.setdefault(short, Key(entry.module, entry.how, entry.name))
+    return list(found.values())
 
 
 def read_all(path: str | Path) -> tuple[dict[Key, Entry], dict[Key, str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vapic import lists
 from vapic.lists import Entry, Macro
+from vapic.presence import When
 
 HEADER = """
 #ifndef GUARD
@@ -49,6 +50,15 @@ class Reader(unittest.TestCase):
 
     def test_what_is_inside_an_if_is_optional_and_the_guard_is_none(self) -> None:
         self.assertEqual([each.conditional for each in lists.lists_of(HEADER)], [False, True])
+
+    def test_conditions_are_those_of_what_is_inside(self) -> None:
+        found, = lists.lists_of("#define VAPIC_KVM_TAKEOVERS(OP) VAPIC_IF(a, OP(svm, x) OP(svm, y))"
+                                " VAPIC_UNLESS(b, OP(svm, z)) OP(svm, w)\n")
+        self.assertEqual([(entry.arguments[1], entry.when) for entry in found.entries],
+                         [("x", When("a", True)), ("y", When("a", True)), ("z", When("b", False)),
+                          ("w", None)])
+        with self.assertRaisesRegex(lists.Unknown, "a condition within that of a"):
+            lists.lists_of("#define VAPIC_KVM_TAKEOVERS(OP) VAPIC_IF(a, VAPIC_IF(b, OP(x)))\n")
 
     def test_a_list_that_cannot_be_read_is_an_error(self) -> None:
         with self.assertRaisesRegex(lists.Unknown, "cannot be read: and more"):
@@ -97,6 +107,11 @@ class OfThisTree(unittest.TestCase):
             self.assertTrue(ops)
             self.assertEqual(len(ops), len({entry.name for entry in ops}))
             self.assertEqual({entry.module for entry in ops}, {module})
+
+    def test_an_op_is_the_one_of_the_kernel(self) -> None:
+        known = {entry.name for entry in lists.ops("vmx")}
+        without = lists.ops("vmx", lambda entry: entry.name != "vcpu_precreate")
+        self.assertEqual(known - {entry.name for entry in without}, {"vcpu_precreate"})
 
     def test_redirections_are_of_all_modules(self) -> None:
         self.assertEqual({entry.module for entry in lists.redirects()},
