@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from pathlib import Path
 from typing import Any, Callable, Iterator, TypeVar
 from typing import Type as Kind  # both of its names are taken here
@@ -276,8 +277,9 @@ class Btf:
         options = DeclOptions(ctypes.sizeof(DeclOptions), b"", 0, False)
         if self.bpf.btf_dump__emit_type_decl(self.dump, number, ctypes.byref(options)):
             raise NoBtf(f"cannot write type {number} of BTF in C")
-        # libbpf writes (void) so, too.
-        return "".join(self.printed).strip().replace("()", "(void)")
+        # libbpf writes (void) so, too, and numbers structures of which BTF has several.
+        text = re.sub(r"\b(\w+?)___\d+\b", r"\1", "".join(self.printed))
+        return text.strip().replace("()", "(void)")
 
 
 class Kernel:

@@ -14,7 +14,7 @@ from vapic.btf import Btf
 from vapic.files import TOP, read
 
 LINES = tuple(re.compile(r"(?P<name>\w+): " + line) for line in (
-    r"(?P<kind>header) (?P<symbol>[\w./]+) with (?P<text>.+)",
+    r"(?P<kind>header) (?P<symbol>[\w./-]+) with (?P<text>.+)",
     r"(?P<module>\w+) (?P<kind>function|op|field) (?P<symbol>[\w.]+)(?: with (?P<text>.+))?",
     r"(?P<module>\w+) (?P<kind>symbol|enumerator) (?P<symbol>\w+)"))
 
