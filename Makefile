@@ -5,6 +5,7 @@
 #   KERNEL=   name of a kernel in testbed/kernels, to build for and to test with
 #   KDIR=     or headers of the kernel to build for (default: the running kernel if of
 #             a supported series, else the first of testbed/kernels)
+#   UNTESTED=1  also for a kernel on which vapic was never tested
 #   KMODDIR=  folder with that kernel's kvm.ko, kvm-amd.ko and kvm-intel.ko, .xz allowed
 
 # Of testbed/kernels: names and series that vapic supports, or does not (yet). A copy of the
@@ -22,7 +23,7 @@ endif
 
 # Targets that compile the module; to fetch a kernel is left to these.
 ifneq ($(filter-out clean help format check demo bench takeovers,$(or $(MAKECMDGOALS),all)),)
-ifneq ($(filter $(VAPIC_KERNEL),$(UNSUPPORTED)),)
+ifneq ($(if $(UNTESTED),,$(filter $(VAPIC_KERNEL),$(UNSUPPORTED))),)
 $(error vapic does not support kernel $(VAPIC_KERNEL) yet: it does $(NAMES))
 endif
 
@@ -51,7 +52,8 @@ $(error $(KDIR) holds no kernel headers: KDIR= wants what linux-headers installs
 endif
 
 KVER := $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(release-file))
-ifneq ($(filter $(addsuffix .%,$(filter-out $(SERIES),$(call series-of,$(UNSUPPORTED)))),$(KVER)),)
+unsupported-series := $(if $(UNTESTED),,$(filter-out $(SERIES),$(call series-of,$(UNSUPPORTED))))
+ifneq ($(filter $(addsuffix .%,$(unsupported-series)),$(KVER)),)
 $(error vapic does not support kernel $(KVER): it does those of series $(SERIES))
 endif
 
@@ -73,7 +75,8 @@ all: module
 
 module: $(addprefix $(BUILD)/kvm/,kvm.ko kvm-amd.ko kvm-intel.ko)
 	@[ -x /usr/bin/python3 ] || { echo 'no /usr/bin/python3: apt install python3-pyelftools' >&2; exit 1; }
-	+@tools/build-module $(KDIR) $(CURDIR) VMLINUX=$(btf) KMODDIR=$(CURDIR)/$(BUILD)/kvm
+	+@tools/build-module $(KDIR) $(CURDIR) VMLINUX=$(btf) KMODDIR=$(CURDIR)/$(BUILD)/kvm \
+		$(if $(UNTESTED),UNTESTED=1)
 	@tools/linked vapic.ko vapic.o
 	@cat takeover/generated/audit.txt >&2
 
@@ -100,7 +103,7 @@ help:
 	@echo '  make format   rewrite C and C++ with clang-format'
 	@echo '  make clean    remove all that was made: build/, and what building the module left'
 	@echo
-	@sed -n '5,8s/^#//p' Makefile
+	@sed -n '5,9s/^#//p' Makefile
 
 FORCE:
 

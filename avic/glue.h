@@ -7,6 +7,8 @@
  *   kvm_svm.avic_physical_id_table_page   struct vapic_vm
  *   vcpu_svm.avic_backing_page            struct vapic_vcpu
  *   vcpu_svm.avic_physical_id_cache       the same, or NULL if the vCPU is never accelerated
+ * Newer kernels do not have these. There avic_logical_id_table, ir_list.next and
+ * avic_physical_id_entry do the same (kvm/layout.list), under the names above.
  * While vapic is loaded, no stock code that reads them runs except avic_vm_destroy(); the first
  * field is NULL again by then. The other two are NULL again before KVM frees their structure.
  */
@@ -136,6 +138,25 @@ static inline struct kvm_svm *to_kvm_svm(struct kvm *kvm)
 	return container_of(kvm, struct kvm_svm, kvm);
 }
 
+/* Whether the guest's memory is encrypted, and its registers, too. */
+static inline bool vapic_is_sev(struct kvm *kvm)
+{
+#if VAPIC_HAS_kvm_svm__sev_info
+	return to_kvm_svm(kvm)->sev_info.active;
+#else
+	return false;
+#endif
+}
+
+static inline bool vapic_is_sev_es(struct kvm *kvm)
+{
+#if VAPIC_HAS_kvm_svm__sev_info
+	return to_kvm_svm(kvm)->sev_info.es_active;
+#else
+	return false;
+#endif
+}
+
 static inline struct vapic_vm *vapic_vm_of(struct kvm *kvm)
 {
 	return to_kvm_svm(kvm)->avic_physical_id_table_page;
@@ -159,7 +180,7 @@ static inline bool vapic_has_x2avic(void)
 	return boot_cpu_has(X86_FEATURE_X2AVIC);
 }
 
-/* What Linux has names for from 6.15 on. */
+/* What not all kernels have names for. */
 #define VAPIC_FEATURE_IDLE_HLT (15 * 32 + 30)
 #define VAPIC_INTERCEPT_IDLE_HLT 166
 #define VAPIC_EXIT_IDLE_HLT 0xa6
@@ -170,6 +191,25 @@ static inline bool vapic_has_idle_hlt(void)
 	return boot_cpu_has(VAPIC_FEATURE_IDLE_HLT);
 }
 
+/* Bits of the VMCB's clean field, named after the words that each covers. */
+enum vmcb_clean_bits {
+	VMCB_CLEAN_INTERCEPTS = 0,
+	VMCB_CLEAN_INT_CTL = 3,
+	VMCB_CLEAN_AVIC = 11,
+};
+
+/* Intercepts in the VMCB of the outer guest have changed: make the current VMCB follow. */
+static inline void vapic_recalc_intercepts(struct vcpu_svm *svm)
+{
+#if VAPIC_HAS_recalc_intercepts
+	vapic_call(recalc_intercepts)(svm);
+#else
+	svm->vmcb01.ptr->control.clean &= ~BIT(VMCB_CLEAN_INTERCEPTS);
+	if (vapic_guest_mode(&svm->vcpu))
+		vapic_call(nested_vmcb02_recalc_intercepts)(svm);
+#endif
+}
+
 static inline bool vapic_x2apic_mode(struct kvm_vcpu *kvm_vcpu)
 {
 	return kvm_vcpu->arch.apic_base & X2APIC_ENABLE;
@@ -177,13 +217,6 @@ static inline bool vapic_x2apic_mode(struct kvm_vcpu *kvm_vcpu)
 
 /* Make the CPU that runs @kvm_vcpu look at its IRR; do nothing if that is this CPU. */
 void vapic_avic_ring_doorbell(struct kvm_vcpu *kvm_vcpu);
-
-/* Bits of the VMCB's clean field, named after the words that each covers. */
-enum vmcb_clean_bits {
-	VMCB_CLEAN_INTERCEPTS = 0,
-	VMCB_CLEAN_INT_CTL = 3,
-	VMCB_CLEAN_AVIC = 11,
-};
 
 /* Set or clear a reason for which the whole VM is inhibited. May sleep. */
 void vapic_avic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set);

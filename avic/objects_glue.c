@@ -92,14 +92,13 @@ const char *vapic_avic_mode(void)
  */
 static enum vapic_encryption encryption(struct kvm *kvm)
 {
-	struct kvm_sev_info *sev = &to_kvm_svm(kvm)->sev_info;
 	unsigned long type = kvm->arch.vm_type;
 
 	if (type == KVM_X86_SNP_VM)
 		return VAPIC_ENCRYPTED_NESTED;
-	if (type == KVM_X86_SEV_ES_VM || sev->es_active)
+	if (type == KVM_X86_SEV_ES_VM || vapic_is_sev_es(kvm))
 		return VAPIC_ENCRYPTED_STATE;
-	if (type == KVM_X86_SEV_VM || sev->active)
+	if (type == KVM_X86_SEV_VM || vapic_is_sev(kvm))
 		return VAPIC_ENCRYPTED;
 	return VAPIC_UNENCRYPTED;
 }
@@ -186,7 +185,7 @@ static void vm_release(struct kref *refs)
 	vapic_vm_pin_put();
 }
 
-int vapic_hook_avic_vm_init(struct kvm *kvm)
+static int vm_create(struct kvm *kvm)
 {
 	struct vapic_vm *vm = NULL;
 
@@ -201,6 +200,28 @@ int vapic_hook_avic_vm_init(struct kvm *kvm)
 	vapic_vm_enter(&vm->common, kvm);
 	return 0;
 }
+
+#if VAPIC_HAS_avic_vm_init
+int vapic_hook_avic_vm_init(struct kvm *kvm)
+{
+	return vm_create(kvm);
+}
+#else
+int vapic_avic_create_vm(struct kvm *kvm)
+{
+	return vm_create(kvm);
+}
+
+/* The VM has had nothing else than this object. */
+void vapic_avic_cancel_vm(struct kvm *kvm)
+{
+	struct vapic_vm *vm = vapic_vm_of(kvm);
+
+	to_kvm_svm(kvm)->avic_physical_id_table_page = NULL;
+	vapic_vm_leave(&vm->common);
+	vm_free(vm);
+}
+#endif
 
 void vapic_svm_vm_destroy(struct kvm *kvm)
 {
@@ -229,10 +250,17 @@ static void vcpu_free(struct vapic_vcpu *vcpu)
 	kmem_cache_free(vcpu_cache, vcpu);
 }
 
+/* Said of a VM with a vCPU that the tables cannot name. */
+#if VAPIC_HAS_APICV_INHIBIT_REASON_PHYSICAL_ID_TOO_BIG
+#define ID_BEYOND_TABLE APICV_INHIBIT_REASON_PHYSICAL_ID_TOO_BIG
+#else
+#define ID_BEYOND_TABLE APICV_INHIBIT_REASON_DISABLED
+#endif
+
 /* Reasons that KVM sets and never takes back. */
 #define LASTING_INHIBITS                                                                           \
 	(BIT(APICV_INHIBIT_REASON_DISABLED) | BIT(APICV_INHIBIT_REASON_SEV) |                      \
-	 BIT(APICV_INHIBIT_REASON_APIC_BASE_MODIFIED))
+	 BIT(APICV_INHIBIT_REASON_APIC_BASE_MODIFIED) | BIT(ID_BEYOND_TABLE))
 
 static enum vapic_decision decide(struct kvm_vcpu *kvm_vcpu)
 {
@@ -261,8 +289,7 @@ static void never_accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 		pr_info_once("vapic: vCPU ID %d is beyond the AVIC table (%u): the VM runs without "
 			     "AVIC\n",
 			     kvm_vcpu->vcpu_id, vcpu->vm->ids - 1);
-		vapic_call(kvm_set_or_clear_apicv_inhibit)(kvm_vcpu->kvm,
-							   APICV_INHIBIT_REASON_DISABLED, true);
+		vapic_call(kvm_set_or_clear_apicv_inhibit)(kvm_vcpu->kvm, ID_BEYOND_TABLE, true);
 	}
 }
 
@@ -324,10 +351,9 @@ int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)
 	return 0;
 }
 
-static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
+static void vcpu_release(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
 	struct vcpu_svm *svm = to_svm(kvm_vcpu);
-	struct vapic_vcpu *vcpu = vapic_listed_vcpu_of(svm);
 	struct vapic_vm *vm;
 
 	if (!vcpu)
@@ -356,12 +382,19 @@ int vapic_svm_vcpu_create(struct kvm_vcpu *kvm_vcpu)
 
 	/* If stock fails after avic_init_vcpu(), it has nothing that undoes that call. */
 	if (err)
-		vcpu_release(kvm_vcpu);
+		vcpu_release(kvm_vcpu, vapic_listed_vcpu_of(to_svm(kvm_vcpu)));
 	return err;
 }
 
 void vapic_svm_vcpu_free(struct kvm_vcpu *kvm_vcpu)
 {
+	struct vcpu_svm *svm = to_svm(kvm_vcpu);
+	struct vapic_vcpu *vcpu = vapic_listed_vcpu_of(svm);
+
+#if VAPIC_HAS_vcpu_svm__ir_list__next
+	/* Stock warns unless the list whose head this is is empty. */
+	svm->avic_backing_page = (struct vapic_vcpu *)&svm->avic_backing_page;
+#endif
 	vapic_svm_stock(vcpu_free)(kvm_vcpu);
-	vcpu_release(kvm_vcpu);
+	vcpu_release(kvm_vcpu, vcpu);
 }

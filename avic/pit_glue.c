@@ -223,6 +223,15 @@ static void look_for_last_tick(struct vapic_vm *vm, struct kvm_pit *pit)
 	}
 }
 
+static __always_inline int source_of(const struct kvm_pit *pit)
+{
+#if VAPIC_HAS_kvm_pit__irq_source_id
+	return pit->irq_source_id;
+#else
+	return KVM_PIT_IRQ_SOURCE_ID;
+#endif
+}
+
 /* Runs in the PIT's kernel thread when a tick is due, or when the last one was acknowledged. */
 void vapic_hook_pit_do_work(struct kthread_work *work)
 {
@@ -240,8 +249,8 @@ void vapic_hook_pit_do_work(struct kthread_work *work)
 			return;
 	}
 
-	vapic_call(kvm_set_irq)(pit->kvm, pit->irq_source_id, PIT_GSI, 1, false);
-	vapic_call(kvm_set_irq)(pit->kvm, pit->irq_source_id, PIT_GSI, 0, false);
+	vapic_call(kvm_set_irq)(pit->kvm, source_of(pit), PIT_GSI, 1, false);
+	vapic_call(kvm_set_irq)(pit->kvm, source_of(pit), PIT_GSI, 0, false);
 
 	/* A watchdog by NMI: LVT0 of some vCPU takes ticks as NMIs. */
 	if (atomic_read(&pit->kvm->arch.vapics_in_nmi_mode) > 0)

@@ -47,12 +47,22 @@ static DEFINE_XARRAY_FLAGS(tagged, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_IRQ);
 static int post(struct interrupt *irq)
 {
 	struct vapic_vcpu *vcpu = irq->vcpu;
+	phys_addr_t regs = __sme_set(virt_to_phys(vcpu->common.kvm_vcpu->arch.apic->regs));
+#if !VAPIC_HAS_amd_iommu_logs
 	struct vcpu_data guest = {.vector = irq->vector};
+#endif
 	struct amd_iommu_pi_data how = {
 		.is_guest_mode = true,
-		.base = __sme_set(virt_to_phys(vcpu->common.kvm_vcpu->arch.apic->regs)),
 		.ga_tag = vapic_avic_ga_tag(vcpu->vm->tag, vapic_core(vcpu)),
+#if VAPIC_HAS_amd_iommu_logs
+		.vapic_addr = regs,
+		.vector = irq->vector,
+		.cpu = -1,
+		.ga_log_intr = true,
+#else
+		.base = regs,
 		.vcpu_data = &guest,
+#endif
 	};
 	int err = irq_set_vcpu_affinity(irq->host_irq, &how);
 
@@ -97,11 +107,13 @@ static int treat(struct interrupt *irq, struct vapic_posting how)
 	err = irq->posted ? 0 : post(irq);
 	if (err)
 		return err;
-	/*
-	 * The driver leaves the request for log entries on for good, and the IOMMU logs only while
-	 * the entry says that the vCPU does not run. What this changes is never cached.
-	 */
+		/* The IOMMU logs while the entry says that the vCPU does not run. This is never cached. */
+#if VAPIC_HAS_amd_iommu_logs
+	return amd_iommu_update_ga(irq->entry, how.rings ? (int)how.host.raw : -1, !how.rings);
+#else
+	/* The driver leaves the request for log entries on for good. */
 	return amd_iommu_update_ga(how.rings ? (int)how.host.raw : -1, how.rings, irq->entry);
+#endif
 }
 
 /* ---- The vCPU's own task ---- */
@@ -123,7 +135,7 @@ void vapic_host_posting(struct vapic_vcpu *vcpu, struct vapic_posting how)
 
 static struct vapic_host_id here(void)
 {
-	return (struct vapic_host_id){kvm_cpu_get_apicid(raw_smp_processor_id())};
+	return (struct vapic_host_id){vapic_kvm_apic_id(raw_smp_processor_id())};
 }
 
 /* Put the interrupt on its vCPU's list, and have it posted if the vCPU is accelerated. */
@@ -265,6 +277,21 @@ static void reassign(struct vapic_vm *vm, unsigned int host_irq, struct vapic_vc
 			     host_irq, err);
 }
 
+#if VAPIC_HAS_pi_update_irte_by_vcpu
+/*
+ * KVM connects the interrupt @host_irq of an assigned device with the guest's @vector, which can be
+ * posted to @kvm_vcpu, or ends that, if it is NULL. KVM holds a spinlock, with interrupts off, and
+ * reports the change. An interrupt that cannot be posted stays remapped: that is no error.
+ */
+int vapic_svm_pi_update_irte(struct kvm_kernel_irqfd *irqfd, struct kvm *kvm, unsigned int host_irq,
+			     u32 guest_irq, struct kvm_vcpu *kvm_vcpu, u32 vector)
+{
+	struct vapic_vcpu *vcpu = kvm_vcpu ? vapic_vcpu_of(to_svm(kvm_vcpu)) : NULL;
+
+	reassign(vapic_vm_of(kvm), host_irq, vcpu, vcpu ? vector : 0);
+	return 0;
+}
+#else
 /* The vCPU to which alone the route leads, if its interrupts can be posted. */
 static struct kvm_vcpu *target(struct kvm *kvm, struct kvm_kernel_irq_routing_entry *route,
 			       struct kvm_lapic_irq *irq)
@@ -326,6 +353,7 @@ int vapic_svm_pi_update_irte(struct kvm *kvm, unsigned int host_irq, u32 guest_i
 	srcu_read_unlock(&kvm->irq_srcu, idx);
 	return 0;
 }
+#endif
 
 /* ---- The IOMMU's log ---- */
 

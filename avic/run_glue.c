@@ -11,7 +11,7 @@
 
 static struct vapic_host_id host_id(int cpu)
 {
-	return (struct vapic_host_id){kvm_cpu_get_apicid(cpu)};
+	return (struct vapic_host_id){vapic_kvm_apic_id(cpu)};
 }
 
 /*
@@ -75,7 +75,7 @@ static void ring(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 		vapic_kvm_kick(kvm_vcpu);
 		return;
 	}
-	wrmsrl(MSR_AMD64_SVM_AVIC_DOORBELL, host);
+	wrmsrq(MSR_AMD64_SVM_AVIC_DOORBELL, host);
 	vapic_trace_kvm_avic_doorbell(kvm_vcpu->vcpu_id, host);
 }
 
@@ -137,13 +137,6 @@ void vapic_svm_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int 
 	announce(apic->vcpu, apic);
 }
 
-static bool is_sev_es(struct kvm *kvm)
-{
-	struct kvm_sev_info *sev = &to_kvm_svm(kvm)->sev_info;
-
-	return sev->es_active;
-}
-
 static void set_intercept(struct vmcb *vmcb, unsigned int intercept, bool on)
 {
 	unsigned long *words = (unsigned long *)vmcb->control.intercepts;
@@ -160,17 +153,18 @@ static void set_intercepts(struct vcpu_svm *svm, struct vmcb *vmcb, bool acceler
 	struct kvm *kvm = svm->vcpu.kvm;
 
 	/* With AVIC, a CR8 write goes to the register page. For SEV-ES there is another trap. */
-	if (accelerated || !is_sev_es(kvm))
+	if (accelerated || !vapic_is_sev_es(kvm))
 		set_intercept(vmcb, INTERCEPT_CR8_WRITE, !accelerated);
 	/* HLT's own intercept comes first, so that it must be off. */
-	if (vapic_has_idle_hlt() && !kvm->arch.hlt_in_guest) {
+	if (vapic_has_idle_hlt() && !vapic_kvm_hlt_in_guest(kvm)) {
 		set_intercept(vmcb, INTERCEPT_HLT, !accelerated);
 		set_intercept(vmcb, VAPIC_INTERCEPT_IDLE_HLT, accelerated);
 	}
-	vapic_call(recalc_intercepts)(svm);
+	vapic_recalc_intercepts(svm);
 }
 
-/* Linux 6.12 does not know the exit of an idle HLT, which is to do the same as the other. */
+#if !VAPIC_HAS_idle_hlt
+/* KVM does not know the exit of an idle HLT, which is to do the same as the other. */
 int vapic_svm_handle_exit(struct kvm_vcpu *kvm_vcpu, enum exit_fastpath_completion fastpath)
 {
 	struct vmcb_control_area *control = &to_svm(kvm_vcpu)->vmcb->control;
@@ -179,6 +173,7 @@ int vapic_svm_handle_exit(struct kvm_vcpu *kvm_vcpu, enum exit_fastpath_completi
 		control->exit_code = SVM_EXIT_HLT;
 	return vapic_svm_stock(handle_exit)(kvm_vcpu, fastpath);
 }
+#endif
 
 /* What the map of intercepts has for MSR 800h and on: two bits for each MSR. */
 static u32 *x2apic_msr_intercepts(struct vcpu_svm *svm)
@@ -189,8 +184,8 @@ static u32 *x2apic_msr_intercepts(struct vcpu_svm *svm)
 /* Let the vCPU access the MSRs of x2APIC mode that need no exit, or none. */
 static void set_x2apic_msr_intercepts(struct vcpu_svm *svm, bool accelerated)
 {
-	vapic_avic_x2apic_msrs(vapic_call(kvm_lapic_readable_reg_mask)(svm->vcpu.arch.apic),
-			       accelerated, x2apic_msr_intercepts(svm));
+	vapic_avic_x2apic_msrs(vapic_kvm_readable(&svm->vcpu), accelerated,
+			       x2apic_msr_intercepts(svm));
 }
 
 static enum vapic_avic_mode mode(struct kvm_vcpu *kvm_vcpu)
@@ -201,6 +196,7 @@ static enum vapic_avic_mode mode(struct kvm_vcpu *kvm_vcpu)
 								   VAPIC_AVIC_XAPIC;
 }
 
+#if VAPIC_HAS_msr_filter_changed
 /*
  * Stock sets the intercepts of all MSRs in its list anew, and leaves those of x2APIC mode
  * intercepted. Filters of user space do not apply to these MSRs.
@@ -213,6 +209,7 @@ void vapic_svm_msr_filter_changed(struct kvm_vcpu *kvm_vcpu)
 	if (vapic_vcpu_of(svm) && vapic_has_x2avic())
 		set_x2apic_msr_intercepts(svm, mode(kvm_vcpu) == VAPIC_AVIC_X2APIC);
 }
+#endif
 
 /* Store the VMCB words of AVIC, on or off, and do all that goes with the change. */
 void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)

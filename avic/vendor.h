@@ -3,6 +3,7 @@
 #ifndef VAPIC_AVIC_VENDOR_H
 #define VAPIC_AVIC_VENDOR_H
 
+#include <linux/kvm_host.h>
 #include <linux/seq_buf.h>
 
 #include <vapic/eligibility.h>
@@ -18,6 +19,13 @@ void vapic_avic_host_facts(struct vapic_avic_host *host);
  * exits for each IPI between vCPUs.  May sleep.
  */
 int vapic_avic_init(bool hide_running);
+
+/*
+ * Called by the gate before stock's op vm_init, where that calls no function that is redirected:
+ * make the VM's object.  0 or a negative errno.  Cancelled if stock's then fails.  May sleep.
+ */
+int vapic_avic_create_vm(struct kvm *kvm);
+void vapic_avic_cancel_vm(struct kvm *kvm);
 
 /* Called at exit, and by a failed init, when no hook can run any more. */
 void vapic_avic_exit(void);

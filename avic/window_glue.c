@@ -27,6 +27,11 @@
 void vapic_avic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)
 {
 	down_write(&kvm->arch.apicv_update_lock);
+#if VAPIC_HAS_apicv_nr_irq_window_req
+	/* KVM counts requests, and looks at the count alone. Ours all count as one. */
+	if (reason == APICV_INHIBIT_REASON_IRQWIN)
+		atomic_set(&kvm->arch.apicv_nr_irq_window_req, set);
+#endif
 	vapic_call(__kvm_set_or_clear_apicv_inhibit)(kvm, reason, set);
 	up_write(&kvm->arch.apicv_update_lock);
 }
@@ -75,7 +80,7 @@ static void request_exit(struct vcpu_svm *svm)
 	struct vmcb *vmcb = svm->vmcb;
 
 	__set_bit(INTERCEPT_VINTR, (unsigned long *)svm->vmcb01.ptr->control.intercepts);
-	vapic_call(recalc_intercepts)(svm);
+	vapic_recalc_intercepts(svm);
 	/* KVM leaves it out while a nested guest runs whose hypervisor has interrupts off. */
 	if (!test_bit(INTERCEPT_VINTR, (unsigned long *)vmcb->control.intercepts))
 		return;

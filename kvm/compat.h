@@ -6,8 +6,43 @@
 #ifndef VAPIC_KVM_COMPAT_H
 #define VAPIC_KVM_COMPAT_H
 
+#include <linux/kvm_host.h>
+
+#include <asm/msr.h>
+
+#include "layout.h"
 #include "presence.h"
 #include "symbols.h"
+
+#if VAPIC_HAS_cpuid_api
+#include <asm/cpuid/api.h>
+#endif
+
+/* Why KVM does not accelerate a VM, with names, as some kernels have it in a header. */
+#ifndef APICV_INHIBIT_REASONS
+#define VAPIC_INHIBIT(reason)                                                                      \
+	{                                                                                          \
+		BIT(APICV_INHIBIT_REASON_##reason), #reason                                        \
+	}
+#define APICV_INHIBIT_REASONS                                                                      \
+	VAPIC_INHIBIT(DISABLED), VAPIC_INHIBIT(HYPERV), VAPIC_INHIBIT(ABSENT),                     \
+		VAPIC_INHIBIT(BLOCKIRQ), VAPIC_INHIBIT(PHYSICAL_ID_ALIASED),                       \
+		VAPIC_INHIBIT(APIC_ID_MODIFIED), VAPIC_INHIBIT(APIC_BASE_MODIFIED),                \
+		VAPIC_INHIBIT(NESTED), VAPIC_INHIBIT(IRQWIN), VAPIC_INHIBIT(PIT_REINJ),            \
+		VAPIC_INHIBIT(SEV), VAPIC_INHIBIT(LOGICAL_ID_ALIASED),                             \
+		VAPIC_INHIBIT(PHYSICAL_ID_TOO_BIG)
+#endif
+
+#if !VAPIC_HAS_wrmsrq
+#define wrmsrq wrmsrl
+#define rdmsrq_safe rdmsrl_safe
+#endif
+
+/* Bits of kvm_vcpu_arch.apic_attention. */
+#ifndef KVM_APIC_CHECK_VAPIC
+#define KVM_APIC_CHECK_VAPIC 0
+#define KVM_APIC_PV_EOI_PENDING 1
+#endif
 
 /* Make the vCPU look at its requests: wake it if it sleeps, interrupt it if it is in the guest. */
 static __always_inline void vapic_kvm_kick(struct kvm_vcpu *vcpu)
@@ -16,6 +51,56 @@ static __always_inline void vapic_kvm_kick(struct kvm_vcpu *vcpu)
 	vapic_call(kvm_vcpu_kick)(vcpu);
 #else
 	vapic_call(__kvm_vcpu_kick)(vcpu, false);
+#endif
+}
+
+/* The ID of a CPU's own APIC. */
+static __always_inline u32 vapic_kvm_apic_id(int cpu)
+{
+#if VAPIC_HAS_kvm_cpu_get_apicid
+	return kvm_cpu_get_apicid(cpu);
+#else
+	return cpu_physical_id(cpu);
+#endif
+}
+
+/* HLT does not exit, as user space has asked. */
+static __always_inline bool vapic_kvm_hlt_in_guest(struct kvm *kvm)
+{
+#if VAPIC_HAS_hlt_in_guest
+	return kvm->arch.hlt_in_guest;
+#else
+	return kvm->arch.disabled_exits & KVM_X86_DISABLE_EXITS_HLT;
+#endif
+}
+
+/* Whether the cached exit qualification is that of the last exit; from now on it is. */
+static __always_inline bool vapic_kvm_exit_info_cached(struct kvm_vcpu *vcpu)
+{
+#if VAPIC_HAS_VCPU_REG_EXIT_INFO_1
+	return __test_and_set_bit(VCPU_REG_EXIT_INFO_1, vcpu->arch.regs_avail);
+#else
+	return __test_and_set_bit(VCPU_EXREG_EXIT_INFO_1, (unsigned long *)&vcpu->arch.regs_avail);
+#endif
+}
+
+/* A bit for each register that the guest may read in x2APIC mode, TMCCT or not. */
+static __always_inline u64 vapic_kvm_readable(struct kvm_vcpu *vcpu)
+{
+#if VAPIC_HAS_kvm_lapic_readable_reg_mask
+	return vapic_call(kvm_lapic_readable_reg_mask)(vcpu->arch.apic);
+#else
+	return vapic_call(kvm_x2apic_disable_read_intercept_reg_mask)(vcpu);
+#endif
+}
+
+/* Whether the IOMMU posts to the VM, or will. */
+static __always_inline bool vapic_kvm_has_devices(struct kvm *kvm)
+{
+#if VAPIC_HAS_nr_possible_bypass_irqs
+	return READ_ONCE(kvm->arch.nr_possible_bypass_irqs);
+#else
+	return atomic_read(&kvm->arch.assigned_device_count);
 #endif
 }
 

@@ -13,6 +13,7 @@
 #include <linux/types.h>
 
 #include "imports.h"
+#include "layout.h"
 #include "takeovers.h"
 
 struct vcpu_svm;

@@ -24,6 +24,13 @@
 
 #include "presence.h"
 
+/* What kernfs takes for a namespace. */
+#if VAPIC_HAS_kernfs_ns_common
+#define VAPIC_KERNFS_NS struct ns_common
+#else
+#define VAPIC_KERNFS_NS void
+#endif
+
 /* clang-format off */
 
 #define VAPIC_ALWAYS_IMPORTS(FUNC, DATA, TRACE) \
@@ -42,11 +49,12 @@
 	FUNC(kvm, struct kvm_vcpu *, kvm_get_running_vcpu, (void)) \
 	FUNC(kvm, bool, kvm_make_all_cpus_request, (struct kvm *kvm, unsigned int req)) \
 	/* Routes of interrupts */ \
-	FUNC(kvm, void, kvm_set_msi_irq, \
-		(struct kvm *kvm, struct kvm_kernel_irq_routing_entry *entry, \
-		struct kvm_lapic_irq *irq)) \
-	FUNC(kvm, bool, kvm_intr_is_single_vcpu, \
-		(struct kvm *kvm, struct kvm_lapic_irq *irq, struct kvm_vcpu **vcpu)) \
+	VAPIC_IF(kvm_set_msi_irq, \
+		FUNC(kvm, void, kvm_set_msi_irq, \
+			(struct kvm *kvm, struct kvm_kernel_irq_routing_entry *entry, \
+			struct kvm_lapic_irq *irq)) \
+		FUNC(kvm, bool, kvm_intr_is_single_vcpu, \
+			(struct kvm *kvm, struct kvm_lapic_irq *irq, struct kvm_vcpu **vcpu))) \
 	FUNC(kvm, int, kvm_set_irq, \
 		(struct kvm *kvm, int irq_source_id, u32 irq, int level, bool line_status)) \
 	FUNC(kvm, bool, kvm_apic_match_dest, \
@@ -61,7 +69,11 @@
 	FUNC(kvm, void, kvm_lapic_set_eoi, (struct kvm_vcpu *vcpu)) \
 	FUNC(kvm, void, kvm_apic_set_eoi_accelerated, \
 		(struct kvm_vcpu *vcpu, int vector)) \
-	FUNC(kvm, u64, kvm_lapic_readable_reg_mask, (struct kvm_lapic *apic)) \
+	VAPIC_IF(kvm_lapic_readable_reg_mask, \
+		FUNC(kvm, u64, kvm_lapic_readable_reg_mask, (struct kvm_lapic *apic))) \
+	VAPIC_UNLESS(kvm_lapic_readable_reg_mask, \
+		FUNC(kvm, u64, kvm_x2apic_disable_read_intercept_reg_mask, \
+			(struct kvm_vcpu *vcpu))) \
 	FUNC(kvm, int, kvm_skip_emulated_instruction, (struct kvm_vcpu *vcpu)) \
 	/* Local APIC: its state as a whole */ \
 	FUNC(kvm, void, kvm_apic_set_version, (struct kvm_vcpu *vcpu)) \
@@ -69,9 +81,13 @@
 	FUNC(kvm, void, kvm_recalculate_apic_map, (struct kvm *kvm)) \
 	FUNC(kvm, void, kvm_rtc_eoi_tracking_restore_one, (struct kvm_vcpu *vcpu)) \
 	FUNC(kvm, void, apic_update_lvtt, (struct kvm_lapic *apic)) \
-	FUNC(kvm, void, apic_manage_nmi_watchdog, (struct kvm_lapic *apic, u32 lvt0)) \
-	FUNC(kvm, bool, set_target_expiration, (struct kvm_lapic *apic, u32 count_reg)) \
-	FUNC(kvm, void, restart_apic_timer, (struct kvm_lapic *apic)) \
+	VAPIC_IF(apic_manage_nmi_watchdog, \
+		FUNC(kvm, void, apic_manage_nmi_watchdog, (struct kvm_lapic *apic, u32 lvt0))) \
+	VAPIC_IF(set_target_expiration, \
+		FUNC(kvm, bool, set_target_expiration, (struct kvm_lapic *apic, u32 count_reg)) \
+		FUNC(kvm, void, restart_apic_timer, (struct kvm_lapic *apic))) \
+	VAPIC_UNLESS(set_target_expiration, \
+		FUNC(kvm, void, __start_apic_timer, (struct kvm_lapic *apic, u32 count_reg))) \
 	FUNC(kvm, void, cancel_hv_timer, (struct kvm_lapic *apic)) \
 	DATA(kvm, struct static_key_false_deferred, apic_sw_disabled) \
 	FUNC(kvm, int, apic_set_eoi, (struct kvm_lapic *apic)) \
@@ -83,15 +99,21 @@
 	/* Data of kvm.ko */ \
 	DATA(kvm, struct kvm_x86_ops, kvm_x86_ops) \
 	DATA(kvm, bool, enable_apicv) \
+	VAPIC_IF(enable_device_posted_irqs, DATA(kvm, bool, enable_device_posted_irqs)) \
 	DATA(kvm, struct list_head, vm_list) \
 	DATA(kvm, struct mutex, kvm_lock) \
 	/* kvm_amd */ \
-	FUNC(kvm_amd, void, recalc_intercepts, (struct vcpu_svm *svm)) \
+	VAPIC_IF(recalc_intercepts, \
+		FUNC(kvm_amd, void, recalc_intercepts, (struct vcpu_svm *svm))) \
+	VAPIC_UNLESS(recalc_intercepts, \
+		FUNC(kvm_amd, void, nested_vmcb02_recalc_intercepts, (struct vcpu_svm *svm))) \
 	FUNC(kvm_amd, void, svm_clear_vintr, (struct vcpu_svm *svm)) \
 	DATA(kvm_amd, bool, npt_enabled) \
 	DATA(kvm_amd, int, vgif) \
 	/* kvm_intel */ \
 	FUNC(kvm_intel, bool, vmx_interrupt_blocked, (struct kvm_vcpu *vcpu)) \
+	VAPIC_UNLESS(nested_defers, \
+		FUNC(kvm_intel, void, vmx_vcpu_load_vmcs, (struct kvm_vcpu *vcpu, int cpu))) \
 	DATA(kvm_intel, struct vmcs_config, vmcs_config) \
 	DATA(kvm_intel, bool, flexpriority_enabled) \
 	DATA(kvm_intel, bool, fasteoi) \
@@ -117,10 +139,11 @@
 	TRACE(kvm, kvm_apicv_accept_irq, \
 		TP_PROTO(u32 apicid, u16 dm, u16 tm, u8 vec), \
 		TP_ARGS(apicid, dm, tm, vec)) \
-	TRACE(kvm, kvm_pi_irte_update, \
-		TP_PROTO(unsigned int host_irq, unsigned int vcpu, unsigned int gsi, \
-		unsigned int vector, u64 descriptor, bool set), \
-		TP_ARGS(host_irq, vcpu, gsi, vector, descriptor, set)) \
+	VAPIC_UNLESS(pi_update_irte_by_vcpu, \
+		TRACE(kvm, kvm_pi_irte_update, \
+			TP_PROTO(unsigned int host_irq, unsigned int vcpu, unsigned int gsi, \
+			unsigned int vector, u64 descriptor, bool set), \
+			TP_ARGS(host_irq, vcpu, gsi, vector, descriptor, set))) \
 	TRACE(kvm, kvm_pv_eoi, \
 		TP_PROTO(struct kvm_lapic *apic, int vector), \
 		TP_ARGS(apic, vector)) \
@@ -134,7 +157,7 @@
 	FUNC(vmlinux, unsigned long, ftrace_location, (unsigned long ip)) \
 	FUNC(vmlinux, struct kernfs_node *, __kernfs_create_file, \
 		(struct kernfs_node *parent, const char *name, umode_t mode, kuid_t uid, kgid_t gid, \
-		loff_t size, const struct kernfs_ops *ops, void *priv, const void *ns, \
+		loff_t size, const struct kernfs_ops *ops, void *priv, const VAPIC_KERNFS_NS *ns, \
 		struct lock_class_key *key)) \
 	FUNC(vmlinux, struct module *, find_module, (const char *name)) \
 	/* The static call apic_call_send_IPI; modules get only the one for masks of CPUs. */ \
@@ -168,7 +191,7 @@
 	CALL(sync_pir_to_irr) \
 	CALL(apicv_pre_state_restore) \
 	CALL(apicv_post_state_restore) \
-	CALL(hwapic_irr_update) \
+	VAPIC_IF(hwapic_irr_update, CALL(hwapic_irr_update)) \
 	CALL(hwapic_isr_update) \
 	CALL(vcpu_get_apicv_inhibit_reasons) \
 	CALL(vcpu_unblocking) \

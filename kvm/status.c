@@ -8,6 +8,8 @@
  */
 #include "status.h"
 
+#include "compat.h"
+
 #include <linux/mm.h>
 #include <linux/pid.h>
 #include <linux/sched.h>

@@ -18,6 +18,7 @@
 #include <linux/tracepoint.h>
 
 #include "imports.h"
+#include "layout.h"
 
 struct kvm_svm;
 struct vcpu_svm;
@@ -31,6 +32,12 @@ struct vcpu_svm;
 
 #define VAPIC_DECLARE_DATA(module, type, name) extern type *vapic_ptr_##name;
 
+#if VAPIC_HAS_tracepoint_key_false
+#define VAPIC_TRACE_KEY(tracepoint) (&(tracepoint)->key.key)
+#else
+#define VAPIC_TRACE_KEY(tracepoint) (&(tracepoint)->key)
+#endif
+
 /*
  * A tracepoint that is off costs two loads and a branch; static_key_enabled() would
  * be a call.  A tracepoint that is just being switched may count as on: its list of
@@ -42,7 +49,7 @@ struct vcpu_svm;
 	DECLARE_STATIC_CALL(vapic_fn_##name, vapic_proto_##name);                                  \
 	static inline bool vapic_traced_##name(void)                                               \
 	{                                                                                          \
-		return atomic_read(&vapic_tp_##name->key.enabled);                                 \
+		return atomic_read(&VAPIC_TRACE_KEY(vapic_tp_##name)->enabled);                    \
 	}                                                                                          \
 	static inline void vapic_trace_##name(proto)                                               \
 	{                                                                                          \

@@ -50,7 +50,8 @@
 	REDIRECT(kvm, kvm_set_or_clear_apicv_inhibit, void, (struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)) \
 	REDIRECT(kvm, kvm_cpu_has_interrupt, int, (struct kvm_vcpu *vcpu)) \
 	REDIRECT(kvm, kvm_lapic_sync_from_vapic, void, (struct kvm_vcpu *vcpu)) \
-	SWITCH(kvm, enable_apicv)
+	SWITCH(kvm, enable_apicv) \
+	VAPIC_IF(enable_device_posted_irqs, SWITCH(kvm, enable_device_posted_irqs))
 
 /*
  * kvm_amd, and the PIT, which only AVIC has trouble with. The hook for
@@ -63,7 +64,7 @@
 	REDIRECT(kvm_amd, avic_unaccelerated_access_interception, int, (struct kvm_vcpu *vcpu)) \
 	REDIRECT(kvm_amd, avic_init_vmcb, void, (struct vcpu_svm *svm, struct vmcb *vmcb)) \
 	REDIRECT(kvm_amd, avic_init_vcpu, int, (struct vcpu_svm *svm)) \
-	REDIRECT(kvm_amd, avic_vm_init, int, (struct kvm *kvm)) \
+	VAPIC_IF(avic_vm_init, REDIRECT(kvm_amd, avic_vm_init, int, (struct kvm *kvm))) \
 	REDIRECT(kvm, pit_do_work, void, (struct kthread_work *work)) \
 	OP(svm, vcpu_precreate) \
 	OP(svm, vcpu_put) \
@@ -80,9 +81,9 @@
 	WRAP(svm, vcpu_create) \
 	WRAP(svm, vcpu_free) \
 	WRAP(svm, vm_destroy) \
-	WRAP(svm, msr_filter_changed) \
+	VAPIC_IF(msr_filter_changed, WRAP(svm, msr_filter_changed)) \
 	WRAP(svm, inject_irq) \
-	WRAP(svm, handle_exit) \
+	VAPIC_UNLESS(idle_hlt, WRAP(svm, handle_exit)) \
 	WRAP(svm, vcpu_deliver_sipi_vector) \
 	SWITCH(kvm, allow_apicv_in_x2apic_without_x2apic_virtualization) \
 	VAPIC_IOMMU_SVM_TAKEOVERS(SWITCH)
@@ -104,11 +105,11 @@
 	REDIRECT(kvm_intel, handle_apic_access, int, (struct kvm_vcpu *vcpu)) \
 	REDIRECT(kvm_intel, handle_apic_write, int, (struct kvm_vcpu *vcpu)) \
 	REDIRECT(kvm_intel, handle_apic_eoi_induced, int, (struct kvm_vcpu *vcpu)) \
-	REDIRECT(kvm_intel, vmx_refresh_apicv_exec_ctrl, void, (struct kvm_vcpu *vcpu)) \
-	REDIRECT(kvm_intel, vmx_set_virtual_apic_mode, void, (struct kvm_vcpu *vcpu)) \
+	VAPIC_IF(nested_defers, REDIRECT(kvm_intel, vmx_refresh_apicv_exec_ctrl, void, (struct kvm_vcpu *vcpu))) \
+	VAPIC_IF(nested_defers, REDIRECT(kvm_intel, vmx_set_virtual_apic_mode, void, (struct kvm_vcpu *vcpu))) \
 	OP(vmx, deliver_interrupt) \
 	OP(vmx, sync_pir_to_irr) \
-	OP(vmx, hwapic_irr_update) \
+	VAPIC_IF(hwapic_irr_update, OP(vmx, hwapic_irr_update)) \
 	OP(vmx, load_eoi_exitmap) \
 	OP(vmx, apicv_pre_state_restore) \
 	OP(vmx, refresh_apicv_exec_ctrl) \

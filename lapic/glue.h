@@ -20,12 +20,9 @@
 #include "../kvm/objects.h"
 
 /*
- * A kernel with protected APICs (TDX) has cases that this code does not distinguish: the
- * registers of such an APIC must not be touched.
+ * The registers of a protected APIC must not be touched. Only guests of TDX have one, and
+ * takeover/requirements.h refuses a kernel with that.
  */
-#if VAPIC_HAS_kvm_lapic__guest_apic_protected
-#error struct kvm_lapic has guest_apic_protected: vapic does not know protected APICs
-#endif
 
 /* An interrupt of the highest class in service, or 0 if there is none. */
 static __always_inline u32 vapic_apic_in_service(struct kvm_lapic *apic)
@@ -39,6 +36,23 @@ static __always_inline u32 vapic_apic_in_service(struct kvm_lapic *apic)
 	if (vector == VAPIC_NO_VECTOR)
 		vector = vapic_lapic_highest(apic->regs, APIC_ISR);
 	return vector == VAPIC_NO_VECTOR ? 0 : vector;
+}
+
+/* LVT0 has been written: count the vCPUs that take the PIT's ticks as NMIs. */
+static __always_inline void vapic_manage_nmi_watchdog(struct kvm_lapic *apic)
+{
+	u32 lvt0 = vapic_lapic_read(apic->regs, APIC_LVT0);
+
+#if VAPIC_HAS_apic_manage_nmi_watchdog
+	vapic_call(apic_manage_nmi_watchdog)(apic, lvt0);
+#else
+	bool nmi = (lvt0 & (APIC_MODE_MASK | APIC_LVT_MASKED)) == APIC_DM_NMI;
+
+	if (apic->lvt0_in_nmi_mode == nmi)
+		return;
+	apic->lvt0_in_nmi_mode = nmi;
+	atomic_add(nmi ? 1 : -1, &apic->vcpu->kvm->arch.vapics_in_nmi_mode);
+#endif
 }
 
 /* Core's VAPIC_NO_VECTOR is all ones, which as an int is KVM's -1. */

@@ -93,14 +93,19 @@ static __always_inline void refresh_copies(struct kvm_lapic *apic)
 	apic->highest_isr_cache = -1;
 }
 
-/* Refresh hardware's copies. Called only while acceleration is on. */
+/*
+ * Refresh hardware's copies. Called only while acceleration is on. In a kernel without the op
+ * hwapic_irr_update, RVI is refreshed before the next entry.
+ */
 static __always_inline void refresh_hardware(struct kvm_vcpu *kvm_vcpu)
 {
 	void *regs = kvm_vcpu->arch.apic->regs;
 
 	vapic_op(apicv_post_state_restore)(kvm_vcpu);
+#if VAPIC_HAS_hwapic_irr_update
 	vapic_op(hwapic_irr_update)(kvm_vcpu,
 				    vapic_kvm_vector(vapic_lapic_highest(regs, APIC_IRR)));
+#endif
 	vapic_op(hwapic_isr_update)(kvm_vcpu,
 				    vapic_kvm_vector(vapic_lapic_highest(regs, APIC_ISR)));
 }
@@ -117,21 +122,28 @@ static __always_inline void stop_timer(struct kvm_lapic *apic)
 	atomic_set(&apic->lapic_timer.pending, 0);
 }
 
-/* Restart the timer from the registers, including the current count. */
-static void restart_timer(struct kvm_lapic *apic)
+/* Start the timer from the registers, including the current count. */
+static __always_inline void start_timer(struct kvm_lapic *apic)
 {
-	u32 mode;
+#if VAPIC_HAS_set_target_expiration
+	u32 mode = apic->lapic_timer.timer_mode;
 
-	stop_timer(apic);
-	apic->lapic_timer.expired_tscdeadline = 0;
-	vapic_call(apic_update_lvtt)(apic);
-	vapic_call(apic_manage_nmi_watchdog)(apic, vapic_lapic_read(apic->regs, APIC_LVT0));
-	apic->divide_count = vapic_lapic_timer_divisor(apic->regs);
-
-	mode = apic->lapic_timer.timer_mode;
 	if ((mode != APIC_LVT_TIMER_ONESHOT && mode != APIC_LVT_TIMER_PERIODIC) ||
 	    vapic_call(set_target_expiration)(apic, APIC_TMCCT))
 		vapic_call(restart_apic_timer)(apic);
+#else
+	vapic_call(__start_apic_timer)(apic, APIC_TMCCT);
+#endif
+}
+
+static void restart_timer(struct kvm_lapic *apic)
+{
+	stop_timer(apic);
+	apic->lapic_timer.expired_tscdeadline = 0;
+	vapic_call(apic_update_lvtt)(apic);
+	vapic_manage_nmi_watchdog(apic);
+	apic->divide_count = vapic_lapic_timer_divisor(apic->regs);
+	start_timer(apic);
 
 	/* From here on the count follows from the expiration. */
 	vapic_lapic_write(apic->regs, APIC_TMCCT, 0);
@@ -230,7 +242,7 @@ void vapic_hook_kvm_lapic_reset(struct kvm_vcpu *kvm_vcpu, bool init_event)
 	vapic_lapic_reset(apic->regs, &how);
 	set_spiv(kvm_vcpu, vapic_lapic_read(apic->regs, APIC_SPIV));
 	vapic_call(kvm_apic_set_version)(kvm_vcpu);
-	vapic_call(apic_manage_nmi_watchdog)(apic, vapic_lapic_read(apic->regs, APIC_LVT0));
+	vapic_manage_nmi_watchdog(apic);
 	reset_timer(apic);
 	refresh_copies(apic);
 	vapic_call(apic_update_ppr)(apic);

@@ -18,6 +18,7 @@
 #include "../kvm/hooks.h"
 #include "../kvm/log.h"
 #include "redirect.h"
+#include "vendor.h"
 
 #define DEFINE_GATE(vendor, op)                                                                    \
 	VAPIC_OP_STOCK(vendor, op)                                                                 \
@@ -73,6 +74,20 @@ static bool pin_get(void)
 	return true;
 }
 
+/* Nothing of stock's has to be undone if ours fails, which comes first. */
+static int create(struct kvm *kvm, bool pinned)
+{
+	bool ours = pinned && vapic_vendor->create_vm;
+	int ret = ours ? vapic_vendor->create_vm(kvm) : 0;
+
+	if (ret)
+		return ret;
+	ret = vapic_kvm_stock(vm_init)(kvm);
+	if (ret && ours)
+		vapic_vendor->cancel_vm(kvm);
+	return ret;
+}
+
 int vapic_kvm_vm_init(struct kvm *kvm)
 {
 	bool pinned, leaving;
@@ -84,7 +99,7 @@ int vapic_kvm_vm_init(struct kvm *kvm)
 	pinned = in_charge && pin_get();
 	leaving = in_charge && !pinned;
 	if (!leaving)
-		ret = vapic_kvm_stock(vm_init)(kvm);
+		ret = create(kvm, pinned);
 	if (ret && pinned)
 		vapic_vm_pin_put();
 	up_read(&gate_lock);

@@ -35,7 +35,13 @@ SYM_START(vapic_bare_return, SYM_L_LOCAL, SYM_F_ALIGN)
 	RET
 SYM_FUNC_END(vapic_bare_return)
 
-SYM_FUNC_START(vapic_pass_through)
+/* Addresses of the rest are taken. Not every kernel's SYM_FUNC_START() has the ENDBR for that. */
+.macro vapic_func_start name
+SYM_START(\name, SYM_L_GLOBAL, SYM_F_ALIGN)
+	ENDBR
+.endm
+
+vapic_func_start vapic_pass_through
 	addq	$8, %rsp
 	/* From here on the stack is as if the stub had been reached by a jump. */
 	UNWIND_HINT_FUNC
@@ -43,7 +49,7 @@ SYM_FUNC_START(vapic_pass_through)
 SYM_FUNC_END(vapic_pass_through)
 
 .macro vapic_redirect_stub name
-SYM_FUNC_START(vapic_stub_\name)
+vapic_func_start vapic_stub_\name
 	/* Nobody has accounted for the call from the ftrace site. */
 	CALL_DEPTH_ACCOUNT
 	call	__SCT__vapic_run_\name

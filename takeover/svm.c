@@ -94,6 +94,10 @@ const struct vapic_vendor vapic_svm = {
 	.decide = decide,
 	.init = init_glue,
 	.exit = vapic_avic_exit,
+#if !VAPIC_HAS_avic_vm_init
+	.create_vm = vapic_avic_create_vm,
+	.cancel_vm = vapic_avic_cancel_vm,
+#endif
 	.mode = vapic_avic_mode,
 	.status = vapic_avic_status,
 	.shown = {"avic", &avic_is_on},

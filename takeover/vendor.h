@@ -8,6 +8,8 @@
 #include <linux/seq_buf.h>
 #include <linux/types.h>
 
+#include <asm/irq_remapping.h>
+
 #include <vapic/eligibility.h>
 
 #include "ops.h"
@@ -25,11 +27,25 @@ struct vapic_takeovers {
 	unsigned int redirect_count, op_count, switch_count;
 };
 
+/*
+ * KVM's init has found out whether the interrupts of assigned devices are posted, and has taken
+ * that for impossible if it was told not to accelerate. The switch of enable_apicv comes first.
+ */
+#if VAPIC_HAS_enable_device_posted_irqs
+#define VAPIC_POSTED_IRQS_SWITCH                                                                   \
+	VAPIC_BOOL_SWITCH(enable_device_posted_irqs, vapic_data(enable_device_posted_irqs),        \
+			  stock_enable_apicv ? vapic_data(enable_device_posted_irqs) :             \
+					       irq_remapping_cap(IRQ_POSTING_CAP))
+#else
+#define VAPIC_POSTED_IRQS_SWITCH
+#endif
+
 /* For svm.c and vmx.c, with the vendor's list: all that is taken over with this vendor. */
 #define VAPIC_DEFINE_TAKEOVERS(LIST)                                                               \
 	LIST(VAPIC_REDIRECT_STUB, VAPIC_OP_STOCK, VAPIC_OP_STOCK, VAPIC_SKIP)                      \
 	VAPIC_KVM_TAKEOVERS(VAPIC_REDIRECT_DECLARE, VAPIC_SKIP, VAPIC_SKIP)                        \
 	VAPIC_BOOL_SWITCH(enable_apicv, vapic_data(enable_apicv), true)                            \
+	VAPIC_POSTED_IRQS_SWITCH                                                                   \
                                                                                                    \
 	static struct vapic_redirect redirects[] = {                                               \
 		LIST(VAPIC_REDIRECT_ROW, VAPIC_SKIP, VAPIC_SKIP, VAPIC_SKIP)                       \
@@ -73,6 +89,13 @@ struct vapic_vendor {
 	int (*init)(void);
 	void (*exit)(void);
 	const char *(*mode)(void);
+
+	/*
+	 * As vapic_avic_create_vm() and vapic_avic_cancel_vm(); NULL where the gate has nothing to
+	 * do besides stock's vm_init.
+	 */
+	int (*create_vm)(struct kvm *kvm);
+	void (*cancel_vm)(struct kvm *kvm);
 
 	/* Content of /sys/kernel/vapic/vcpus; 0 or a negative errno. */
 	int (*status)(struct seq_buf *s, const struct vapic_viewer *viewer);

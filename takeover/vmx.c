@@ -6,6 +6,7 @@
 #include <asm/msr.h>
 #include <asm/vmx.h>
 
+#include "../kvm/compat.h"
 #include "../kvm/layout.h"
 #include "../kvm/symbols.h"
 #include "vendor.h"
@@ -17,7 +18,7 @@ static bool may_set(u32 msr, u32 controls)
 {
 	u64 value;
 
-	return !rdmsrl_safe(msr, &value) && ((value >> 32) & controls) == controls;
+	return !rdmsrq_safe(msr, &value) && ((value >> 32) & controls) == controls;
 }
 
 static bool has_apicv(void)
@@ -36,7 +37,7 @@ static bool has_ipiv(void)
 	u64 allowed;
 
 	return may_set(MSR_IA32_VMX_PROCBASED_CTLS, CPU_BASED_ACTIVATE_TERTIARY_CONTROLS) &&
-	       !rdmsrl_safe(MSR_IA32_VMX_PROCBASED_CTLS3, &allowed) &&
+	       !rdmsrq_safe(MSR_IA32_VMX_PROCBASED_CTLS3, &allowed) &&
 	       allowed & TERTIARY_EXEC_IPI_VIRT;
 }
 

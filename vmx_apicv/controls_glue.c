@@ -5,6 +5,8 @@
  */
 #include <asm/apicdef.h>
 
+#include <vapic/lapic_hot.h>
+
 #include "../kvm/hooks.h"
 #include "glue.h"
 #include "vmcs_glue.h"
@@ -68,8 +70,7 @@ static void update_msr_bitmap(struct kvm_vcpu *kvm_vcpu, struct vcpu_vmx *vmx,
 		return;
 	vmx->x2apic_msr_bitmap_mode = mode;
 
-	exits = vapic_vmx_x2apic_msrs(controls,
-				      vapic_call(kvm_lapic_readable_reg_mask)(kvm_vcpu->arch.apic));
+	exits = vapic_vmx_x2apic_msrs(controls, vapic_kvm_readable(kvm_vcpu));
 	*bitmap_word(vmx, false) = exits.read;
 	*bitmap_word(vmx, true) = exits.write;
 	/* KVM has computed the nested guest's bitmap from this one. */
@@ -84,22 +85,14 @@ static bool apic_enabled(struct kvm_vcpu *kvm_vcpu)
 }
 
 /*
- * KVM has turned acceleration on or off. In the vCPU's task. @event: KVM handles an event before
- * it enters the guest, nested or not.
+ * KVM has turned acceleration on or off. The outer VMCS is loaded. @event: KVM handles an event
+ * before it enters the guest, nested or not.
  */
-static __always_inline void refresh(struct kvm_vcpu *kvm_vcpu, bool event)
+static __always_inline void refresh_outer(struct kvm_vcpu *kvm_vcpu, bool event)
 {
 	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(vmx);
 	struct vapic_vmx_controls controls;
-
-	if (!vcpu)
-		return;
-	/* kvm_intel calls this again when the nested guest has exited. */
-	if (vapic_guest_mode(kvm_vcpu)) {
-		vmx->nested.update_vmcs01_apicv_status = true;
-		return;
-	}
 
 	/* While acceleration was off, RVI did not follow the IRR. */
 	vapic_pi_vcpu_unsettle(vapic_core(vcpu));
@@ -123,23 +116,6 @@ static __always_inline void refresh(struct kvm_vcpu *kvm_vcpu, bool event)
 		vapic_vmcs_write(TPR_THRESHOLD, 0);
 }
 
-/* With preemption off. */
-void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
-{
-	refresh(kvm_vcpu, true);
-}
-
-/*
- * kvm_intel calls this when a nested guest has exited. KVM may enter another nested guest before
- * it handles the event, and does not compute the threshold for that one.
- */
-void vapic_hook_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
-{
-	refresh(kvm_vcpu, false);
-	if (!vapic_apicv_active(kvm_vcpu->arch.apic))
-		kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
-}
-
 static enum vapic_apic_mode apic_mode(struct kvm_vcpu *kvm_vcpu)
 {
 	switch (kvm_vcpu->arch.apic_base & (X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE)) {
@@ -155,19 +131,12 @@ static enum vapic_apic_mode apic_mode(struct kvm_vcpu *kvm_vcpu)
 	}
 }
 
-/* The guest switched between xAPIC and x2APIC mode, or its APIC off or on. */
-void vapic_hook_vmx_set_virtual_apic_mode(struct kvm_vcpu *kvm_vcpu)
+/* The guest's APIC is in this mode from now on. The outer VMCS is loaded. */
+static __always_inline void set_mode_outer(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
 	u32 may = vapic_data(vmcs_config).cpu_based_2nd_exec_ctrl;
 	struct vapic_vmx_controls controls;
-
-	if (!vapic_vcpu_of(vmx))
-		return;
-	if (vapic_guest_mode(kvm_vcpu)) {
-		vmx->nested.change_vmcs01_virtual_apic_mode = true;
-		return;
-	}
 
 	if (!vapic_data(flexpriority_enabled))
 		may &= ~SECONDARY_EXEC_VIRTUALIZE_APIC_ACCESSES;
@@ -186,9 +155,116 @@ void vapic_hook_vmx_set_virtual_apic_mode(struct kvm_vcpu *kvm_vcpu)
 	}
 }
 
+/*
+ * A nested guest runs, whose VMCS is loaded. KVM either calls again once it has exited, or wants
+ * the outer VMCS changed now.
+ */
+#if VAPIC_HAS_nested_defers
+static void refresh_nested(struct kvm_vcpu *kvm_vcpu)
+{
+	to_vmx(kvm_vcpu)->nested.update_vmcs01_apicv_status = true;
+}
+
+static void set_mode_nested(struct kvm_vcpu *kvm_vcpu)
+{
+	to_vmx(kvm_vcpu)->nested.change_vmcs01_virtual_apic_mode = true;
+}
+#else
+static void load_vmcs(struct kvm_vcpu *kvm_vcpu, struct loaded_vmcs *vmcs)
+{
+	guard(preempt)();
+	to_vmx(kvm_vcpu)->loaded_vmcs = vmcs;
+	vapic_call(vmx_vcpu_load_vmcs)(kvm_vcpu, smp_processor_id());
+}
+
+/*
+ * At or below which TPR an interrupt waits, by its upper half; 0 if none does. KVM does not compute
+ * it for the event that follows if the nested guest has a threshold of its own.
+ */
+static u32 tpr_threshold(struct kvm_lapic *apic)
+{
+	u32 irr = vapic_lapic_highest(apic->regs, APIC_IRR) >> 4;
+	u32 tpr = vapic_lapic_read(apic->regs, APIC_TASKPRI) >> 4;
+
+	return irr <= tpr ? irr : 0;
+}
+
+static noinline void refresh_nested(struct kvm_vcpu *kvm_vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
+	struct loaded_vmcs *inner = vmx->loaded_vmcs;
+
+	load_vmcs(kvm_vcpu, &vmx->vmcs01);
+	refresh_outer(kvm_vcpu, false);
+	if (!vapic_apicv_active(kvm_vcpu->arch.apic))
+		vapic_vmcs_write(TPR_THRESHOLD, tpr_threshold(kvm_vcpu->arch.apic));
+	load_vmcs(kvm_vcpu, inner);
+}
+
+static noinline void set_mode_nested(struct kvm_vcpu *kvm_vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
+	struct loaded_vmcs *inner = vmx->loaded_vmcs;
+
+	load_vmcs(kvm_vcpu, &vmx->vmcs01);
+	set_mode_outer(kvm_vcpu);
+	load_vmcs(kvm_vcpu, inner);
+	/* The current TLB is the nested guest's. */
+	kvm_make_request(KVM_REQ_TLB_FLUSH, kvm_vcpu);
+}
+#endif
+
+/* In the vCPU's task. */
+static __always_inline void refresh(struct kvm_vcpu *kvm_vcpu, bool event)
+{
+	if (!vapic_vcpu_of(to_vmx(kvm_vcpu)))
+		return;
+	if (vapic_guest_mode(kvm_vcpu))
+		refresh_nested(kvm_vcpu);
+	else
+		refresh_outer(kvm_vcpu, event);
+}
+
+/* With preemption off. */
+void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
+{
+	refresh(kvm_vcpu, true);
+}
+
+#if VAPIC_HAS_nested_defers
+/*
+ * kvm_intel calls this when a nested guest has exited. KVM may enter another nested guest before
+ * it handles the event, and does not compute the threshold for that one.
+ */
+void vapic_hook_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
+{
+	refresh(kvm_vcpu, false);
+	if (!vapic_apicv_active(kvm_vcpu->arch.apic))
+		kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
+}
+#endif
+
+/* The guest switched between xAPIC and x2APIC mode, or its APIC off or on. */
+static void set_mode(struct kvm_vcpu *kvm_vcpu)
+{
+	if (!vapic_vcpu_of(to_vmx(kvm_vcpu)))
+		return;
+	if (vapic_guest_mode(kvm_vcpu))
+		set_mode_nested(kvm_vcpu);
+	else
+		set_mode_outer(kvm_vcpu);
+}
+
+#if VAPIC_HAS_nested_defers
+void vapic_hook_vmx_set_virtual_apic_mode(struct kvm_vcpu *kvm_vcpu)
+{
+	set_mode(kvm_vcpu);
+}
+#endif
+
 void vapic_vmx_set_virtual_apic_mode(struct kvm_vcpu *kvm_vcpu)
 {
-	vapic_hook_vmx_set_virtual_apic_mode(kvm_vcpu);
+	set_mode(kvm_vcpu);
 }
 
 /* Stock sets up the VMCS, as if there were no IPI virtualization, and the descriptor. */

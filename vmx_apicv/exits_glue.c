@@ -16,8 +16,7 @@ static u64 exit_qualification(struct kvm_vcpu *kvm_vcpu)
 {
 	unsigned long *cached = &to_vmx(kvm_vcpu)->exit_qualification;
 
-	if (!__test_and_set_bit(VCPU_EXREG_EXIT_INFO_1,
-				(unsigned long *)&kvm_vcpu->arch.regs_avail))
+	if (!vapic_kvm_exit_info_cached(kvm_vcpu))
 		*cached = vapic_vmcs_read(EXIT_QUALIFICATION);
 	return *cached;
 }

@@ -57,9 +57,9 @@ static void read_capabilities(struct capabilities *c)
 	u32 i;
 
 	memset(c, 0, sizeof(*c));
-	rdmsrl_safe(MSR_IA32_FEAT_CTL, &c->feature_control);
+	rdmsrq_safe(MSR_IA32_FEAT_CTL, &c->feature_control);
 	for (i = 0; i < CAPABILITIES; i++)
-		rdmsrl_safe(FIRST_CAPABILITY + i, &c->vmx[i]);
+		rdmsrq_safe(FIRST_CAPABILITY + i, &c->vmx[i]);
 }
 
 /*

@@ -153,6 +153,7 @@ int vapic_vmx_sync_pir_to_irr(struct kvm_vcpu *kvm_vcpu)
 	return rvi ?: -1;
 }
 
+#if VAPIC_HAS_hwapic_irr_update
 /*
  * KVM has changed the IRR in the page; @max_irr is its highest vector now. While a nested guest
  * runs, the current VMCS is the nested guest's.
@@ -164,6 +165,7 @@ void vapic_vmx_hwapic_irr_update(struct kvm_vcpu *kvm_vcpu, int max_irr)
 	else
 		set_rvi(max_irr);
 }
+#endif
 
 /* KVM is about to write the page anew: nothing posted before may get into it. */
 void vapic_vmx_apicv_pre_state_restore(struct kvm_vcpu *kvm_vcpu)

@@ -254,12 +254,11 @@ static noinline void put_blocking(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *
 /*
  * Hardware posts to every vCPU of a VM if IPI virtualization is on, or a device is assigned to
  * the VM and the IOMMU posts. A vCPU that sleeps while a device is assigned is woken for that by
- * stock's vmx_pi_start_assignment(), and comes here again.
+ * stock's op pi_start_assignment or pi_start_bypass, and comes here again.
  */
 static bool hardware_posts_to(struct kvm *kvm)
 {
-	return vapic_vmx_ipiv ||
-	       (vapic_vmx_iommu_posts && atomic_read(&kvm->arch.assigned_device_count));
+	return vapic_vmx_ipiv || (vapic_vmx_iommu_posts && vapic_kvm_has_devices(kvm));
 }
 
 /*

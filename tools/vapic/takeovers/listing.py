@@ -125,7 +125,7 @@ class List:
             if entry.how == "redirect" and entry.key in self.taken and entry.key not in taken:
                 continue
             if entry.how in ("redirect", "stock", "unreached") and \
-                    not stock.has(entry.module, entry.name):
+                    stock.presence.fits(entry.where) and not stock.has(entry.module, entry.name):
                 yield f"{entry}: the module has no such function"
 
     def all_faults(self, stock: Stock) -> list[str]:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from vapic import lists
 from vapic.files import read
+from vapic.presence import When
 
 OFTEN = {
     "entry": "each entry to the guest", "load": "each time a vCPU's thread is switched in or out",
@@ -26,7 +27,7 @@ OFTEN = {
 }
 TAKEN = ("redirect", "op", "wrap", "variable")
 LEFT = ("stock", "unreached")
-KEYS = ("often", "mends", "cheaper", "by", "text")
+KEYS = ("often", "mends", "cheaper", "by", "where", "text")
 # What needs takeovers without being one.
 CONSUMERS = {"status"}
 
@@ -51,6 +52,8 @@ class Entry:
     mends: list[str] = field(default_factory=list)
     cheaper: list[str] = field(default_factory=list)
     by: list[str] = field(default_factory=list)
+    # Of a function that not every kernel has.
+    where: When | None = None
 
     @property
     def module(self) -> str:
@@ -108,7 +111,9 @@ def read_all(path: str | Path) -> tuple[dict[Key, Entry], dict[Key, str]]:
         key, value = begins.groups() if begins else (key, line.strip())
         if not entry or key not in KEYS or not (begins or line.startswith("\t")):
             raise Bad(f"{where}: cannot be read: {line.strip()}")
-        if key in ("often", "text"):
+        if key == "where":
+            entry.where = When(value.split()[-1], value.split()[0] != "not")
+        elif key in ("often", "text"):
             setattr(entry, key, f"{getattr(entry, key)} {value.strip()}".strip())
         else:
             getattr(entry, key).extend(value.split())
