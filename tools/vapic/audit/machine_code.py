@@ -76,8 +76,9 @@ ABOUT_CODE = re.compile(
     r"|altinstructions|discard|debug|eh_frame)|__(mcount_loc|patchable_function|bug_table"
     r"|jump_table|ex_table)")
 
-# struct alt_instr, and the size of struct jump_entry, of <asm/>
-ALT_INSTR = struct.Struct("<iiIBB")
+# struct alt_instr of <asm/>, by its size: its flags had 16 bits before 6.3
+ALT_INSTR = {form.size: form for form in (struct.Struct("<iiIBB"), struct.Struct("<iiHBB"))}
+# Size of struct jump_entry
 JUMP_ENTRY = 16
 
 CONDITIONS = ("o no b ae e ne be a s ns p np l ge le g").split()
@@ -225,8 +226,11 @@ class Module:
         if number is None:
             return found
         data = self.sections[number].data()
-        for start in range(0, len(data) - ALT_INSTR.size + 1, ALT_INSTR.size):
-            _, _, feature, length, new_length = ALT_INSTR.unpack_from(data, start)
+        # An entry has two relocations, of its first two words.
+        places = [relocation.offset for relocation in self.relocations_in(number, 0, len(data))]
+        form = ALT_INSTR[places[2] - places[0] if len(places) > 2 else len(data)]
+        for start in range(0, len(data) - form.size + 1, form.size):
+            _, _, feature, length, new_length = form.unpack_from(data, start)
             entry = {r.offset - start: r for r in self.relocations_in(number, start, start + 8)}
             site = self.target_of(entry[0], start)
             section, value, _ = self.target_of(entry[4], start + 4)
