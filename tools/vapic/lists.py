@@ -12,10 +12,10 @@ from typing import Callable, Collection, Iterator
 from vapic.files import TOP, read
 from vapic.presence import When
 
-# A vendor's module and the data symbol that its ops start from; KVM copies that.
+# A vendor's module, and the names that the data symbol has in which its ops start; KVM copies that.
 VENDORS = {
-    "svm": ("kvm_amd", "svm_x86_ops"),
-    "vmx": ("kvm_intel", "vt_x86_ops"),
+    "svm": ("kvm_amd", ("svm_x86_ops",)),
+    "vmx": ("kvm_intel", ("vt_x86_ops", "vmx_x86_ops")),
 }
 
 

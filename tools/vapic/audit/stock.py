@@ -124,12 +124,12 @@ class Kernel:
     def ops(self, vendor: str) -> list[tuple[lists.Entry, str, str]]:
         """[(entry, module, function)] of a vendor's ops that vapic is concerned with; one that
         stock leaves out is not in it."""
-        name, symbol_name = lists.VENDORS[vendor]
+        name, tables = lists.VENDORS[vendor]
         module = self.module(name)
         members = self.btf("kvm").members("kvm_x86_ops")
-        symbols = [s for s in module.symbols if s.name == symbol_name]
+        symbols = [s for s in module.symbols if s.name in tables]
         if not symbols:
-            raise Refused(f"{name} of {self.release} has no {symbol_name}")
+            raise Refused(f"{name} of {self.release} has no {tables[0]}")
         found = []
         for entry in lists.ops(vendor, self.there):
             if entry.name not in members:

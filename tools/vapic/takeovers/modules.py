@@ -66,7 +66,7 @@ class Module:
             if kind == "FUNC" and not symbol.startswith("__pfx_"):
                 self.functions.add(symbol)
                 self.starts.setdefault((section, value), symbol)
-            if symbol == OPS.get(self.name):
+            if symbol in OPS.get(self.name, ()):
                 self.table = section, value, size
 
     def target(self, symbol: str, offset: int) -> str | None:
