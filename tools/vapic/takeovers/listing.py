@@ -170,6 +170,9 @@ def why(entry: Entry, listed: List, figure: Callable[[str, str], str]) -> list[s
 def summary(listed: List) -> Iterator[str]:
     taken = listed.of(*reasons.TAKEN)
     for vendor, names in HEADS.items():
-        kinds = [entry.how for entry in taken if entry.module in names]
+        here = [entry for entry in taken if entry.module in names and entry.how != "variable"]
+        kinds = [entry.how for entry in here]
+        some = sum(entry.key in reasons.in_some(listed.top) for entry in here)
         yield (f"{vendor}: {kinds.count('redirect')} functions redirected,"
-               f" {kinds.count('op')} ops replaced, {kinds.count('wrap')} surrounded")
+               f" {kinds.count('op')} ops replaced, {kinds.count('wrap')} surrounded"
+               + (f"; {some} of these in some kernels only" if some else ""))

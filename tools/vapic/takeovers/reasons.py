@@ -77,12 +77,18 @@ class Bad(Exception):
 
 def taken(top: str | Path, there: lists.There = lists.anywhere) -> list[Key]:
     """Every takeover, each once; of kernels that have it in different modules, the first counts."""
-    found: dict[tuple[str, str], Key] = {}
+    found: dict[tuple[str, str, str], Key] = {}
     for name in ("SVM", "VMX", "KVM"):
         for entry in filter(there, lists.takeovers(name, top)):
-            short = (entry.how, entry.name) if entry.when else (entry.how, f"{name}:{entry.name}")
-            found.setdefault(short, Key(entry.module, entry.how, entry.name))
+            found.setdefault((name, entry.how, entry.name),
+                             Key(entry.module, entry.how, entry.name))
     return list(found.values())
+
+
+def in_some(top: str | Path) -> set[Key]:
+    """Takeovers that are not for every kernel."""
+    return {Key(entry.module, entry.how, entry.name) for name in ("SVM", "VMX", "KVM")
+            for entry in lists.takeovers(name, top) if entry.when}
 
 
 def read_all(path: str | Path) -> tuple[dict[Key, Entry], dict[Key, str]]:
