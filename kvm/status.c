@@ -48,7 +48,7 @@ static void print_inhibits(struct seq_buf *s, unsigned long reasons)
 		seq_buf_printf(s, "%s%s", separator, inhibits[i].name);
 		separator = ",";
 	}
-	seq_buf_puts(s, *separator == ',' ? "" : " inhibits=-");
+	seq_buf_printf(s, "%s", *separator == ',' ? "" : " inhibits=-");
 }
 
 static void print_vcpu(struct seq_buf *s, const struct vm_facts *vm, const struct vcpu_facts *vcpu,
@@ -62,7 +62,7 @@ static void print_vcpu(struct seq_buf *s, const struct vm_facts *vm, const struc
 		seq_buf_printf(s, " %s=%llu", ops->count_names[i], vcpu->counts[i]);
 	if (vcpu->never)
 		seq_buf_printf(s, " never=%s", vcpu->never);
-	seq_buf_putc(s, '\n');
+	seq_buf_printf(s, "\n");
 }
 
 static void print_vm(struct seq_buf *s, const struct vm_facts *vm,
@@ -72,7 +72,7 @@ static void print_vm(struct seq_buf *s, const struct vm_facts *vm,
 
 	seq_buf_printf(s, "pid=%d vm active=%d", vm->pid, !vm->inhibits);
 	print_inhibits(s, vm->inhibits);
-	seq_buf_putc(s, '\n');
+	seq_buf_printf(s, "\n");
 	for (i = 0; i < vm->vcpu_count; i++)
 		print_vcpu(s, vm, &vm->vcpus[i], ops);
 }

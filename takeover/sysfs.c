@@ -42,14 +42,14 @@ typedef int write_text(struct seq_buf *s, const struct vapic_viewer *viewer);
 
 static int write_version(struct seq_buf *s, const struct vapic_viewer *viewer)
 {
-	seq_buf_puts(s, VAPIC_VERSION "\n");
+	seq_buf_printf(s, "%s", VAPIC_VERSION "\n");
 	return 0;
 }
 
 /* Which stock functions nobody has audited, as known at the build. */
 static int write_audit(struct seq_buf *s, const struct vapic_viewer *viewer)
 {
-	seq_buf_puts(s, VAPIC_AUDIT);
+	seq_buf_printf(s, "%s", VAPIC_AUDIT);
 	return 0;
 }
 
