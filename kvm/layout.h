@@ -13,8 +13,9 @@
 #include <linux/kvm_host.h>
 #include <linux/list.h>
 
-#include <asm/posted_intr.h>
 #include <asm/svm.h>
+
+#include <vapic/vmx.h>
 
 struct vapic_vm;
 struct vapic_vcpu;

@@ -17,7 +17,6 @@
 #include <linux/kvm_host.h>
 #include <linux/lockdep.h>
 
-#include <asm/posted_intr.h>
 #include <asm/vmx.h>
 
 #include <vapic/eligibility.h>
@@ -119,8 +118,7 @@ static inline struct vapic_vcpu *vapic_vcpu_of(struct vcpu_vmx *vmx)
 /* KVM's pi_desc, which the VMCS names. */
 static inline struct vapic_pi_descriptor *vapic_descriptor(struct vcpu_vmx *vmx)
 {
-	BUILD_BUG_ON(sizeof(vmx->pi_desc) != sizeof(struct vapic_pi_descriptor));
-	return (struct vapic_pi_descriptor *)&vmx->pi_desc;
+	return &vmx->pi_desc;
 }
 
 static inline void vapic_set_vcpu_of(struct vcpu_vmx *vmx, struct vapic_vcpu *vcpu)
