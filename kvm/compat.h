@@ -6,6 +6,7 @@
 #ifndef VAPIC_KVM_COMPAT_H
 #define VAPIC_KVM_COMPAT_H
 
+#include <linux/ftrace.h>
 #include <linux/kvm_host.h>
 
 #include <asm/msr.h>
@@ -17,6 +18,30 @@
 #if VAPIC_HAS_cpuid_api
 #include <asm/cpuid/api.h>
 #endif
+
+/* ---- ftrace ---- */
+
+/* The sites that the filter of @ops has are to call @stub. */
+static inline int vapic_register_direct(struct ftrace_ops *ops, unsigned long stub)
+{
+#if VAPIC_HAS_register_ftrace_direct_multi
+	return register_ftrace_direct_multi(ops, stub);
+#else
+	return register_ftrace_direct(ops, stub);
+#endif
+}
+
+/* The filter stays. */
+static inline int vapic_unregister_direct(struct ftrace_ops *ops, unsigned long stub)
+{
+#if VAPIC_HAS_register_ftrace_direct_multi
+	return unregister_ftrace_direct_multi(ops, stub);
+#else
+	return unregister_ftrace_direct(ops, stub, false);
+#endif
+}
+
+/* ---- KVM ---- */
 
 /* Why KVM does not accelerate a VM, with names, as some kernels have it in a header. */
 #ifndef APICV_INHIBIT_REASONS

@@ -10,12 +10,17 @@
 #include "build_id.h"
 
 #include <linux/elf.h>
-#include <linux/hex.h>
+#include <linux/kernel.h>
 #include <linux/kernfs.h>
 #include <linux/module.h>
 #include <linux/sysfs.h>
 
 #include "../kvm/log.h"
+
+/* Where bin2hex() is; it was in linux/kernel.h before. */
+#if __has_include(<linux/hex.h>)
+#include <linux/hex.h>
+#endif
 
 #define NT_GNU_BUILD_ID 3
 

@@ -10,6 +10,7 @@
 #include <asm/text-patching.h>
 
 #include "code.h"
+#include "../kvm/compat.h"
 #include "../kvm/log.h"
 #include "../kvm/symbols.h"
 
@@ -132,7 +133,7 @@ int vapic_redirect_install(struct vapic_redirect *redirect)
 	ret = ftrace_set_filter_ip(ops, redirect->site, 0, 0);
 	if (!ret) {
 		redirect->filtered = true;
-		ret = register_ftrace_direct(ops, redirect->stub);
+		ret = vapic_register_direct(ops, redirect->stub);
 	}
 	if (ret) {
 		if (ret == -EBUSY)
@@ -205,7 +206,7 @@ static int unregister(struct vapic_redirect *redirect)
 	 * for all of them.  The filter must outlive that wait, too.
 	 */
 	ops->flags &= ~FTRACE_OPS_FL_DYNAMIC;
-	ret = unregister_ftrace_direct(ops, redirect->stub, false);
+	ret = vapic_unregister_direct(ops, redirect->stub);
 	/* ftrace has shut itself off in between. */
 	if (ret)
 		ops->func = func;

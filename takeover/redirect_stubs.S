@@ -27,6 +27,16 @@
 
 #include "../kvm/takeovers.h"
 
+/* A kernel without padding in front of functions */
+#ifndef SYM_F_ALIGN
+#define SYM_F_ALIGN SYM_A_ALIGN
+#endif
+
+#if !VAPIC_HAS_call_depth
+.macro CALL_DEPTH_ACCOUNT
+.endm
+#endif
+
 	.text
 
 /* Reached by a return only, hence without ENDBR. */
