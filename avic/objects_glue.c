@@ -36,7 +36,7 @@ void vapic_avic_host_facts(struct vapic_avic_host *host)
 	host->x2avic_ext = host->x2avic && cpuid_ecx(0x8000000a) & CPUID_SVM_X2AVIC_EXT;
 	host->zen4 = boot_cpu_has(X86_FEATURE_ZEN4);
 	host->nested_paging = true;
-	host->snp = cc_platform_has(CC_ATTR_HOST_SEV_SNP);
+	host->snp = vapic_host_snp();
 	host->in_use_writes = boot_cpu_has(X86_FEATURE_HV_INUSE_WR_ALLOWED);
 }
 
@@ -92,7 +92,7 @@ const char *vapic_avic_mode(void)
  */
 static enum vapic_encryption encryption(struct kvm *kvm)
 {
-	unsigned long type = kvm->arch.vm_type;
+	unsigned long type = vapic_vm_type(kvm);
 
 	if (type == KVM_X86_SNP_VM)
 		return VAPIC_ENCRYPTED_NESTED;

@@ -90,13 +90,23 @@ static void request_exit(struct vcpu_svm *svm)
 	vmcb->control.clean &= ~BIT(VMCB_CLEAN_INT_CTL);
 }
 
+/* The guest's GIF, where KVM emulates it. */
+static bool takes_interrupts(struct vcpu_svm *svm)
+{
+#if VAPIC_HAS_vcpu_svm__guest_gif
+	return svm->guest_gif;
+#else
+	return svm->vcpu.arch.hflags & HF_GIF_MASK;
+#endif
+}
+
 void vapic_svm_enable_irq_window(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vcpu_svm *svm = to_svm(kvm_vcpu);
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 
 	/* Without virtual GIF, the STGI that sets GIF exits, and KVM then asks again. */
-	if (unlikely(!vapic_data(vgif)) && !svm->guest_gif)
+	if (unlikely(!vapic_data(vgif)) && !takes_interrupts(svm))
 		return;
 	/* AVIC is never on in the VMCB of a nested guest. */
 	if (apic && unlikely(vapic_apicv_active(apic)) && !vapic_guest_mode(kvm_vcpu))

@@ -6,9 +6,11 @@
 #ifndef VAPIC_KVM_COMPAT_H
 #define VAPIC_KVM_COMPAT_H
 
+#include <linux/cc_platform.h>
 #include <linux/ftrace.h>
 #include <linux/kvm_host.h>
 
+#include <asm/apic.h>
 #include <asm/msr.h>
 
 #include "layout.h"
@@ -41,7 +43,64 @@ static inline int vapic_unregister_direct(struct ftrace_ops *ops, unsigned long 
 #endif
 }
 
+/* ---- The host's APIC ---- */
+
+static __always_inline void vapic_send_ipi(int cpu, int vector)
+{
+#if VAPIC_HAS_apic_static_calls
+	vapic_call(__SCT__apic_call_send_IPI)(cpu, vector);
+#else
+	apic->send_IPI(cpu, vector);
+#endif
+}
+
+static __always_inline void vapic_send_ipi_self(int vector)
+{
+#if VAPIC_HAS_apic_static_calls
+	__apic_send_IPI_self(vector);
+#else
+	apic->send_IPI_self(vector);
+#endif
+}
+
+/* ---- Encryption ---- */
+
+#ifndef KVM_X86_SEV_VM
+#define KVM_X86_DEFAULT_VM 0
+#define KVM_X86_SEV_VM 2
+#define KVM_X86_SEV_ES_VM 3
+#define KVM_X86_SNP_VM 4
+#endif
+
+/* A kernel without types knows no VM that has been encrypted from its creation on. */
+static inline unsigned long vapic_vm_type(const struct kvm *kvm)
+{
+#if VAPIC_HAS_vm_type
+	return kvm->arch.vm_type;
+#else
+	return KVM_X86_DEFAULT_VM;
+#endif
+}
+
+/* A kernel that does not know SEV-SNP of a host does not turn it on. */
+static inline bool vapic_host_snp(void)
+{
+#if VAPIC_HAS_host_snp
+	return cc_platform_has(CC_ATTR_HOST_SEV_SNP);
+#else
+	return false;
+#endif
+}
+
+#ifndef X86_FEATURE_HV_INUSE_WR_ALLOWED
+#define X86_FEATURE_HV_INUSE_WR_ALLOWED (19 * 32 + 30)
+#endif
+
 /* ---- KVM ---- */
+
+#if !VAPIC_HAS_APICV_INHIBIT_REASON_DISABLED
+#define APICV_INHIBIT_REASON_DISABLED APICV_INHIBIT_REASON_DISABLE
+#endif
 
 /* Why KVM does not accelerate a VM, with names, as some kernels have it in a header. */
 #ifndef APICV_INHIBIT_REASONS
@@ -49,13 +108,17 @@ static inline int vapic_unregister_direct(struct ftrace_ops *ops, unsigned long 
 	{                                                                                          \
 		BIT(APICV_INHIBIT_REASON_##reason), #reason                                        \
 	}
+#if VAPIC_HAS_APICV_INHIBIT_REASON_PHYSICAL_ID_TOO_BIG
+#define VAPIC_INHIBIT_TOO_BIG , VAPIC_INHIBIT(PHYSICAL_ID_TOO_BIG)
+#else
+#define VAPIC_INHIBIT_TOO_BIG
+#endif
 #define APICV_INHIBIT_REASONS                                                                      \
 	VAPIC_INHIBIT(DISABLED), VAPIC_INHIBIT(HYPERV), VAPIC_INHIBIT(ABSENT),                     \
 		VAPIC_INHIBIT(BLOCKIRQ), VAPIC_INHIBIT(PHYSICAL_ID_ALIASED),                       \
 		VAPIC_INHIBIT(APIC_ID_MODIFIED), VAPIC_INHIBIT(APIC_BASE_MODIFIED),                \
 		VAPIC_INHIBIT(NESTED), VAPIC_INHIBIT(IRQWIN), VAPIC_INHIBIT(PIT_REINJ),            \
-		VAPIC_INHIBIT(SEV), VAPIC_INHIBIT(LOGICAL_ID_ALIASED),                             \
-		VAPIC_INHIBIT(PHYSICAL_ID_TOO_BIG)
+		VAPIC_INHIBIT(SEV), VAPIC_INHIBIT(LOGICAL_ID_ALIASED) VAPIC_INHIBIT_TOO_BIG
 #endif
 
 #if !VAPIC_HAS_wrmsrq
@@ -114,8 +177,18 @@ static __always_inline u64 vapic_kvm_readable(struct kvm_vcpu *vcpu)
 {
 #if VAPIC_HAS_kvm_lapic_readable_reg_mask
 	return vapic_call(kvm_lapic_readable_reg_mask)(vcpu->arch.apic);
-#else
+#elif VAPIC_HAS_kvm_x2apic_disable_read_intercept_reg_mask
 	return vapic_call(kvm_x2apic_disable_read_intercept_reg_mask)(vcpu);
+#else
+	u64 ids = BIT_ULL(0x02) | BIT_ULL(0x03) | BIT_ULL(0x0d);
+	u64 priorities = BIT_ULL(0x08) | BIT_ULL(0x0a) | BIT_ULL(0x0f);
+	u64 interrupts = GENMASK_ULL(0x28, 0x10) | BIT_ULL(0x30);
+	u64 timer = BIT_ULL(0x38) | BIT_ULL(0x39) | BIT_ULL(0x3e);
+	u64 local = GENMASK_ULL(0x37, 0x32);
+
+	if (vcpu->arch.apic->nr_lvt_entries > 6)
+		local |= BIT_ULL(0x2f);
+	return ids | priorities | interrupts | local | timer;
 #endif
 }
 

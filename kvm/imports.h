@@ -71,7 +71,7 @@
 		(struct kvm_vcpu *vcpu, int vector)) \
 	VAPIC_IF(kvm_lapic_readable_reg_mask, \
 		FUNC(kvm, u64, kvm_lapic_readable_reg_mask, (struct kvm_lapic *apic))) \
-	VAPIC_UNLESS(kvm_lapic_readable_reg_mask, \
+	VAPIC_IF(kvm_x2apic_disable_read_intercept_reg_mask, \
 		FUNC(kvm, u64, kvm_x2apic_disable_read_intercept_reg_mask, \
 			(struct kvm_vcpu *vcpu))) \
 	FUNC(kvm, int, kvm_skip_emulated_instruction, (struct kvm_vcpu *vcpu)) \
@@ -161,7 +161,8 @@
 		struct lock_class_key *key)) \
 	FUNC(vmlinux, struct module *, find_module, (const char *name)) \
 	/* The static call apic_call_send_IPI; modules get only the one for masks of CPUs. */ \
-	FUNC(vmlinux, void, __SCT__apic_call_send_IPI, (int cpu, int vector)) \
+	VAPIC_IF(apic_static_calls, \
+		FUNC(vmlinux, void, __SCT__apic_call_send_IPI, (int cpu, int vector))) \
 	FUNC(vmlinux, void, kvm_set_posted_intr_wakeup_handler, (void (*handler)(void))) \
 	DATA(vmlinux, unsigned long, kvm_posted_intr_wakeup_handler)
 

@@ -46,7 +46,8 @@
 	GATE(kvm, vm_init) \
 	REDIRECT(kvm, kvm_apic_set_state, int, (struct kvm_vcpu *vcpu, struct kvm_lapic_state *s)) \
 	REDIRECT(kvm, kvm_lapic_reset, void, (struct kvm_vcpu *vcpu, bool init_event)) \
-	REDIRECT(kvm, __kvm_vcpu_update_apicv, void, (struct kvm_vcpu *vcpu)) \
+	VAPIC_IF(__kvm_vcpu_update_apicv, REDIRECT(kvm, __kvm_vcpu_update_apicv, void, (struct kvm_vcpu *vcpu))) \
+	VAPIC_UNLESS(__kvm_vcpu_update_apicv, REDIRECT(kvm, kvm_vcpu_update_apicv, void, (struct kvm_vcpu *vcpu))) \
 	REDIRECT(kvm, kvm_set_or_clear_apicv_inhibit, void, (struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)) \
 	REDIRECT(kvm, kvm_cpu_has_interrupt, int, (struct kvm_vcpu *vcpu)) \
 	REDIRECT(kvm, kvm_lapic_sync_from_vapic, void, (struct kvm_vcpu *vcpu)) \
@@ -115,7 +116,7 @@
 	OP(vmx, refresh_apicv_exec_ctrl) \
 	OP(vmx, set_virtual_apic_mode) \
 	OP(vmx, vcpu_precreate) \
-	WRAP(vmx, check_processor_compatibility) \
+	VAPIC_IF(check_processor_compatibility, WRAP(vmx, check_processor_compatibility)) \
 	WRAP(vmx, vcpu_create) \
 	WRAP(vmx, vcpu_reset) \
 	WRAP(vmx, vcpu_free) \

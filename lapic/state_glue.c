@@ -290,7 +290,7 @@ static void set_active(struct kvm_vcpu *kvm_vcpu, bool active)
 	}
 }
 
-void vapic_hook___kvm_vcpu_update_apicv(struct kvm_vcpu *kvm_vcpu)
+static void update_active(struct kvm_vcpu *kvm_vcpu)
 {
 	struct rw_semaphore *lock = &kvm_vcpu->kvm->arch.apicv_update_lock;
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
@@ -311,3 +311,15 @@ void vapic_hook___kvm_vcpu_update_apicv(struct kvm_vcpu *kvm_vcpu)
 	preempt_enable();
 	up_read(lock);
 }
+
+#if VAPIC_HAS___kvm_vcpu_update_apicv
+void vapic_hook___kvm_vcpu_update_apicv(struct kvm_vcpu *kvm_vcpu)
+{
+	update_active(kvm_vcpu);
+}
+#else
+void vapic_hook_kvm_vcpu_update_apicv(struct kvm_vcpu *kvm_vcpu)
+{
+	update_active(kvm_vcpu);
+}
+#endif

@@ -8,7 +8,7 @@
 #include <linux/gfp.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
-#include <linux/string_choices.h>
+#include <linux/string_helpers.h>
 
 #include <asm/irq_remapping.h>
 #include <asm/irq_vectors.h>
@@ -35,6 +35,7 @@ bool vapic_vmx_apicv_usable(void)
 	       (vapic_data(vmcs_config).cpu_based_2nd_exec_ctrl & secondary) == secondary;
 }
 
+#if VAPIC_HAS_check_processor_compatibility
 /*
  * All that KVM's check of a processor depends on, except KVM's own parameters: the VMX
  * capability MSRs, and whether the firmware lets VMX be used.
@@ -77,6 +78,16 @@ int vapic_vmx_check_processor_compatibility(void)
 	return vapic_vmx_stock(check_processor_compatibility)();
 }
 
+static void accept_processors(void)
+{
+	guard(preempt)();
+	read_capabilities(&accepted);
+}
+#else
+/* KVM does not check a processor that comes online. */
+static void accept_processors(void) {}
+#endif
+
 int vapic_vmx_init(bool want_ipiv)
 {
 	int err;
@@ -88,9 +99,7 @@ int vapic_vmx_init(bool want_ipiv)
 	scnprintf(mode, sizeof(mode), "posted interrupts, IPI virtualization %s, IOMMU posting %s",
 		  str_on_off(vapic_vmx_ipiv), str_on_off(vapic_vmx_iommu_posts));
 
-	preempt_disable();
-	read_capabilities(&accepted);
-	preempt_enable();
+	accept_processors();
 
 	vcpu_cache = kmem_cache_create("vapic_vmx_vcpu",
 				       sizeof(struct vapic_vcpu) + vapic_pi_vcpu_size(),

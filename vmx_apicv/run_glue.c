@@ -24,7 +24,7 @@ static noinline void interrupt(struct kvm_vcpu *kvm_vcpu, int vector)
 
 	if (cpu == raw_smp_processor_id())
 		return;
-	vapic_call(__SCT__apic_call_send_IPI)(cpu, vector);
+	vapic_send_ipi(cpu, vector);
 	atomic64_inc(&vapic_vcpu_of(to_vmx(kvm_vcpu))->notifications);
 }
 

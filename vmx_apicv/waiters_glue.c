@@ -139,7 +139,7 @@ static void wait_here(struct vapic_vcpu *vcpu)
 	 * is not allowed inside the scheduler; an interrupt is, and waits until it can be taken.
 	 */
 	if (added && vapic_pi_vcpu_arm(vapic_on_cpu(vcpu)))
-		__apic_send_IPI_self(POSTED_INTR_WAKEUP_VECTOR);
+		vapic_send_ipi_self(POSTED_INTR_WAKEUP_VECTOR);
 	local_irq_restore(flags);
 }
 
