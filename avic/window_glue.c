@@ -81,9 +81,17 @@ static void request_exit(struct vcpu_svm *svm)
 
 	__set_bit(INTERCEPT_VINTR, (unsigned long *)svm->vmcb01.ptr->control.intercepts);
 	vapic_recalc_intercepts(svm);
-	/* KVM leaves it out while a nested guest runs whose hypervisor has interrupts off. */
-	if (!test_bit(INTERCEPT_VINTR, (unsigned long *)vmcb->control.intercepts))
-		return;
+	/*
+	 * KVM leaves it out while a nested guest runs whose hypervisor has interrupts off. KVM of 6.1
+	 * leaves it out for any hypervisor that masks interrupts by V_INTR_MASKING, but one that has
+	 * them on and does not intercept them waits for them.
+	 */
+	if (!test_bit(INTERCEPT_VINTR, (unsigned long *)vmcb->control.intercepts)) {
+		if (!(svm->vmcb01.ptr->save.rflags & X86_EFLAGS_IF))
+			return;
+		__set_bit(INTERCEPT_VINTR, (unsigned long *)vmcb->control.intercepts);
+		vmcb->control.clean &= ~BIT(VMCB_CLEAN_INTERCEPTS);
+	}
 
 	vmcb->control.int_vector = 0;
 	vmcb->control.int_ctl |= V_IRQ_MASK | V_INTR_PRIO_MASK;
