@@ -298,6 +298,16 @@ unsigned long vapic_svm_vcpu_get_apicv_inhibit_reasons(struct kvm_vcpu *kvm_vcpu
 
 /* On a SIPI, forget an earlier paravirtual kick, so that it does not end a later halt. */
 void vapic_svm_vcpu_deliver_sipi_vector(struct kvm_vcpu *kvm_vcpu, u8 vector)
+#if VAPIC_HAS_check_apicv_inhibit_reasons
+/* Whether a reason counts. Those for aliased IDs are vapic's. */
+bool vapic_svm_check_apicv_inhibit_reasons(enum kvm_apicv_inhibit reason)
+{
+	return reason == APICV_INHIBIT_REASON_PHYSICAL_ID_ALIASED ||
+	       reason == APICV_INHIBIT_REASON_LOGICAL_ID_ALIASED ||
+	       vapic_svm_stock(check_apicv_inhibit_reasons)(reason);
+}
+#endif
+
 {
 	kvm_vcpu->arch.pv.pv_unhalted = false;
 	vapic_svm_stock(vcpu_deliver_sipi_vector)(kvm_vcpu, vector);

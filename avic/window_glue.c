@@ -150,6 +150,9 @@ void vapic_hook_kvm_set_or_clear_apicv_inhibit(struct kvm *kvm, enum kvm_apicv_i
 			close_if_over(vapic_call(kvm_get_running_vcpu)());
 		return;
 	}
+	/* lapic/map_glue.c sets this one, and takes it back. */
+	if (!VAPIC_HAS_aliased_ids && reason == APICV_INHIBIT_REASON_APIC_ID_MODIFIED)
+		return;
 	if (reason == APICV_INHIBIT_REASON_PIT_REINJ && boot_cpu_has(X86_FEATURE_SVM))
 		return vapic_avic_pit_set_reinject(kvm, set);
 	if (vapic_data(enable_apicv))

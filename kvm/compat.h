@@ -102,6 +102,12 @@ static inline bool vapic_host_snp(void)
 #define APICV_INHIBIT_REASON_DISABLED APICV_INHIBIT_REASON_DISABLE
 #endif
 
+#if !VAPIC_HAS_aliased_ids
+/* Of vapic, beyond those of KVM: lapic/map_glue.c sets them. */
+#define APICV_INHIBIT_REASON_PHYSICAL_ID_ALIASED ((enum kvm_apicv_inhibit)30)
+#define APICV_INHIBIT_REASON_LOGICAL_ID_ALIASED ((enum kvm_apicv_inhibit)31)
+#endif
+
 /* Why KVM does not accelerate a VM, with names, as some kernels have it in a header. */
 #ifndef APICV_INHIBIT_REASONS
 #define VAPIC_INHIBIT(reason)                                                                      \

@@ -78,7 +78,8 @@
 	/* Local APIC: its state as a whole */ \
 	FUNC(kvm, void, kvm_apic_set_version, (struct kvm_vcpu *vcpu)) \
 	FUNC(kvm, int, kvm_cpu_has_extint, (struct kvm_vcpu *vcpu)) \
-	FUNC(kvm, void, kvm_recalculate_apic_map, (struct kvm *kvm)) \
+	VAPIC_IF(aliased_ids, \
+		FUNC(kvm, void, kvm_recalculate_apic_map, (struct kvm *kvm))) \
 	FUNC(kvm, void, kvm_rtc_eoi_tracking_restore_one, (struct kvm_vcpu *vcpu)) \
 	FUNC(kvm, void, apic_update_lvtt, (struct kvm_lapic *apic)) \
 	VAPIC_IF(apic_manage_nmi_watchdog, \

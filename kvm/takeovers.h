@@ -48,6 +48,7 @@
 	REDIRECT(kvm, kvm_lapic_reset, void, (struct kvm_vcpu *vcpu, bool init_event)) \
 	VAPIC_IF(__kvm_vcpu_update_apicv, REDIRECT(kvm, __kvm_vcpu_update_apicv, void, (struct kvm_vcpu *vcpu))) \
 	VAPIC_UNLESS(__kvm_vcpu_update_apicv, REDIRECT(kvm, kvm_vcpu_update_apicv, void, (struct kvm_vcpu *vcpu))) \
+	VAPIC_UNLESS(aliased_ids, REDIRECT(kvm, kvm_recalculate_apic_map, void, (struct kvm *kvm))) \
 	REDIRECT(kvm, kvm_set_or_clear_apicv_inhibit, void, (struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)) \
 	REDIRECT(kvm, kvm_cpu_has_interrupt, int, (struct kvm_vcpu *vcpu)) \
 	REDIRECT(kvm, kvm_lapic_sync_from_vapic, void, (struct kvm_vcpu *vcpu)) \
@@ -86,6 +87,7 @@
 	WRAP(svm, inject_irq) \
 	VAPIC_UNLESS(idle_hlt, WRAP(svm, handle_exit)) \
 	WRAP(svm, vcpu_deliver_sipi_vector) \
+	VAPIC_IF(check_apicv_inhibit_reasons, WRAP(svm, check_apicv_inhibit_reasons)) \
 	SWITCH(kvm, allow_apicv_in_x2apic_without_x2apic_virtualization) \
 	VAPIC_IOMMU_SVM_TAKEOVERS(SWITCH)
 
@@ -117,6 +119,7 @@
 	OP(vmx, set_virtual_apic_mode) \
 	OP(vmx, vcpu_precreate) \
 	VAPIC_IF(check_processor_compatibility, WRAP(vmx, check_processor_compatibility)) \
+	VAPIC_IF(check_apicv_inhibit_reasons, WRAP(vmx, check_apicv_inhibit_reasons)) \
 	WRAP(vmx, vcpu_create) \
 	WRAP(vmx, vcpu_reset) \
 	WRAP(vmx, vcpu_free) \

@@ -24,6 +24,16 @@
  * takeover/requirements.h refuses a kernel with that.
  */
 
+/* Make the map anew by which KVM finds vCPUs by their APIC IDs, if something has changed. */
+static inline void vapic_recalculate_map(struct kvm *kvm)
+{
+#if VAPIC_HAS_aliased_ids
+	vapic_call(kvm_recalculate_apic_map)(kvm);
+#else
+	vapic_hook_kvm_recalculate_apic_map(kvm);
+#endif
+}
+
 /* An interrupt of the highest class in service, or 0 if there is none. */
 static __always_inline u32 vapic_apic_in_service(struct kvm_lapic *apic)
 {

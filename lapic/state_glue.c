@@ -175,7 +175,7 @@ int vapic_hook_kvm_apic_set_state(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic_st
 	vapic_call(apic_update_ppr)(apic);
 
 	map_changed(kvm);
-	vapic_call(kvm_recalculate_apic_map)(kvm);
+	vapic_recalculate_map(kvm);
 	restart_timer(apic);
 
 	if (vapic_apicv_active(apic))
@@ -254,7 +254,7 @@ void vapic_hook_kvm_lapic_reset(struct kvm_vcpu *kvm_vcpu, bool init_event)
 	kvm_vcpu->arch.apic_attention = 0;
 
 	map_changed(kvm);
-	vapic_call(kvm_recalculate_apic_map)(kvm);
+	vapic_recalculate_map(kvm);
 }
 
 /* True if the VM, the vendor and the APIC's mode allow that the vCPU is accelerated. */
