@@ -19,6 +19,7 @@
 #include <linux/lockdep.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
+#include <linux/types.h>
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 
@@ -44,6 +45,14 @@ struct vapic_pit {
 	struct kvm_pit *pit; /* valid while it reinjects, once it has ticked */
 	struct work_struct look_again;
 	struct delayed_work calm_down;
+};
+
+/* The page at the address of a VM's APICs: apic_page_glue.c. */
+struct vapic_apic_page {
+	bool going; /* somebody has begun to remove it */
+	bool gone;  /* for good; kvm->slots_lock */
+	struct kvm *kvm;
+	struct callback_head work;
 };
 
 /*
@@ -77,6 +86,10 @@ struct vapic_vm {
 	unsigned int irq_windows;
 
 	struct vapic_pit pit;
+
+#if !VAPIC_HAS_inhibited_apic_page
+	struct vapic_apic_page apic_page;
+#endif
 
 	/* Of assigned devices: posting_glue.c. The first's lock protects changes of both. */
 	struct xarray interrupts; /* by their numbers in the host */
@@ -214,6 +227,16 @@ static inline bool vapic_x2apic_mode(struct kvm_vcpu *kvm_vcpu)
 {
 	return kvm_vcpu->arch.apic_base & X2APIC_ENABLE;
 }
+
+/*
+ * A vCPU is in x2APIC mode. Unless hardware accelerates that, take away what is mapped at the
+ * address of the VM's APICs, before the task enters a guest again.
+ */
+#if VAPIC_HAS_inhibited_apic_page
+static inline void vapic_avic_remove_apic_page(struct vapic_vm *vm, struct kvm *kvm) {}
+#else
+void vapic_avic_remove_apic_page(struct vapic_vm *vm, struct kvm *kvm);
+#endif
 
 /* Make the CPU that runs @kvm_vcpu look at its IRR; do nothing if that is this CPU. */
 void vapic_avic_ring_doorbell(struct kvm_vcpu *kvm_vcpu);

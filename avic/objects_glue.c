@@ -12,6 +12,7 @@
 
 #include <asm/cpufeature.h>
 #include <asm/irq_remapping.h>
+#include <asm/vmx.h>
 
 #include <vapic/eligibility.h>
 #include <vapic/host.h>
@@ -276,6 +277,27 @@ static enum vapic_decision decide(struct kvm_vcpu *kvm_vcpu)
 	return vapic_avic_vcpu_decision(&candidate);
 }
 
+/* Map something at the address of the guest's APIC, where hardware redirects accesses. */
+static int map_apic_page(struct kvm *kvm)
+{
+#if VAPIC_HAS_kvm_alloc_apic_access_page
+	return vapic_call(kvm_alloc_apic_access_page)(kvm);
+#else
+	void __user *address;
+	int err = 0;
+
+	mutex_lock(&kvm->slots_lock);
+	if (!kvm->arch.apic_access_memslot_enabled && !vapic_vm_of(kvm)->apic_page.gone) {
+		address = vapic_call(__x86_set_memory_region)(kvm, APIC_ACCESS_PAGE_PRIVATE_MEMSLOT,
+							      APIC_DEFAULT_PHYS_BASE, PAGE_SIZE);
+		err = PTR_ERR_OR_ZERO((__force void *)address);
+		kvm->arch.apic_access_memslot_enabled = !err;
+	}
+	mutex_unlock(&kvm->slots_lock);
+	return err;
+#endif
+}
+
 /* A vCPU that is never accelerated is listed for status, but is in no table. */
 static void never_accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
@@ -329,7 +351,7 @@ int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)
 	 * it cannot do for a guest with encrypted state.
 	 */
 	if (decision == VAPIC_ACCELERATED) {
-		err = vapic_call(kvm_alloc_apic_access_page)(kvm);
+		err = map_apic_page(kvm);
 		if (err)
 			return err;
 	}

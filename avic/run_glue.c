@@ -253,6 +253,8 @@ void vapic_svm_set_virtual_apic_mode(struct kvm_vcpu *kvm_vcpu)
 
 	if (!vcpu)
 		return;
+	if (vapic_x2apic_mode(kvm_vcpu))
+		vapic_avic_remove_apic_page(vcpu->vm, kvm_vcpu->kvm);
 	/* The entry depends on acceleration and mode, and LDR and DFR may have changed unseen. */
 	vapic_avic_vcpu_sync_logical(vapic_core(vcpu), vapic_x2apic_mode(kvm_vcpu));
 	vapic_hook_avic_init_vmcb(svm, svm->vmcb01.ptr);
@@ -296,8 +298,6 @@ unsigned long vapic_svm_vcpu_get_apicv_inhibit_reasons(struct kvm_vcpu *kvm_vcpu
 	return reasons;
 }
 
-/* On a SIPI, forget an earlier paravirtual kick, so that it does not end a later halt. */
-void vapic_svm_vcpu_deliver_sipi_vector(struct kvm_vcpu *kvm_vcpu, u8 vector)
 #if VAPIC_HAS_check_apicv_inhibit_reasons
 /* Whether a reason counts. Those for aliased IDs are vapic's. */
 bool vapic_svm_check_apicv_inhibit_reasons(enum kvm_apicv_inhibit reason)
@@ -308,6 +308,8 @@ bool vapic_svm_check_apicv_inhibit_reasons(enum kvm_apicv_inhibit reason)
 }
 #endif
 
+/* On a SIPI, forget an earlier paravirtual kick, so that it does not end a later halt. */
+void vapic_svm_vcpu_deliver_sipi_vector(struct kvm_vcpu *kvm_vcpu, u8 vector)
 {
 	kvm_vcpu->arch.pv.pv_unhalted = false;
 	vapic_svm_stock(vcpu_deliver_sipi_vector)(kvm_vcpu, vector);

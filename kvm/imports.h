@@ -41,7 +41,16 @@
 		FUNC(kvm, void, __kvm_vcpu_kick, (struct kvm_vcpu *vcpu, bool wait))) \
 	FUNC(kvm, int, kvm_emulate_instruction, \
 		(struct kvm_vcpu *vcpu, int emulation_type)) \
-	FUNC(kvm, int, kvm_alloc_apic_access_page, (struct kvm *kvm)) \
+	VAPIC_IF(kvm_alloc_apic_access_page, \
+		FUNC(kvm, int, kvm_alloc_apic_access_page, (struct kvm *kvm))) \
+	VAPIC_UNLESS(kvm_alloc_apic_access_page, \
+		FUNC(kvm, void __user *, __x86_set_memory_region, \
+			(struct kvm *kvm, int id, gpa_t gpa, u32 size))) \
+	VAPIC_UNLESS(inhibited_apic_page, \
+		FUNC(kvm, void, kvm_put_kvm, (struct kvm *kvm)) \
+		FUNC(vmlinux, int, task_work_add, \
+			(struct task_struct *task, struct callback_head *work, \
+			enum task_work_notify_mode notify))) \
 	FUNC(kvm, void, kvm_set_or_clear_apicv_inhibit, \
 		(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)) \
 	FUNC(kvm, void, __kvm_set_or_clear_apicv_inhibit, \

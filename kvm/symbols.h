@@ -15,6 +15,7 @@
 #include <linux/kvm_host.h>
 #include <linux/preempt.h>
 #include <linux/static_call.h>
+#include <linux/task_work.h>
 #include <linux/tracepoint.h>
 
 #include "imports.h"

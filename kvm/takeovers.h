@@ -88,7 +88,7 @@
 	VAPIC_UNLESS(idle_hlt, WRAP(svm, handle_exit)) \
 	WRAP(svm, vcpu_deliver_sipi_vector) \
 	VAPIC_IF(check_apicv_inhibit_reasons, WRAP(svm, check_apicv_inhibit_reasons)) \
-	SWITCH(kvm, allow_apicv_in_x2apic_without_x2apic_virtualization) \
+	VAPIC_IF(inhibited_apic_page, SWITCH(kvm, allow_apicv_in_x2apic_without_x2apic_virtualization)) \
 	VAPIC_IOMMU_SVM_TAKEOVERS(SWITCH)
 
 #ifdef CONFIG_AMD_IOMMU

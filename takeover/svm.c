@@ -46,9 +46,11 @@ static int init_glue(void)
  * Stock says so only with avic=1.  kvm_amd's own x2avic_enabled may be another value: all
  * functions that read it are replaced, or called only by functions that are.
  */
+#if VAPIC_HAS_inhibited_apic_page
 VAPIC_BOOL_SWITCH(allow_apicv_in_x2apic_without_x2apic_virtualization,
 		  vapic_data(kvm_x86_ops).allow_apicv_in_x2apic_without_x2apic_virtualization,
 		  !boot_cpu_has(X86_FEATURE_X2AVIC))
+#endif
 
 #ifdef CONFIG_AMD_IOMMU
 /*
