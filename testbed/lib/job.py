@@ -10,11 +10,12 @@ import subprocess
 
 import cpio
 import status
+from module import misfit
 
 PAGE = 2 << 20
 
 
-def job_archive(options):
+def job_archive(image, options):
     files = {
         "command": b"".join(os.fsencode(word) + b"\0" for word in options.command),
         "kvm": options.kvm.encode(),
@@ -25,6 +26,10 @@ def job_archive(options):
     else:
         with open(options.module, "rb") as module:
             files["vapic.ko"] = module.read()
+        with open(os.path.join(image, "kver"), encoding="ascii") as kver:
+            wrong = misfit(options.module, files["vapic.ko"], kver.read().strip(), options.kernel)
+        if wrong:
+            raise status.Failure(status.NO_MODULE, wrong)
     if options.dir:
         files["dir"] = b""
     if options.out:
@@ -36,7 +41,7 @@ def write_initramfs(image, options, path):
     """The image's initramfs followed by the job: the kernel unpacks both."""
     with open(os.path.join(image, "initramfs"), "rb") as base, open(path, "wb") as out:
         out.write(cpio.pad(base.read()))
-        out.write(job_archive(options))
+        out.write(job_archive(image, options))
 
 
 def write_directory(folder, path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 import unittest
 import unittest.mock
@@ -14,6 +15,10 @@ from vapic.check import stages
 from vapic.check.tests import Host, Program
 from vapic.files import TOP
 from vapic.run.build import Headers
+
+sys.path.insert(0, str(TOP / "testbed/lib"))
+
+import module  # noqa: E402
 
 LINE = "6.12-a  trixie  linux-image-amd64,linux-image-b/c  gcc-14  yes  amd64\n"
 
@@ -77,6 +82,17 @@ class HeadersOfKernel(unittest.TestCase):
             self.assertEqual(Headers.of(self.SAID).compiling(["a"]), ["env", "PATH=/bin", "a"])
             own = Headers.of(self.SAID.replace("''", "/own"))
             self.assertEqual(own.compiling(["a"]), ["env", "PATH=/own:/bin", "a"])
+
+
+class Module(unittest.TestCase):
+    def test_one_that_is_not_for_the_kernel_that_boots(self) -> None:
+        built = b"\0license=GPL\0vermagic=6.12.118+deb13-amd64 SMP preempt \0"
+        self.assertIsNone(module.misfit("/v.ko", built, "6.12.118+deb13-amd64", "6.12-deb13"))
+        self.assertEqual(module.misfit("/v.ko", built, "6.12.117+deb12-amd64", "6.12-deb12"),
+                         "/v.ko is for 6.12.118+deb13-amd64, and 6.12-deb12 is"
+                         " 6.12.117+deb12-amd64: make KERNEL=6.12-deb12")
+        # The kernel says what is wrong with it.
+        self.assertIsNone(module.misfit("/v.ko", b"no module", "6", "6.12-deb12"))
 
 
 class Archive(unittest.TestCase):
