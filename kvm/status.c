@@ -6,7 +6,6 @@
  * facts of one VM, and the text is written without it. The lines of one VM are of one
  * moment; a VM that comes or goes meanwhile may be in the text or not.
  */
-#include "compat.h"
 #include "status.h"
 
 #include "compat.h"

@@ -16,9 +16,9 @@
 #include <linux/sysfs.h>
 
 #include "../kvm/log.h"
+#include "../kvm/presence.h"
 
-/* Where bin2hex() is; it was in linux/kernel.h before. */
-#if __has_include(<linux/hex.h>)
+#if VAPIC_HAS_hex_h
 #include <linux/hex.h>
 #endif
 
