@@ -7,6 +7,7 @@ import unittest
 from pathlib import Path
 
 from vapic.bench import figures
+from vapic.presence import When
 from vapic.takeovers import reasons
 from vapic.takeovers.listing import List, why
 from vapic.takeovers.reasons import Key
@@ -81,6 +82,22 @@ class Reader(Written):
                 ("[kvm op f]\n\tcontinued\n", ":2: cannot be read: continued")):
             with self.assertRaisesRegex(reasons.Bad, said):
                 reasons.read_all(self.write(text))
+
+    def test_a_function_may_be_of_some_kernels_only(self) -> None:
+        for text, when in (("where = a", When("a", True)), ("where = not a", When("a", False)),
+                           ("text = a", None)):
+            entries, _ = reasons.read_all(self.write(f"[kvm stock f]\n{text}\n"))
+            self.assertEqual(entries[Key("kvm", "stock", "f")].where, when)
+
+    def test_a_variable_that_is_elsewhere_in_some_kernels_counts_once(self) -> None:
+        (self.top / "kvm/takeovers.h").write_text(
+            "#define VAPIC_VMX_TAKEOVERS(SWITCH) \\\n"
+            "\tVAPIC_IF(a, SWITCH(kvm_intel, v)) VAPIC_UNLESS(a, SWITCH(kvm, v)) \\\n"
+            "\tSWITCH(kvm, w)\n")
+        self.assertEqual(reasons.taken(self.top),
+                         [Key("kvm_intel", "variable", "v"), Key("kvm", "variable", "w")])
+        self.assertEqual(reasons.taken(self.top, lambda entry: entry.module == "kvm"),
+                         [Key("kvm", "variable", "v"), Key("kvm", "variable", "w")])
 
 
 class Faults(Written):
