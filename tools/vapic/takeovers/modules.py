@@ -76,19 +76,19 @@ class Module:
         return symbol if offset == 0 else None
 
     def read_code(self) -> None:
-        function = None
+        function, branch = None, None
         for line in run("objdump", "-dr", "--no-show-raw-insn", self.path).splitlines():
+            relocation = re.search(r" R_X86_64_(\w+)\t(\S+?)([+-]0x[0-9a-f]+)?$", line)
+            # A branch inside the section has no relocation; one with it is shown as if it went to
+            # the next instruction, with which the next function may begin.
+            if branch and branch != function and not relocation:
+                self.references.add((function, branch))
+            found = re.search(r"\t(?:call|j\w+)\s+[0-9a-f]+ <([^>+]+)>", line)
+            branch = found[1] if found else None
             head = re.match(r"[0-9a-f]+ <(.+)>:$", line)
             if head:
                 function = head[1]
-                continue
-            # A branch inside the section has no relocation; one with it is shown as if it
-            # went to the next instruction, which is the beginning of nothing.
-            branch = re.search(r"\t(?:call|j\w+)\s+([0-9a-f]+) <([^>+]+)>", line)
-            if branch and branch[2] != function:
-                self.references.add((function, branch[2]))
-            relocation = re.search(r" R_X86_64_(\w+)\t(\S+?)([+-]0x[0-9a-f]+)?$", line)
-            if relocation:
+            elif relocation:
                 offset = int(relocation[3] or "0", 16)
                 if relocation[1] in ("PC32", "PLT32"):
                     offset += 4
