@@ -226,6 +226,10 @@ class Session:
         if self.stalled:
             for line in self.machine.complaint().splitlines():
                 say(line)
+        known = kernel_log.known(self.kernel_text())
+        if known:
+            say(f"stock has warned {known} times of an interrupt window that another vCPU ended;"
+                " that is a known fault of it")
         if complaints:
             say(f"the kernel log holds {len(complaints)} lines of trouble; it began so:")
             for line in kernel_log.first(self.kernel_text(), FIRST_TROUBLE):

@@ -48,12 +48,12 @@ foreign_kernel()
 
 echo 'TAP version 13'
 check 'takes the list as it is' '' 0 '^struct vcpu_svm {'
-check 'names a missing field' 's/bool guest_gif$/bool guest_gix/' 1 'struct vcpu_svm .* guest_gix is missing'
+check 'names a missing field' 's/bool guest_state_loaded$/bool guest_state_loadex/' 1 'struct vcpu_svm .* guest_state_loadex is missing'
 check 'names a field of another type' 's/s16 isr_count/int isr_count/' 1 "field isr_count is 's16', not 'int'"
 check 'names a field that was not what is said' 's/cache instead of u64/cache instead of u32/' 1 "avic_physical_id_cache is 'u64 \*', not 'u32 \*'"
 check 'names a missing structure' 's/struct kvm_vmcb_info$/struct kvm_vmcb_inf/' 1 'struct kvm_vmcb_inf .* is missing'
 check 'lets an optional field be absent' '' 0 'kvm_lapic, regs) == '
-check 'marks an optional field that exists' 's/bool guest_gif$/optional &/' 0 'VAPIC_HAS_vcpu_svm__guest_gif 1'
+check 'marks an optional field that exists' 's/bool guest_state_loaded$/optional &/' 0 'VAPIC_HAS_vcpu_svm__guest_state_loaded 1'
 check 'marks an optional field that is missing' '' 0 'VAPIC_HAS_kvm_lapic__guest_apic_protected 0'
 check 'takes a field from another place' 's/s16 isr_count/s16 isr_count_ or isr_count/' 0 'VAPIC_HAS_kvm_lapic__isr_count_ 0'
 check 'finds a field of a structure inside' 's/bool guest_gif/bool guest_gif_ or sev_es.received_first_sipi/' 0 'VAPIC_HAS_vcpu_svm__sev_es__received_first_sipi 1'
@@ -64,7 +64,7 @@ check 'defines an enum that the header does not have' 's/_inhibit of .*/_inhibit
 check 'names an enumerator that is missing' 's/REASON_NESTED/REASON_NETTED/' 1 'enum kvm_apicv_inhibit of kvm: APICV_INHIBIT_REASON_NETTED is missing'
 check 'names a header that is missing' 's/_inhibit of .*/_inhibit of linux\/kvn.h/' 1 'no header linux/kvn.h'
 check 'names an unknown module' 's/^kvm struct/kvn struct/' 1 "unknown module 'kvn'"
-check 'names a line that says nothing' 's/^	bool guest_gif/bool guest_gif/' 1 'layout.list:[0-9]*: neither a structure nor a field'
+check 'names a line that says nothing' 's/^	bool irr_pending/bool irr_pending/' 1 'layout.list:[0-9]*: neither a structure nor a field'
 foreign_kernel
 echo "1..$number"
 exit "$failures"

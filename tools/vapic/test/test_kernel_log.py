@@ -33,6 +33,40 @@ LOG = """\
 """
 
 
+WINDOW = """\
+[   23.97] ------------[ cut here ]------------
+[   23.97] WARNING: CPU: 0 PID: 347 at arch/x86/kvm/svm/svm.c:1687 svm_enable_irq_window+0x9e/0xb0
+[   23.97] Modules linked in: kvm_amd kvm
+[   23.97] Call Trace:
+[   23.97]  kvm_check_and_inject_events+0x195/0x4a0 [kvm]
+[   23.97] ---[ end trace 0000000000000000 ]---
+"""
+
+
+class KnownWarning(unittest.TestCase):
+    def test_does_not_count(self) -> None:
+        log = "[ 1.0] before\n" + WINDOW + "[ 30.0] between\n" + WINDOW
+        self.assertEqual(kernel_log.known(log), 2)
+        self.assertEqual(kernel_log.complaints(log), [])
+        self.assertEqual(kernel_log.first(log, 9), [])
+
+    def test_hides_no_other_warning(self) -> None:
+        other = WINDOW.replace("svm_enable_irq_window", "svm_set_intercept")
+        for log in (other + WINDOW, WINDOW + other):
+            self.assertEqual(kernel_log.known(log), 1)
+            self.assertEqual(len(kernel_log.complaints(log)), 2)
+
+    def test_is_none_with_vapic_in_it(self) -> None:
+        log = WINDOW.replace("kvm_check_and_inject_events+0x195/0x4a0 [kvm]",
+                             "vapic_svm_enable_irq_window+0x20/0x40 [vapic]")
+        self.assertEqual(kernel_log.known(log), 0)
+        self.assertEqual(len(kernel_log.complaints(log)), 2)
+
+    def test_that_does_not_end_counts(self) -> None:
+        cut = WINDOW[:WINDOW.rindex("[   23.97] ---")]
+        self.assertEqual(len(kernel_log.complaints(cut)), 2)
+
+
 class Complaints(unittest.TestCase):
     def test_of_a_stall(self) -> None:
         self.assertEqual([line[15:] for line in kernel_log.complaints(LOG)],
