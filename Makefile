@@ -16,13 +16,16 @@ NAMES := $(call of-kernels,yes)
 UNSUPPORTED := $(call of-kernels,no)
 SERIES := $(call series-of,$(NAMES))
 BUILD := build
+# Of tools/package/install.mk
+NO_KERNEL := deb install-boot install-tools install-dkms install-selftests
 
 ifneq ($(KERNEL),)
 export VAPIC_KERNEL := $(KERNEL)
 endif
 
 # Targets that compile the module; to fetch a kernel is left to these.
-ifneq ($(filter-out clean help format check demo bench takeovers,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out clean help format check demo bench takeovers $(NO_KERNEL),$(or \
+	$(MAKECMDGOALS),all)),)
 ifneq ($(if $(UNTESTED),,$(filter $(VAPIC_KERNEL),$(UNSUPPORTED))),)
 $(error vapic does not support kernel $(VAPIC_KERNEL) yet: it does $(NAMES))
 endif
@@ -94,12 +97,16 @@ check demo bench takeovers:
 format:
 	@tools/format
 
+include tools/package/install.mk
+
 help:
 	@echo '  make          build vapic.ko'
 	@echo '  make check    all tests, in emulated machines where they need one'
 	@echo '  make demo     build everything, boot emulated machines, measure, report'
 	@echo '  make bench    instructions and modelled cycles beside stock KVM'
 	@echo '  make takeovers  what is taken over, how, how often and why'
+	@echo '  make deb      Debian packages, in build/deb'
+	@echo '  make install  what runs here: vapic.ko, loading it at boot, vapic-audit; see install.mk'
 	@echo '  make format   rewrite C and C++ with clang-format'
 	@echo '  make clean    remove all that was made: build/, and what building the module left'
 	@echo
