@@ -125,10 +125,20 @@ STAGES: dict[str, Sequence[Test]] = {
         long("device-intel", "intel", "vapic-ipiv", "enable_apicv=0", DEVICE),
         long("device-stock-intel", "intel", "stock-ipiv1", "enable_ipiv=1", DEVICE),
     ],
+    # The packages of Debian: made, installed in both releases, and on a host that boots with them.
+    # They take a network. The steps use what those before them made.
+    "package": [
+        Program("deb", "tests/package/deb {logs}", lane=AMD_LANE),
+        Program("install", "tests/package/install {kdir} build/kvm", lane=AMD_LANE),
+        Program("bookworm", "tests/package/chroot bookworm {logs}", lane=AMD_LANE),
+        Program("trixie", "tests/package/chroot trixie {logs}", lane=AMD_LANE),
+        Program("host-root", "tests/package/host-root {logs} {logs}/mnt", lane=AMD_LANE),
+        Host("amd", "package", "--stock --kvm avic=0", "/mnt/package", 2400),
+    ],
 }
 
-# It takes hours.
-ONLY_IF_NAMED = "long"
+# The one takes hours, and the other Debian's archive.
+ONLY_IF_NAMED = ("long", "package")
 # They need no host.
 HERE = ("static", "kernels", "core")
 

@@ -320,6 +320,7 @@ class Stages(unittest.TestCase):
     def test_which_stages_run_in_which_order(self) -> None:
         usual = ["static", "kernels", "core", "vm", "errors", "cycles", "intel", "seeds"]
         for words, wanted in (("", (usual, False)), ("long", (["long"], True)),
+                              ("package", (["package"], True)),
                               ("seeds vm vm", (["vm", "seeds"], True))):
             with unittest.mock.patch.object(sys, "argv", ["check", *words.split()]):
                 self.assertEqual(program.arguments(), wanted)
@@ -331,7 +332,7 @@ class Stages(unittest.TestCase):
             program.arguments()
         self.assertEqual(ended.exception.code, 2)
         self.assertIn("check: error: no stage 'vms': static, kernels, core, vm, errors, cycles,"
-                      " intel, seeds, long\n", error.getvalue())
+                      " intel, seeds, long, package\n", error.getvalue())
 
 
 if __name__ == "__main__":
