@@ -19,11 +19,6 @@
 #include "../kvm/compat.h"
 #include "../kvm/objects.h"
 
-/*
- * The registers of a protected APIC must not be touched. Only guests of TDX have one, and
- * takeover/requirements.h refuses a kernel with that.
- */
-
 /* Make the map anew by which KVM finds vCPUs by their APIC IDs, if something has changed. */
 static inline void vapic_recalculate_map(struct kvm *kvm)
 {

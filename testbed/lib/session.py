@@ -219,20 +219,20 @@ class Session:
         return (text if early else late).strip()
 
     def verdict(self):
-        complaints = [] if self.options.allow_warnings else \
-            kernel_log.complaints(self.kernel_text())
+        text = self.kernel_text()
+        complaints = [] if self.options.allow_warnings else kernel_log.complaints(text)
         if self.options.verbose or complaints or self.status != 0:
             print(self.shown_log(), file=sys.stderr)
         if self.stalled:
             for line in self.machine.complaint().splitlines():
                 say(line)
-        known = kernel_log.known(self.kernel_text())
+        known = kernel_log.known(text)
         if known:
             say(f"stock has warned {known} times of an interrupt window that another vCPU ended;"
                 " that is a known fault of it")
         if complaints:
             say(f"the kernel log holds {len(complaints)} lines of trouble; it began so:")
-            for line in kernel_log.first(self.kernel_text(), FIRST_TROUBLE):
+            for line in kernel_log.first(text, FIRST_TROUBLE):
                 say(line)
         self.detail(f"command ended with status {self.status}")
         return self.status or (status.LOG_WARNINGS if complaints else 0)
