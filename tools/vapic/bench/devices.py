@@ -98,10 +98,10 @@ def steps(machine: str, stock: Lines, vapic: Lines, *names: str) -> Delivery | N
     """Of what all of them take together, less what measuring takes."""
     if not all(both(stock, vapic, name) for name in names):
         return None
-    figure, noise = (("mean", figures.INTEL_PAIR_NOISE) if (machine, *names) == PAIR else
-                     ("median", figures.OPERATION_NOISE))
+    noise = (figures.INTEL_PAIR_NOISE if (machine, *names) == PAIR else
+             figures.OPERATION_NOISE)
     before, after = (
-        figures.combined(sum, [figures.step_alone(mode, name, figure) for name in names])
+        figures.combined(sum, [figures.step_alone(mode, name, "median") for name in names])
         for mode in (stock, vapic))
     verdict, _ = cost.judge(machine, (before.instructions, before.counts or {}),
                             (after.instructions, after.counts or {}), noise)

@@ -97,7 +97,7 @@ OPERATIONS = {
 # Differences up to this share are noise.
 STEP_NOISE = 0.005
 OPERATION_NOISE = 0.02
-INTEL_PAIR_NOISE = 0.05
+INTEL_PAIR_NOISE = 0.03
 INTEL_WAKE_NOISE = 0.05
 WAKE_NOISE = 0.25
 # hackbench prints milliseconds, of some 100 to 200 that it takes.
@@ -138,7 +138,7 @@ GROUPS = {
         Group("stock", STOCK_STEPS, "min", OPERATION_NOISE),
         Group("wake", INTEL_WAKE_STEPS, "median", INTEL_WAKE_NOISE),
         Group("less", INTEL_WAKE_LESS_THREAD, "median", OPERATION_NOISE),
-        Group("pair", INTEL_PAIR_STEPS, "mean", INTEL_PAIR_NOISE),
+        Group("pair", INTEL_PAIR_STEPS, "median", INTEL_PAIR_NOISE),
     ],
 }
 
@@ -356,7 +356,7 @@ def intel_machine(raw: str) -> Machine:
             for group in GROUPS["intel"] for name, title in group.titles.items()]
     rows += [row("intel", "operation", title, INTEL_PAIR_NOISE,
                  [combined(statistics.median,
-                           [operation(seed, name, time, "mean") for seed in mode])
+                           [operation(seed, name, time, "median") for seed in mode])
                   for mode in operations])
              for (name, time), title in OPERATIONS.items()]
     return Machine(

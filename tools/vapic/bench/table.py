@@ -22,7 +22,7 @@ HEADINGS = {
     "stock": "the same, left to stock: no verdict on what is one code",
     "wake": "single steps of KVM that wake a thread",
     "less": "the same less the wake-up of a thread",
-    "pair": "single steps of KVM between two CPUs, mean",
+    "pair": "single steps of KVM between two CPUs",
     "operation": "whole operations that hold them",
 }
 
