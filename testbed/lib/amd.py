@@ -42,7 +42,7 @@ class Amd(emulator.Emulator):
             self.program, "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", "-d", "cpu_reset", "-D", self.path("resets.log"),
             "-machine", "q35,sata=off,smbus=off,i8042=off",
-            "-cpu", ",".join(["EPYC-Genoa,+svm,+npt,+vgif,avic=on,x2avic=on"] + options.cpu),
+            "-cpu", ",".join(["EPYC-Genoa,+svm,+npt,+vgif,+invtsc,avic=on,x2avic=on"] + options.cpu),
             "-smp", str(options.smp),
             "-m", f"{options.memory}M,maxmem={options.memory + MEMORY_DEVICES}M",
             *self.memory_nodes(),

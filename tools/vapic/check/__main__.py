@@ -35,7 +35,9 @@ def arguments() -> tuple[list[str], bool]:
     for stage in asked:
         if stage not in stages.STAGES:
             parser.error(f"no stage '{stage}': {', '.join(stages.STAGES)}")
-    return [stage for stage in stages.STAGES if stage in (asked or usual)], bool(asked)
+    wanted = {*(asked or usual)}
+    wanted |= {stages.NEEDED[stage] for stage in wanted if stage in stages.NEEDED}
+    return [stage for stage in stages.STAGES if stage in wanted], bool(asked)
 
 
 def prepare(runner: Runner) -> None:

@@ -22,6 +22,11 @@ MODULES = ("ftrace_fault", "fake_device", "idle_hlt")
 LIBRARIES = ("cpio.py", "kernel_log.py", "qmp.py")
 
 
+def folder(logs: Path, kernel: str | None) -> Path:
+    """What hosts that boot this kernel see; None is the one that all is built for."""
+    return logs / (f"mnt-{kernel}" if kernel else "mnt")
+
+
 def build(runner: Runner, log: str, words: Sequence[str]) -> None:
     finished = runner.run(log, words)
     if finished.status != 0:
@@ -30,19 +35,19 @@ def build(runner: Runner, log: str, words: Sequence[str]) -> None:
 
 
 def build_module(runner: Runner, name: str) -> str:
-    folder = f"build/{name}"
-    shutil.copytree(f"tests/host/{name}", folder, dirs_exist_ok=True)
+    source = f"build/{name}"
+    shutil.copytree(f"tests/host/{name}", source, dirs_exist_ok=True)
     build(runner, name, runner.headers.compiling(
-        ["make", "-C", runner.headers.kdir, "--no-print-directory", f"M={TOP}/{folder}",
+        ["make", "-C", runner.headers.kdir, "--no-print-directory", f"M={TOP}/{source}",
          "modules"]))
-    return f"{folder}/{name}.ko"
+    return f"{source}/{name}.ko"
 
 
 def stage(runner: Runner) -> None:
     """Raises Failed, and the user was told why."""
-    mnt = runner.folder / "mnt"
-    for folder in ("tests/host", "tests/lib"):
-        shutil.copytree(folder, mnt, dirs_exist_ok=True)
+    mnt = folder(runner.folder, None)
+    for source in ("tests/host", "tests/lib"):
+        shutil.copytree(source, mnt, dirs_exist_ok=True)
     files = [f"testbed/lib/{name}" for name in LIBRARIES]
     # As it is installed, without 10 MiB of debug information that each load would read.
     build(runner, "strip", ["strip", "--strip-debug", "-o", f"{mnt}/vapic.ko", "vapic.ko"])
@@ -64,7 +69,23 @@ def stage(runner: Runner) -> None:
     copy([entry.path for entry in os.scandir(SELFTESTS) if entry.is_file()], mnt / "selftests")
 
 
-def copy(files: Sequence[str], folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
+def stage_for(runner: Runner, kernel: str) -> bool:
+    """The same, with the modules that stage `kernels` has built for another kernel; false if it
+    has not. Raises Failed as well."""
+    built = Path(f"build/kernels/{kernel}")
+    if not built.exists():
+        return False
+    modules = {path.name: path for path in built.rglob("*.ko")}
+    mnt = folder(runner.folder, kernel)
+    shutil.copytree(folder(runner.folder, None), mnt, copy_function=os.link)
+    for module in mnt.glob("*.ko"):
+        module.unlink()
+        build(runner, f"strip-{kernel}", ["strip", "--strip-debug", "-o", str(module),
+                                          str(modules.get(module.name, module.name))])
+    return True
+
+
+def copy(files: Sequence[str], to: Path) -> None:
+    to.mkdir(exist_ok=True)
     for file in files:
-        shutil.copy(file, folder)
+        shutil.copy(file, to)

@@ -71,7 +71,8 @@ class Runner:
         self.running: set[int] = set()
         self.ended = False
         self.pool = ThreadPoolExecutor(lanes)
-        self.lanes: list[Future[None]] = []
+        # With what their tests have as their lane.
+        self.lanes: list[tuple[str, Future[None]]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -80,17 +81,23 @@ class Runner:
         self.end()
 
     def beside(self, tests: Sequence[Test]) -> None:
-        """One more lane; it waits for a CPU."""
+        """One more lane; it waits for a CPU, behind those that were there before."""
         def run() -> None:
             for test in tests:
                 test.run(self)
 
-        self.lanes.append(self.pool.submit(run))
+        self.lanes.append((tests[0].lane, self.pool.submit(run)))
+
+    def wait_for(self, lane: str) -> None:
+        """Until that lane, which began before the caller's, has ended."""
+        for name, future in self.lanes:
+            if name == lane:
+                future.result()
 
     def wait(self) -> None:
         """Until all lanes have ended."""
-        for lane in self.lanes:
-            lane.result()
+        for _, future in self.lanes:
+            future.result()
 
     def end(self) -> None:
         """Commands that still run, and what they started, end now, and no other begins."""

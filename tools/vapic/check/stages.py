@@ -8,7 +8,7 @@ from typing import Sequence
 
 from vapic import kernels
 from vapic.check.runner import Test
-from vapic.check.tests import AMD_LANE, Core, Host, Program
+from vapic.check.tests import AMD_LANE, KERNELS_LANE, Core, Host, Program
 
 
 def suite(machine: str, mode: str, parameters: str) -> Host:
@@ -37,10 +37,29 @@ DEVICE = ("device_posted -n 100000 -t each_interrupt_reaches_a_running_vcpu_once
           " -t each_interrupt_wakes_a_blocked_vcpu_once"
           " -t no_interrupt_is_lost_while_the_target_goes_to_sleep")
 
+
+# That vapic is for, besides the one that all stages use.
+OTHERS = [kernel for kernel in kernels.listed()
+          if kernel.supported and kernel.name != kernels.chosen()]
+
+
+def boots(machine: str, mode: str, parameters: str) -> list[Host]:
+    """All selftests under each of those kernels; where spinlocks sleep, a hundred loads as well."""
+    found = []
+    for kernel in OTHERS:
+        name, options = f"{mode}-{kernel.name}", f"--smp 4 --stock --kvm {parameters}"
+        found.append(Host(machine, name, options, f"env VAPIC_SUITE={name} /mnt/in-host {mode}",
+                          2400, out=True, kernel=kernel.name))
+        if kernel.flavour.startswith("rt"):
+            found.append(Host(machine, f"cycles-{name}", options, "/mnt/cycles 50", 2400,
+                              kernel=kernel.name))
+    return found
+
+
 STAGES: dict[str, Sequence[Test]] = {
     "static": [Program("static", "tools/check.d/static {logs}", lane="static")],
     "kernels": [Program(f"kernel-{kernel.name}", f"tools/check.d/kernel {kernel.name} {{logs}}",
-                        lane="kernels") for kernel in kernels.listed()],
+                        lane=KERNELS_LANE) for kernel in kernels.listed()],
     "core": [Core(("address,undefined", "thread"))],
     "vm": [
         suite("amd", "stock-avic0", "avic=0"),
@@ -103,6 +122,9 @@ STAGES: dict[str, Sequence[Test]] = {
         Host("intel", "seeds-11-20", "--smp 4 --seed 11 --stock --kvm enable_apicv=0",
              "/mnt/seeds 11 20"),
     ],
+    # The kernels that `kernels` has built for.
+    "boots": [*boots("amd", "vapic", "avic=0"),
+              *boots("intel", "vapic-ipiv", "enable_apicv=0")],
     # Each inhibit is switched 10,000 times under traffic, 500 times on Intel; host processors go
     # and come 500 times; a hundred thousand interrupts of a device for each test; a million IPIs
     # to vCPUs that exchange their logical IDs: 8 a round in each of two tests, to two targets
@@ -139,6 +161,8 @@ STAGES: dict[str, Sequence[Test]] = {
 
 # The one takes hours, and the other Debian's archive.
 ONLY_IF_NAMED = ("long", "package")
+# What a stage uses of another.
+NEEDED = {"boots": "kernels"}
 # They need no host.
 HERE = ("static", "kernels", "core")
 

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vapic import kernels
-from vapic.check import tap
+from vapic.check import mnt, tap
 from vapic.check.runner import Runner
 from vapic.files import TOP, read, write
 from vapic.run.build import Headers
 
 # Each host has four threads: one after the other.
 AMD_LANE = "amd"
+# Where vapic is built for all the kernels, which hosts that boot another than usual wait for.
+KERNELS_LANE = "kernels"
 
 
 @dataclass(frozen=True)
@@ -32,15 +34,17 @@ class Host:
     timeout: int | None = None
     # Whether what the command leaves in /out is brought back.
     out: bool = False
+    # A name of testbed/kernels; if None, the one that all is built for.
+    kernel: str | None = None
 
     @property
     def lane(self) -> str:
         return AMD_LANE if self.machine == "amd" else self.name
 
     def words(self, folder: Path) -> list[str]:
-        words = ["testbed/run", self.machine, "--kernel", kernels.chosen(),
+        words = ["testbed/run", self.machine, "--kernel", self.kernel or kernels.chosen(),
                  *shlex.split(self.options),
-                 "--dir", f"{folder}/mnt"]
+                 "--dir", str(mnt.folder(folder, self.kernel))]
         if self.out:
             words += ["--out", str(folder)]
         if self.timeout is not None:
@@ -60,6 +64,11 @@ class Host:
         if lacking:
             runner.report(True, f"{self.name} # SKIP {kernels.chosen()} has no {lacking}")
             return
+        if self.kernel:
+            runner.wait_for(KERNELS_LANE)
+            if not mnt.stage_for(runner, self.kernel):
+                runner.report(True, f"{self.name} # SKIP there is no vapic for {self.kernel}")
+                return
         finished, results = runner.run_program(self.name, self.words(runner.folder))
         well = finished.status == 0 and bool(results)
         runner.report_end(well, f"{self.name}: host ran to its end, kernel log clean", finished)

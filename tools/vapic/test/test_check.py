@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -18,10 +19,10 @@ from typing import Callable
 
 from vapic import kernels
 from vapic.check import __main__ as program
-from vapic.check import stages, tap
+from vapic.check import mnt, stages, tap
 from vapic.check.runner import SHOWN_AT_END, Ended, Runner
 from vapic.check.tap import Result
-from vapic.check.tests import AMD_LANE, Core, Host, Program
+from vapic.check.tests import AMD_LANE, KERNELS_LANE, Core, Host, Program
 from vapic.files import TOP
 from vapic.run.build import Headers
 
@@ -257,6 +258,36 @@ class Hosts(WithRunner):
         self.assertEqual(Host("amd", "a", "", "b").words(Path("/l")),
                          ["testbed/run", "amd", "--kernel", kernels.chosen(),
                           "--dir", "/l/mnt", "--", "b"])
+        self.assertEqual(Host("amd", "a", "", "b", kernel="6.12-x").words(Path("/l")),
+                         ["testbed/run", "amd", "--kernel", "6.12-x",
+                          "--dir", "/l/mnt-6.12-x", "--", "b"])
+
+    def test_another_kernel_has_the_modules_that_were_built_for_it(self) -> None:
+        built = self.folder / "build/kernels/6.12-x/tests"
+        usual, other = mnt.folder(self.folder, None), mnt.folder(self.folder, "6.12-x")
+        host = Host("amd", "a", "", "b", kernel="6.12-x")
+
+        def build(_: Runner) -> None:
+            built.mkdir(parents=True)
+            shutil.copy("/bin/true", built / "vapic.ko")
+
+        usual.mkdir()
+        (usual / "vapic.ko").write_text("of the usual kernel")
+        (usual / "program").write_text("the same")
+        with (contextlib.chdir(self.folder),
+              unittest.mock.patch.object(Host, "words", lambda *_: ["echo", "ok 1 loads"])):
+            self.run_lanes([Call(build, KERNELS_LANE)], [Call(host.run, AMD_LANE)])
+        self.assertEqual(self.lines(),
+                         ["ok a: loads", "ok a: host ran to its end, kernel log clean"])
+        self.assertEqual((other / "vapic.ko").read_bytes()[:4], b"\x7fELF")
+        self.assertEqual((usual / "vapic.ko").read_text(), "of the usual kernel")
+        self.assertEqual((other / "program").read_text(), "the same")
+
+    def test_a_kernel_that_nothing_was_built_for(self) -> None:
+        host = Host("amd", "a", "", "b", kernel="6.12-x")
+        with contextlib.chdir(self.folder):
+            self.run_lanes([Call(host.run, AMD_LANE)])
+        self.assertEqual(self.lines(), ["ok a # SKIP there is no vapic for 6.12-x"])
 
 
 class Programs(WithRunner):
@@ -318,9 +349,10 @@ class Stages(unittest.TestCase):
             self.assertEqual([test.machine for test in lane if isinstance(test, Host)], ["intel"])
 
     def test_which_stages_run_in_which_order(self) -> None:
-        usual = ["static", "kernels", "core", "vm", "errors", "cycles", "intel", "seeds"]
+        usual = ["static", "kernels", "core", "vm", "errors", "cycles", "intel", "seeds", "boots"]
         for words, wanted in (("", (usual, False)), ("long", (["long"], True)),
                               ("package", (["package"], True)),
+                              ("boots", (["kernels", "boots"], True)),
                               ("seeds vm vm", (["vm", "seeds"], True))):
             with unittest.mock.patch.object(sys, "argv", ["check", *words.split()]):
                 self.assertEqual(program.arguments(), wanted)
@@ -332,7 +364,7 @@ class Stages(unittest.TestCase):
             program.arguments()
         self.assertEqual(ended.exception.code, 2)
         self.assertIn("check: error: no stage 'vms': static, kernels, core, vm, errors, cycles,"
-                      " intel, seeds, long, package\n", error.getvalue())
+                      " intel, seeds, boots, long, package\n", error.getvalue())
 
 
 if __name__ == "__main__":
