@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Sequence
 
@@ -20,6 +21,8 @@ PROGRAMS = "build/bench/programs"
 MODULES = ("ftrace_fault", "fake_device", "idle_hlt")
 # Of testbed/lib, for programs inside.
 LIBRARIES = ("cpio.py", "kernel_log.py", "qmp.py")
+
+staging = threading.Lock()
 
 
 def folder(logs: Path, kernel: str | None) -> Path:
@@ -72,16 +75,18 @@ def stage(runner: Runner) -> None:
 def stage_for(runner: Runner, kernel: str) -> bool:
     """The same, with the modules that stage `kernels` has built for another kernel; false if it
     has not. Raises Failed as well."""
-    built = Path(f"build/kernels/{kernel}")
+    built, mnt = Path(f"build/kernels/{kernel}"), folder(runner.folder, kernel)
     if not built.exists():
         return False
-    modules = {path.name: path for path in built.rglob("*.ko")}
-    mnt = folder(runner.folder, kernel)
-    shutil.copytree(folder(runner.folder, None), mnt, copy_function=os.link)
-    for module in mnt.glob("*.ko"):
-        module.unlink()
-        build(runner, f"strip-{kernel}", ["strip", "--strip-debug", "-o", str(module),
-                                          str(modules.get(module.name, module.name))])
+    # Hosts of both machines ask.
+    with staging:
+        if not mnt.exists():
+            modules = {path.name: path for path in built.rglob("*.ko")}
+            shutil.copytree(folder(runner.folder, None), mnt, copy_function=os.link)
+            for module in mnt.glob("*.ko"):
+                module.unlink()
+                build(runner, f"strip-{kernel}", ["strip", "--strip-debug", "-o", str(module),
+                                                  str(modules.get(module.name, module.name))])
     return True
 
 
