@@ -20,6 +20,9 @@ STATE = ("CPU#", "RIP=", "dumping local APIC", "LVTT\t", "Timer", "ISR", "IRR", 
 # Room, in MiB, for the files that the host sees as memory.
 MEMORY_DEVICES = 64 << 10
 
+# What processors with AVIC have beyond what QEMU's model has of itself.
+CPU = "EPYC-Genoa,+svm,+npt,+vgif,+invtsc,avic=on,x2avic=on"
+
 # A panic prints the whole log and every CPU's stack on the console. An NMI that
 # nobody expects is how a timeout asks for that log.
 KERNEL_COMMAND_LINE = f"{emulator.KERNEL_COMMAND_LINE} panic_print=0x60 unknown_nmi_panic"
@@ -42,7 +45,7 @@ class Amd(emulator.Emulator):
             self.program, "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", "-d", "cpu_reset", "-D", self.path("resets.log"),
             "-machine", "q35,sata=off,smbus=off,i8042=off",
-            "-cpu", ",".join(["EPYC-Genoa,+svm,+npt,+vgif,+invtsc,avic=on,x2avic=on"] + options.cpu),
+            "-cpu", ",".join([CPU, *options.cpu]),
             "-smp", str(options.smp),
             "-m", f"{options.memory}M,maxmem={options.memory + MEMORY_DEVICES}M",
             *self.memory_nodes(),
