@@ -66,12 +66,19 @@ class Manifest:
             line.releases.sort(key=version)
 
     def nearest(self, function: Stock, release: str) -> str | None:
-        """The audited kernel to compare with: the newest that is older, else the oldest."""
+        """The audited kernel to compare with: of those with the same compiler and configuration,
+        if there are any, the newest that is older, else the oldest."""
         releases = sorted((found for line in self.lines if line.is_of(function)
                            for found in line.releases), key=version)
+        releases = [found for found in releases if build(found) == build(release)] or releases
         older = [found for found in releases if version(found) <= version(release)]
         return older[-1] if older else releases[0] if releases else None
 
 
 def version(release: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", release)]
+
+
+def build(release: str) -> str:
+    """Of 6.12.118+deb13-rt-amd64 what follows the +."""
+    return release.partition("+")[2]

@@ -32,6 +32,16 @@ class Audited(unittest.TestCase):
             self.assertEqual(manifest().nearest(FUNCTION, release), nearest)
         self.assertIsNone(manifest().nearest(Stock("kvm_amd", "f", "called"), "6.12.11-1"))
 
+    def test_the_same_build_is_nearest(self) -> None:
+        known = Manifest([], [Line("kvm", "f", "aa", ["6.12.7+deb13-amd64"]),
+                              Line("kvm", "f", "bb", ["6.12.8+deb12-amd64"]),
+                              Line("kvm", "f", "cc", ["6.12.8+deb13-rt-amd64"])])
+        for release, nearest in (("6.12.9+deb13-amd64", "6.12.7+deb13-amd64"),
+                                 ("6.12.9+deb12-amd64", "6.12.8+deb12-amd64"),
+                                 ("6.12.7+deb13-rt-amd64", "6.12.8+deb13-rt-amd64"),
+                                 ("6.12.9+deb13-cloud-amd64", "6.12.8+deb13-rt-amd64")):
+            self.assertEqual(known.nearest(FUNCTION, release), nearest)
+
     def test_a_note_adds_a_release_or_a_body(self) -> None:
         known = manifest()
         known.note(FUNCTION, "aa", "6.12.9-2")
