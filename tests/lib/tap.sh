@@ -25,18 +25,23 @@ attempt()
 	[ $status = 0 ] || printf 'exited with %s\n%s\n' $status "$output" | sed 's/^/# /'
 }
 
-# linux_test [newer/]PROGRAM [ARGUMENT...]: one of Linux's KVM selftests, or of those of a newer
-# Linux; what it prints goes to a file in $log, too.
+# linux_test [newer/]PROGRAM[|OTHER] [ARGUMENT...]: one of Linux's KVM selftests, or of those of a
+# newer Linux; OTHER is the name that it has in some kernels. What it prints goes to a file in $log,
+# too.
 # shellcheck disable=SC2154 # whoever runs Linux's tests sets here and log
 linux_test()
 {
-	local name="$*" folder=/usr/lib/kselftests/kvm out status
+	local program folder=/usr/lib/kselftests/kvm name out status
 
 	case $1 in
 	newer/*) folder=$here ;;
 	esac
+	for program in ${1//|/ }; do
+		[ ! -x "$folder/$program" ] || break
+	done
+	name=$program${2:+ ${*:2}}
 	out=$log/linux-$(tr ' /' '__' <<< "$name").log
-	timeout 300 "$folder/$1" "${@:2}" > "$out" 2>&1
+	timeout 300 "$folder/$program" "${@:2}" > "$out" 2>&1
 	status=$?
 	case $status in
 	0) echo "ok $suite: linux: $name" ;;

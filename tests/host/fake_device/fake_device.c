@@ -28,23 +28,57 @@
 #include <asm/apic.h>
 #include <asm/irq_remapping.h>
 #include <asm/irq_vectors.h>
-#include <asm/posted_intr.h>
+
+/* Kbuild looks for what the kernel's headers have. */
+#if OLD_POSTING
+#define intel_iommu_pi_data vcpu_data
+#endif
+
+#if OLD_EVENTFD
+#define eventfd_signal(context) eventfd_signal(context, 1)
+#endif
+
+#if OLD_APIC
+#define __apic_send_IPI_mask(mask, vector) apic->send_IPI_mask(mask, vector)
+#endif
+
+#if OLD_BYPASS
+static int register_producer(struct irq_bypass_producer *producer, struct eventfd_ctx *eventfd,
+			     int irq)
+{
+	producer->token = eventfd;
+	producer->irq = irq;
+	return irq_bypass_register_producer(producer);
+}
+#else
+#define register_producer irq_bypass_register_producer
+#endif
+
+/* The descriptor as the manual has it: kernels have it in different headers. */
+struct descriptor {
+	unsigned long pir[4];
+	u64 control;
+	u64 reserved[3];
+};
+
+enum { ON = BIT(0), SN = BIT(1) };
 
 enum { NOTIFIED, WOKEN, SUPPRESSED, OUTSTANDING, REMAPPED, COUNTS };
 
 static struct irq_bypass_producer device;
+static struct eventfd_ctx *context; /* NULL: no device */
 static bool posts, remap, by_vtd;
-static int cpu = -1;
+static int cpu = -1, irq;
 static atomic64_t counts[COUNTS];
 
 /* The entry of the remapping table. Nobody posts by the old one once it has been changed. */
 static DEFINE_RAW_SPINLOCK(entry_lock);
-static struct pi_desc *descriptor; /* NULL: remapped */
+static struct descriptor *descriptor; /* NULL: remapped */
 static u8 posted_vector;
 
 static int set_vcpu_affinity(struct irq_data *data, void *info)
 {
-	const struct vcpu_data *to = info;
+	const struct intel_iommu_pi_data *to = info;
 
 	if (!by_vtd)
 		return -EOPNOTSUPP;
@@ -86,24 +120,23 @@ static void notify(u64 control)
 /* PIR, then ON and the decision to notify in one atomic operation on the control word. */
 static void post(void)
 {
-	u64 on = BIT(POSTED_INTR_ON), sn = BIT(POSTED_INTR_SN);
 	u64 seen;
 
-	set_bit(posted_vector, (unsigned long *)descriptor->pir);
+	set_bit(posted_vector, descriptor->pir);
 	seen = READ_ONCE(descriptor->control);
 	do {
-		if (seen & (on | sn)) {
-			atomic64_inc(&counts[seen & sn ? SUPPRESSED : OUTSTANDING]);
+		if (seen & (ON | SN)) {
+			atomic64_inc(&counts[seen & SN ? SUPPRESSED : OUTSTANDING]);
 			return;
 		}
-	} while (!try_cmpxchg64(&descriptor->control, &seen, seen | on));
+	} while (!try_cmpxchg64(&descriptor->control, &seen, seen | ON));
 	notify(seen);
 }
 
 /* As VFIO's handler. */
 static void signal(void *unused)
 {
-	eventfd_signal(device.token);
+	eventfd_signal(context);
 }
 
 static void fire_one(void)
@@ -132,7 +165,7 @@ static int fire(const char *text, const struct kernel_param *param)
 
 	if (ret)
 		return ret;
-	if (!device.token)
+	if (!context)
 		return -ENODEV;
 	while (number--)
 		fire_one();
@@ -148,16 +181,16 @@ static int show_counts(char *buffer, const struct kernel_param *param)
 
 static void take_away(void)
 {
-	if (!device.token)
+	if (!context)
 		return;
 	irq_bypass_unregister_producer(&device);
-	eventfd_ctx_put(device.token);
-	device.token = NULL;
+	eventfd_ctx_put(context);
+	context = NULL;
 }
 
 static int set_eventfd(const char *text, const struct kernel_param *param)
 {
-	struct eventfd_ctx *context;
+	struct eventfd_ctx *found;
 	int fd, ret;
 
 	ret = kstrtoint(text, 0, &fd);
@@ -167,15 +200,14 @@ static int set_eventfd(const char *text, const struct kernel_param *param)
 	if (fd < 0)
 		return 0;
 
-	context = eventfd_ctx_fdget(fd);
-	if (IS_ERR(context))
-		return PTR_ERR(context);
-	device.token = context;
-	ret = irq_bypass_register_producer(&device);
-	if (ret) {
-		device.token = NULL;
-		eventfd_ctx_put(context);
-	}
+	found = eventfd_ctx_fdget(fd);
+	if (IS_ERR(found))
+		return PTR_ERR(found);
+	ret = register_producer(&device, found, irq);
+	if (ret)
+		eventfd_ctx_put(found);
+	else
+		context = found;
 	return ret;
 }
 
@@ -185,7 +217,7 @@ static const struct kernel_param_ops fire_ops = {.set = fire};
 module_param_cb(fire, &fire_ops, NULL, 0200);
 static const struct kernel_param_ops counts_ops = {.get = show_counts};
 module_param_cb(counts, &counts_ops, NULL, 0444);
-module_param_named(irq, device.irq, int, 0444);
+module_param(irq, int, 0444);
 module_param(posts, bool, 0444);
 module_param(remap, bool, 0644);
 module_param(cpu, int, 0644);
@@ -203,13 +235,12 @@ static struct kretprobe can_post = {
 
 static int __init load(void)
 {
-	int irq = irq_alloc_desc(NUMA_NO_NODE);
 	int ret;
 
+	irq = irq_alloc_desc(NUMA_NO_NODE);
 	if (irq < 0)
 		return irq;
 	irq_set_chip_and_handler(irq, &chip, handle_edge_irq);
-	device.irq = irq;
 	by_vtd = boot_cpu_has(X86_FEATURE_VMX);
 	posts |= by_vtd;
 	ret = posts ? register_kretprobe(&can_post) : 0;
@@ -223,7 +254,7 @@ static void __exit unload(void)
 	take_away();
 	if (posts)
 		unregister_kretprobe(&can_post);
-	irq_free_desc(device.irq);
+	irq_free_desc(irq);
 }
 
 module_init(load);
