@@ -91,7 +91,7 @@ $(BUILD)/kvm/%.ko: FORCE
 clean:
 	@tools/clean
 
-check demo bench takeovers:
+check demo bench latency takeovers:
 	+@tools/$@
 
 format:
@@ -104,6 +104,7 @@ help:
 	@echo '  make check    all tests, in emulated machines where they need one'
 	@echo '  make demo     build everything, boot emulated machines, measure, report'
 	@echo '  make bench    instructions and modelled cycles beside stock KVM'
+	@echo '  make latency  cyclictest in host and guest, stock KVM and vapic'
 	@echo '  make takeovers  what is taken over, how, how often and why'
 	@echo '  make deb      Debian packages, in build/deb'
 	@echo '  make install  what runs here: vapic.ko, loading it at boot, vapic-audit; see install.mk'
@@ -114,4 +115,4 @@ help:
 
 FORCE:
 
-.PHONY: all module clean check demo bench takeovers format help FORCE
+.PHONY: all module clean check demo bench latency takeovers format help FORCE
