@@ -24,7 +24,7 @@ export VAPIC_KERNEL := $(KERNEL)
 endif
 
 # Targets that compile the module; to fetch a kernel is left to these.
-ifneq ($(filter-out clean help format check demo bench takeovers $(NO_KERNEL),$(or \
+ifneq ($(filter-out clean help format check demo bench latency takeovers $(NO_KERNEL),$(or \
 	$(MAKECMDGOALS),all)),)
 ifneq ($(if $(UNTESTED),,$(filter $(VAPIC_KERNEL),$(UNSUPPORTED))),)
 $(error vapic does not support kernel $(VAPIC_KERNEL) yet: it does $(NAMES))

@@ -73,11 +73,12 @@ kernel_packages()
 	kernel_depends "$headers" | grep -E '^linux-(headers|kbuild)-[0-9]'
 }
 
-# kernel_fetch NAME: find out which kernel that is today, and have it.
+# kernel_fetch NAME: find out which kernel that is, and have it: what the cache has under that name,
+# or with VAPIC_NEWEST in the environment what the archive has today.
 kernel_fetch()
 {
 	local name=$1 image release version target
-	[ ! -e "$CACHE_DIR/kernel/$name/version" ] || return 0
+	[ -n "${VAPIC_NEWEST:-}" ] || [ ! -e "$CACHE_DIR/kernel/$name/version" ] || return 0
 	debian_use "$KERNEL_RELEASE"
 	debian_update
 	image=$(kernel_image_package "$name")

@@ -123,7 +123,8 @@ def changed_module():
         known = warnings(output)
         status, output = audit("check", new)
         said = [line for line in warnings(output) if line not in known]
-        check(status == 1 and len(said) == 1 and "apic_update_ppr of kvm" in said[0] and
+        # Or 3, if nobody has looked at any function of this kernel.
+        check(status in (1, 3) and len(said) == 1 and "apic_update_ppr of kvm" in said[0] and
               "tools/audit diff apic_update_ppr 6." in said[0], output)
 
         _, output = audit("diff", "apic_update_ppr", old, new)

@@ -24,7 +24,7 @@ kernel that the testbed has fetched.
 
   list  KERNEL                   all functions, their digests, and whether they are audited
   check KERNEL                   name those that are not; the status is 1 if there are any,
-                                 and 3 if nobody has looked at that kernel
+                                 or 3 if nobody has looked at that kernel yet
   diff  FUNCTION OLD NEW         what changed, as normalized instructions
   add   KERNEL [FUNCTION...]     note in the manifest that KERNEL was looked at: the bodies that
                                  are audited already, and those of the functions named
@@ -69,7 +69,7 @@ def do_list(options: Namespace) -> None:
               f"{'audited' if audited else 'unaudited'}")
 
 
-# Of check, if nobody has looked at that kernel.
+# Of check, if nobody has looked at that kernel, but at these functions in some other.
 NEW = 3
 
 
@@ -78,10 +78,12 @@ def do_check(options: Namespace) -> int:
     found = unaudited(kernel)
     for function in found:
         print(warning(kernel, function))
-    known = Manifest.read().knows(kernel.release)
+    manifest = Manifest.read()
+    new = not manifest.knows(kernel.release) and all(
+        manifest.nearest(function, kernel.release) for function in found)
     print(f"{kernel.release}: {len(found) or 'no'} function{'' if len(found) == 1 else 's'} "
-          f"unaudited{'' if known or not found else '; nobody has looked at this kernel yet'}")
-    return (1 if known else NEW) if found else 0
+          f"unaudited{'; nobody has looked at this kernel yet' if found and new else ''}")
+    return (NEW if new else 1) if found else 0
 
 
 def differences(function: str, old: stock.Kernel, new: stock.Kernel) -> list[str]:

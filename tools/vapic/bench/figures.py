@@ -11,7 +11,7 @@
 # boot a single step takes the same number every time, so its noise is nothing
 # but rounding; an operation that spans processors meets timer ticks. On Intel, with
 # two CPUs that run, time advances by what both executed on average, in steps of some
-# 20 instructions: the mean is what counts there, the median of those of several seeds, and is
+# 20 instructions: what counts there is the median of those of several seeds, and is
 # uncertain by more.
 
 from __future__ import annotations

@@ -74,19 +74,23 @@ def stage(runner: Runner) -> None:
 
 def stage_for(runner: Runner, kernel: str) -> bool:
     """The same, with the modules that stage `kernels` has built for another kernel; false if it
-    has not. Raises Failed as well."""
-    built, mnt = Path(f"build/kernels/{kernel}"), folder(runner.folder, kernel)
-    if not built.exists():
+    has not built all of them, which it says itself. Raises Failed as well."""
+    usual, mnt = folder(runner.folder, None), folder(runner.folder, kernel)
+    built = {path.name: path for path in Path(f"build/kernels/{kernel}").rglob("*.ko")}
+    modules = [path.name for path in usual.glob("*.ko")]
+    if any(name not in built for name in modules):
         return False
     # Hosts of both machines ask.
     with staging:
         if not mnt.exists():
-            modules = {path.name: path for path in built.rglob("*.ko")}
-            shutil.copytree(folder(runner.folder, None), mnt, copy_function=os.link)
-            for module in mnt.glob("*.ko"):
-                module.unlink()
-                build(runner, f"strip-{kernel}", ["strip", "--strip-debug", "-o", str(module),
-                                                  str(modules.get(module.name, module.name))])
+            work = Path(f"{mnt}.new")
+            shutil.rmtree(work, ignore_errors=True)
+            shutil.copytree(usual, work, copy_function=os.link)
+            for name in modules:
+                (work / name).unlink()
+                build(runner, f"strip-{kernel}",
+                      ["strip", "--strip-debug", "-o", f"{work}/{name}", str(built[name])])
+            work.rename(mnt)
     return True
 
 

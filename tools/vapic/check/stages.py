@@ -51,7 +51,8 @@ def boots(machine: str, mode: str, parameters: str) -> list[Host]:
         found.append(Host(machine, name, options, f"env VAPIC_SUITE={name} /mnt/in-host {mode}",
                           2400, out=True, kernel=kernel.name))
         if kernel.flavour.startswith("rt"):
-            found.append(Host(machine, f"cycles-{name}", options, "/mnt/cycles 50", 2400,
+            found.append(Host(machine, f"cycles-{name}", options,
+                              f"env VAPIC_SUITE=cycles-{name} /mnt/cycles 50", 2400,
                               kernel=kernel.name))
     return found
 
@@ -102,7 +103,7 @@ STAGES: dict[str, Sequence[Test]] = {
     # All of vm, errors and cycles that is not AMD's.
     "intel": [
         Host("intel", "cycles-intel", "--smp 4 --stock --kvm enable_apicv=0",
-             "/mnt/cycles 200", 3000),
+             "env VAPIC_SUITE=cycles-intel /mnt/cycles 200", 3000),
         Host("intel", "migration-stock-intel", "--stock --kvm enable_ipiv=1",
              "/mnt/migration migration-stock-intel stock 20", 3000),
         Host("intel", "migration-vapic-intel", "--kvm enable_apicv=0 --vapic enable_ipiv=1",

@@ -66,10 +66,9 @@ class Host:
         if lacking:
             runner.report(True, f"{self.name} # SKIP {kernels.chosen()} has no {lacking}")
             return
-        if self.kernel:
-            if not mnt.stage_for(runner, self.kernel):
-                runner.report(True, f"{self.name} # SKIP there is no vapic for {self.kernel}")
-                return
+        if self.kernel and not mnt.stage_for(runner, self.kernel):
+            runner.report(True, f"{self.name} # SKIP there is no vapic for {self.kernel}")
+            return
         finished, results = runner.run_program(self.name, self.words(runner.folder))
         well = finished.status == 0 and bool(results)
         runner.report_end(well, f"{self.name}: host ran to its end, kernel log clean", finished)

@@ -11,7 +11,6 @@ import os
 import subprocess
 import sys
 
-from vapic.files import read
 from vapic.latency.boots import LatencyBoot
 from vapic.run.inside import fail, hold_still, keep, say, switch_to
 
@@ -53,7 +52,6 @@ def main() -> None:
         switch_to(mode)
         measure(boot, mode.name)
     keep(".", "kernel", " ".join(os.uname()))
-    keep(".", "version", read("/proc/version"))
     say("done")
 
 

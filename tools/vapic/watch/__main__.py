@@ -88,10 +88,15 @@ def changes_of(kernel: stock.Kernel) -> list[Change]:
 
 
 def look_at(name: str, folder: Path) -> Seen:
-    done = subprocess.run(["tools/check.d/kernel", name, str(folder)], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, text=True, errors="replace")
+    done = subprocess.run(
+        ["tools/check.d/kernel", name, str(folder), str(folder / "tree")],
+        env={**os.environ, "VAPIC_NEWEST": "yes"}, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, text=True, errors="replace")
     results = [result for line in done.stdout.splitlines()
                if (result := tap.read(line, name)) and AUDITED not in result.text]
+    if done.returncode or not re.search(r"^1\.\.\d+$", done.stdout, re.M):
+        results.append(tap.Result(False, f"{name}: tools/check.d/kernel ended with status "
+                                         f"{done.returncode}, before all was tried"))
     release = next((match[1] for result in results if (match := FETCHED.search(result.text))),
                    None)
     if release is None:
