@@ -21,7 +21,7 @@ from vapic.run.modes import AMD
 OUT = "build/latency"
 RAW = f"{OUT}/raw"
 TIME_LIMIT = 3000
-BOOT = LatencyBoot("amd", [mode for mode in AMD if mode.name != "stock-avic1"], host_cpus=2,
+BOOT = LatencyBoot("amd", [mode for mode in AMD if mode.name != "stock-avic1"], host_cpus=4,
                    vcpus=2, interval=1000, loops=3000, hackbench="-p -g 1 -l 100")
 
 

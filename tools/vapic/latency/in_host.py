@@ -8,11 +8,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 from vapic.latency.boots import LatencyBoot
-from vapic.run.inside import fail, hold_still, keep, say, switch_to
+from vapic.run.inside import fail, hold_still, keep, run, say, switch_to
 
 # Histograms have so many microseconds.
 WIDTH = 20000
@@ -24,17 +26,28 @@ def cyclictest(boot: LatencyBoot, threads: int) -> list[str]:
             str(boot.interval), "-d", "0", "-l", str(boot.loops), "-h", str(WIDTH)]
 
 
+def prefer_vcpus(count: int) -> None:
+    """They run before all others of the host but cyclictest's own."""
+    threads = [name.parent for name in Path("/proc").glob("[0-9]*/task/*/comm")
+               if re.match(r"CPU \d+/KVM$", name.read_text())]
+    if len(threads) != count:
+        fail(f"{len(threads)} threads of vCPUs, not {count}")
+    for thread in threads:
+        run("chrt", "-f", "-p", "50", thread.name)
+
+
 def measure(boot: LatencyBoot, name: str) -> None:
-    """The guest's threads run before all others of the host but cyclictest's own."""
     work = (f"while :; do hackbench {boot.hackbench}; done > /dev/null 2>&1 &"
             f" echo '{BEGIN}'; {' '.join(cyclictest(boot, boot.vcpus))}")
     guest = subprocess.Popen(
-        ["chrt", "-f", "50", "guest-linux", "--smp", str(boot.vcpus), "--accelerable",
-         "--timeout", "3000", "--", "sh", "-c", work], stdout=subprocess.PIPE, text=True)
+        ["guest-linux", "--smp", str(boot.vcpus), "--accelerable", "--timeout", "3000",
+         "--qemu", "-name", "--qemu", "guest,debug-threads=on", "--", "sh", "-c", work],
+        stdout=subprocess.PIPE, text=True)
     assert guest.stdout
     for line in guest.stdout:
         if line.startswith(BEGIN):
             break
+    prefer_vcpus(boot.vcpus)
     host = subprocess.run(cyclictest(boot, boot.host_cpus), capture_output=True, text=True)
     of_guest = guest.stdout.read()
     if guest.wait() != 0 or host.returncode != 0:
