@@ -72,21 +72,29 @@ static void print_figures(const char *key, uint64_t *values, uint32_t count)
 	       (unsigned long long)f.max);
 }
 
-static void print_costs(void)
+static void print_costs_as(const char *key, bool least)
 {
 	char name[COUNTER_NAME_SIZE];
 	unsigned int first = counters_per_cpu() - counters_costs();
 
-	if (!costs_count)
-		return;
-	printf(",\"costs\":{");
+	printf(",\"%s\":{", key);
 	for (unsigned int kind = 0; kind < counters_costs(); kind++) {
+		struct figures f = figures_of(costs[kind], costs_count);
+
 		/* "cost.NAME" */
 		counter_name(first + kind, name);
 		printf("%s\"%s\":%llu", kind ? "," : "", strchr(name, '.') + 1,
-		       (unsigned long long)figures_of(costs[kind], costs_count).median);
+		       (unsigned long long)(least ? f.min : f.median));
 	}
 	printf("}");
+}
+
+static void print_costs(void)
+{
+	if (!costs_count)
+		return;
+	print_costs_as("costs", false);
+	print_costs_as("least_costs", true);
 	costs_count = 0;
 }
 

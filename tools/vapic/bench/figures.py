@@ -194,8 +194,11 @@ def step_alone(mode: Lines, name: str, figure: str) -> Measured:
 
 
 def operation(mode: Lines, name: str, time: str, figure: str) -> Measured:
+    """Where the least of the instructions counts, so does the least of the costs: others may be
+    of another turn."""
+    costs = "least_costs" if figure == "min" else "costs"
     return Measured(mode[name][time][figure],
-                    mode[name].get("costs") if time == "ticks" else None)
+                    mode[name].get(costs) if time == "ticks" else None)
 
 
 @dataclass(frozen=True)
