@@ -44,7 +44,9 @@ def keep(mode: str, name: str, text: str) -> None:
 def hold_still() -> None:
     """Keep the host from unmapping guests' pages only to see who uses them (it
     takes its memory devices for NUMA nodes): each would be an exit not of ours."""
-    write("/proc/sys/kernel/numa_balancing", "0")
+    # PREEMPT_RT is without.
+    if os.path.exists("/proc/sys/kernel/numa_balancing"):
+        write("/proc/sys/kernel/numa_balancing", "0")
 
 
 def switch_to(mode: Mode) -> None:
