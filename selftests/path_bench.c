@@ -72,29 +72,22 @@ static void print_figures(const char *key, uint64_t *values, uint32_t count)
 	       (unsigned long long)f.max);
 }
 
-static void print_costs_as(const char *key, bool least)
+static void print_costs(void)
 {
 	char name[COUNTER_NAME_SIZE];
 	unsigned int first = counters_per_cpu() - counters_costs();
 
-	printf(",\"%s\":{", key);
-	for (unsigned int kind = 0; kind < counters_costs(); kind++) {
-		struct figures f = figures_of(costs[kind], costs_count);
-
-		/* "cost.NAME" */
-		counter_name(first + kind, name);
-		printf("%s\"%s\":%llu", kind ? "," : "", strchr(name, '.') + 1,
-		       (unsigned long long)(least ? f.min : f.median));
-	}
-	printf("}");
-}
-
-static void print_costs(void)
-{
 	if (!costs_count)
 		return;
-	print_costs_as("costs", false);
-	print_costs_as("least_costs", true);
+	printf(",\"costs\":{");
+	for (unsigned int kind = 0; kind < counters_costs(); kind++) {
+		if (kind)
+			printf(",");
+		/* "cost.NAME" */
+		counter_name(first + kind, name);
+		print_figures(strchr(name, '.') + 1, costs[kind], costs_count);
+	}
+	printf("}");
 	costs_count = 0;
 }
 

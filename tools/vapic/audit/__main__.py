@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import functools
 import re
 import sys
 from argparse import Namespace
-from typing import Callable
+from typing import Callable, NoReturn
 
 from vapic import btf, lists, presence
 from vapic.audit import stock
@@ -166,6 +167,21 @@ COMMANDS: list[tuple[str, Callable[[Namespace], int | None], list[str]]] = [
 ]
 
 
+# With one line that says why.
+REFUSALS = (stock.Refused, btf.NoBtf, lists.Unknown, presence.Unknown)
+
+
+def exit_with(program: str, run: Callable[[], int | None]) -> NoReturn:
+    try:
+        sys.exit(run())
+    except REFUSALS as error:
+        sys.exit(f"{program}: error: {error}")
+    except ModuleNotFoundError as error:
+        if error.name != "elftools":
+            raise
+        sys.exit(f"{program}: error: apt install python3-pyelftools")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="tools/audit", description=ABOUT,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -179,14 +195,7 @@ def main() -> None:
             else:
                 command.add_argument(argument, metavar=argument.upper())
     options = parser.parse_args()
-    try:
-        sys.exit(options.run(options))
-    except (stock.Refused, btf.NoBtf, lists.Unknown, presence.Unknown) as error:
-        sys.exit(f"audit: error: {error}")
-    except ModuleNotFoundError as error:
-        if error.name != "elftools":
-            raise
-        sys.exit("audit: error: apt install python3-pyelftools")
+    exit_with("audit", functools.partial(options.run, options))
 
 
 if __name__ == "__main__":

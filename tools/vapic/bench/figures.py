@@ -181,11 +181,15 @@ def combined(how: Callable[[Iterable[float]], float], measured: Sequence[Measure
         if len(counts) == len(measured) else None)
 
 
-def step(mode: Lines, name: str, figure: str) -> Measured:
-    """Counts are few and the same each time; a mean would hold what interrupts add."""
+def counts(costs: Mapping[str, Mapping[str, float]], figure: str) -> dict[str, float]:
+    """Where the least of the instructions counts, so does the least of these. Else the median: they
+    are few and the same each time, and a mean would hold what interrupts add."""
     counted = "min" if figure == "min" else "median"
-    return Measured(mode[name]["ticks"][figure],
-                    {kind: values[counted] for kind, values in mode[name]["costs"].items()})
+    return {kind: values[counted] for kind, values in costs.items()}
+
+
+def step(mode: Lines, name: str, figure: str) -> Measured:
+    return Measured(mode[name]["ticks"][figure], counts(mode[name]["costs"], figure))
 
 
 def step_alone(mode: Lines, name: str, figure: str) -> Measured:
@@ -194,11 +198,8 @@ def step_alone(mode: Lines, name: str, figure: str) -> Measured:
 
 
 def operation(mode: Lines, name: str, time: str, figure: str) -> Measured:
-    """Where the least of the instructions counts, so does the least of the costs: others may be
-    of another turn."""
-    costs = "least_costs" if figure == "min" else "costs"
-    return Measured(mode[name][time][figure],
-                    mode[name].get(costs) if time == "ticks" else None)
+    costs = mode[name].get("costs") if time == "ticks" else None
+    return Measured(mode[name][time][figure], counts(costs, figure) if costs else None)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import re
 import shutil
@@ -19,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Sequence
 
-from vapic import btf, kernels, lists, presence
+from vapic import kernels
 from vapic.audit import stock
-from vapic.audit.__main__ import differences, unaudited
+from vapic.audit.__main__ import REFUSALS, differences, exit_with, unaudited
 from vapic.audit.manifest import Manifest
 from vapic.check import tap
 from vapic.files import TOP, write
@@ -74,13 +75,15 @@ class Seen:
 
 def changes_of(kernel: stock.Kernel) -> list[Change]:
     manifest = Manifest.read()
+    # Each reads its modules once.
+    find_kernel = functools.cache(stock.find_kernel)
     found = []
     for function in unaudited(kernel):
         nearest = manifest.nearest(function, kernel.release)
         lines: Sequence[str] | str = []
         if nearest:
             try:
-                lines = differences(function.name, stock.find_kernel(nearest), kernel)
+                lines = differences(function.name, find_kernel(nearest), kernel)
             except stock.Refused as error:
                 lines = str(error)
         found.append(Change(function, nearest, lines))
@@ -104,7 +107,7 @@ def look_at(name: str, folder: Path) -> Seen:
     changes: Sequence[Change] = []
     try:
         changes = changes_of(stock.find_kernel(name))
-    except (stock.Refused, btf.NoBtf, lists.Unknown, presence.Unknown) as error:
+    except REFUSALS as error:
         results.append(tap.Result(False, f"{name}: {error}"))
     return Seen(name, release, results, changes, Manifest.read().knows(release))
 
@@ -163,13 +166,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="of testbed/kernels; else all")
     options = parser.parse_args()
     try:
-        sys.exit(run(options.names))
-    except (kernels.Bad, stock.Refused) as error:
+        exit_with("watch", lambda: run(options.names))
+    except kernels.Bad as error:
         sys.exit(f"watch: error: {error}")
-    except ModuleNotFoundError as error:
-        if error.name != "elftools":
-            raise
-        sys.exit("watch: error: apt install python3-pyelftools")
 
 
 if __name__ == "__main__":
