@@ -55,8 +55,7 @@ $(error $(KDIR) holds no kernel headers: KDIR= wants what linux-headers installs
 endif
 
 KVER := $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(release-file))
-unsupported-series := $(if $(UNTESTED),,$(filter-out $(SERIES),$(call series-of,$(UNSUPPORTED))))
-ifneq ($(filter $(addsuffix .%,$(unsupported-series)),$(KVER)),)
+ifeq ($(if $(UNTESTED),all,$(if $(SERIES),$(filter $(SERIES:=.%),$(KVER)),all)),)
 $(error vapic does not support kernel $(KVER): it does those of series $(SERIES))
 endif
 

@@ -12,6 +12,8 @@ vmlinux=$1 modules=$2
 # Debian's headers are in two folders; this one has what all flavours share.
 source=$(sed -n 's|^include \(.*\)/Makefile$|\1|p' "$(dirname "$vmlinux")/Makefile")
 number=0 failures=0
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 # name, edit of layout.list, wanted status, pattern that the output has
 check()
@@ -27,23 +29,37 @@ check()
 	echo "$verdict $number $1"
 }
 
-# Headers without BTF, of a kernel that this machine does not run.
-foreign_kernel()
+# refused NAME PATTERN COMMAND...: it fails, and says so in one line.
+refused()
 {
-	local folder output status verdict=ok
+	local output status verdict=ok
 
 	number=$((number + 1))
-	folder=$(mktemp -d)
-	mkdir -p "$folder/include/generated"
-	echo '#define UTS_RELEASE "6.12.0-other"' > "$folder/include/generated/utsrelease.h"
-	output=$(make -C "$top" --no-print-directory module KDIR="$folder" KMODDIR="$modules" 2>&1)
+	output=$("${@:3}" 2>&1)
 	status=$?
-	if [ $status != 2 ] || ! grep -q 'no BTF of 6.12.0-other' <<< "$output"; then
+	if [ $status = 0 ] || ! grep -q -e "$2" <<< "$output" || [ "$(wc -l <<< "$output")" != 1 ]; then
 		verdict='not ok' failures=$((failures + 1))
 		echo "# status $status: ${output:0:300}"
 	fi
-	echo "$verdict $number takes no other kernel's BTF"
-	rm -r "$folder"
+	echo "$verdict $number $1"
+}
+
+# make of what headers of that release, without BTF and of no kernel that runs, are for
+make_for()
+{
+	local folder=$work/$1
+
+	mkdir -p "$folder/include/generated"
+	echo "#define UTS_RELEASE \"$1\"" > "$folder/include/generated/utsrelease.h"
+	make -C "$top" --no-print-directory module KDIR="$folder" KMODDIR="$modules"
+}
+
+# layout-gen with a copy of the modules, one of which went through objcopy
+without_btf()
+{
+	cp "$modules"/kvm*.ko "$work"
+	objcopy --remove-section=.BTF "$work/$1"
+	"$top/kvm/layout-gen" "$vmlinux" "$work" "$source" < "$top/kvm/layout.list" > "$work/layout.h"
 }
 
 echo 'TAP version 13'
@@ -65,6 +81,12 @@ check 'names an enumerator that is missing' 's/REASON_NESTED/REASON_NETTED/' 1 '
 check 'names a header that is missing' 's/_inhibit of .*/_inhibit of linux\/kvn.h/' 1 'no header linux/kvn.h'
 check 'names an unknown module' 's/^kvm struct/kvn struct/' 1 "unknown module 'kvn'"
 check 'names a line that says nothing' 's/^	bool irr_pending/bool irr_pending/' 1 'layout.list:[0-9]*: neither a structure nor a field'
-foreign_kernel
+refused 'takes no other kernel'"'"'s BTF' 'no BTF of 6.12.0-other' make_for 6.12.0-other
+refused 'takes no kernel of a series that nobody knows' \
+	'vapic does not support kernel 6.99.0-other: it does those of series 6' make_for 6.99.0-other
+refused 'names a module without BTF' 'layout-gen: error: no BTF in .*/kvm-amd.ko' \
+	without_btf kvm-amd.ko
+refused 'names a kernel without BTF' 'layout-gen: error: no BTF in .*/kvm-amd.ko' \
+	"$top/kvm/layout-gen" "$work/kvm-amd.ko" "$modules" "$source"
 echo "1..$number"
 exit "$failures"
