@@ -155,8 +155,11 @@ STAGES: dict[str, Sequence[Test]] = {
         Program("install", "tests/package/install {kdir} build/kvm", lane=AMD_LANE),
         Program("bookworm", "tests/package/chroot bookworm {logs}", lane=AMD_LANE),
         Program("trixie", "tests/package/chroot trixie {logs}", lane=AMD_LANE),
+        Program("autopkgtest", "tests/package/autopkgtest trixie {logs}", lane=AMD_LANE),
         Program("host-root", "tests/package/host-root {logs} {logs}/mnt", lane=AMD_LANE),
         Host("amd", "package", "--stock --kvm avic=0", "/mnt/package", 2400),
+        Host("intel", "package-intel", "--stock --kvm enable_apicv=0", "/mnt/package", 3600,
+             joins=AMD_LANE),
     ],
 }
 

@@ -36,10 +36,12 @@ class Host:
     out: bool = False
     # A name of testbed/kernels; if None, the one that all is built for.
     kernel: str | None = None
+    # The lane whose tests make what it takes; if None, it takes nothing.
+    joins: str | None = None
 
     @property
     def lane(self) -> str:
-        return AMD_LANE if self.machine == "amd" else self.name
+        return self.joins or (AMD_LANE if self.machine == "amd" else self.name)
 
     def words(self, folder: Path) -> list[str]:
         words = ["testbed/run", self.machine, "--kernel", self.kernel or kernels.chosen(),

@@ -347,10 +347,15 @@ class Stages(unittest.TestCase):
     def test_amd_hosts_follow_each_other_and_each_intel_host_has_a_lane(self) -> None:
         lanes = stages.lanes([stage for stage in stages.STAGES if stage not in stages.HERE])
         amd = [test for test in lanes[0] if isinstance(test, Host)]
-        self.assertEqual({host.machine for host in amd}, {"amd"})
+        self.assertEqual({host.machine for host in amd if not host.joins}, {"amd"})
         self.assertEqual({test.lane for test in lanes[0]}, {AMD_LANE})
         for lane in lanes[1:]:
             self.assertEqual([test.machine for test in lane if isinstance(test, Host)], ["intel"])
+
+    def test_hosts_of_the_package_follow_what_makes_their_root(self) -> None:
+        (lane,) = stages.lanes(["package"])
+        self.assertEqual([test.name for test in lane if isinstance(test, (Host, Program))][-3:],
+                         ["host-root", "package", "package-intel"])
 
     def test_which_stages_run_in_which_order(self) -> None:
         usual = ["static", "kernels", "core", "vm", "errors", "cycles", "intel", "seeds"]
