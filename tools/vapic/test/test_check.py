@@ -358,7 +358,8 @@ class Stages(unittest.TestCase):
                          ["host-root", "package", "package-intel"])
 
     def test_which_stages_run_in_which_order(self) -> None:
-        usual = ["static", "kernels", "core", "vm", "errors", "cycles", "intel", "seeds"]
+        usual = ["static", "kernels", "core", "vm", "errors", "cycles", "intel", "seeds",
+                 "boots"]
         for words, wanted in (("", (usual, False)), ("long", (["long"], True)),
                               ("package", (["package"], True)),
                               ("boots", (["kernels", "boots"], True)),
@@ -373,7 +374,7 @@ class Stages(unittest.TestCase):
             program.arguments()
         self.assertEqual(ended.exception.code, 2)
         self.assertIn("check: error: no stage 'vms': static, kernels, core, vm, errors, cycles,"
-                      " intel, seeds, boots, long, package\n", error.getvalue())
+                      " intel, seeds, boots, boots-whole, long, package\n", error.getvalue())
 
 
 if __name__ == "__main__":

@@ -43,11 +43,11 @@ class TheList(unittest.TestCase):
         self.assertEqual(kernels.find("6.12-deb12").compiler, "gcc-12")
         with self.assertRaises(kernels.Bad) as raised:
             kernels.find("6.12")
-        self.assertIn("unknown kernel '6.12': 6.12-deb12, ", str(raised.exception))
+        self.assertIn("unknown kernel '6.12': 6.12-deb13, ", str(raised.exception))
 
     def test_which_one_is_meant(self) -> None:
         with unittest.mock.patch.dict(os.environ, {"VAPIC_KERNEL": ""}):
-            self.assertEqual(kernels.chosen(), "6.12-deb12")
+            self.assertEqual(kernels.chosen(), "6.12-deb13")
         with unittest.mock.patch.dict(os.environ, {"VAPIC_KERNEL": "6.12-deb13-rt"}):
             self.assertEqual(kernels.chosen(), "6.12-deb13-rt")
 
@@ -141,7 +141,7 @@ linux-headers-7.3.4+deb13-common (= 1), linux-kbuild-7.3.4+deb13"""
     def test_a_name_that_nobody_knows(self) -> None:
         status, said = self.ask("", "true", "6.13-deb12")
         self.assertEqual(status, 1)
-        self.assertIn("testbed: error: unknown kernel '6.13-deb12' (known: 6.12-deb12 ", said)
+        self.assertIn("testbed: error: unknown kernel '6.13-deb12' (known: 6.12-deb13 ", said)
 
 
 if __name__ == "__main__":
