@@ -110,18 +110,25 @@ static uint64_t reads_seen(struct vcpu *vcpu)
 	return exits - irq_exits;
 }
 
+static uint64_t probe_exits;
+
+uint64_t accel_probe_exits(void)
+{
+	return probe_exits;
+}
+
 bool vcpu_is_accelerated(struct vcpu *vcpu)
 {
-	uint64_t seen;
+	uint64_t before;
 
 	/* The guest stops whatever else it does, reads, and goes on. */
 	probe_step(vcpu);
-	seen = reads_seen(vcpu);
+	before = reads_seen(vcpu);
 	probe_step(vcpu);
-	seen = reads_seen(vcpu) - seen;
+	probe_exits = reads_seen(vcpu) - before;
 	probe_step(vcpu);
 	/* A few exits may have other reasons, so they are not a verdict. */
-	return seen < ACCEL_PROBE_READS;
+	return probe_exits < ACCEL_PROBE_READS;
 }
 
 static bool probe(const char **why)

@@ -68,4 +68,7 @@ struct vcpu;
  */
 bool vcpu_is_accelerated(struct vcpu *vcpu);
 
+/* Exits that the last vcpu_is_accelerated() counted, for a test to say if it fails. */
+uint64_t accel_probe_exits(void);
+
 #endif
