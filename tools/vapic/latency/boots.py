@@ -19,5 +19,7 @@ class LatencyBoot(Boot):
     # Between two wake-ups of a thread, in microseconds, and how often.
     interval: int
     loops: int
+    # Each mode is measured so often, in turn with the others.
+    rounds: int
     # The load that competes with it in the guest.
     hackbench: str

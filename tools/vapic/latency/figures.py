@@ -4,25 +4,35 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
-from typing import Mapping
+from typing import Mapping, Sequence
 
 SHARES = (0.5, 0.99, 0.999)
 
 
 @dataclass(frozen=True)
-class Latency:
-    """Of all threads together, in microseconds."""
-    samples: int
-    least: int
-    # By share of the samples that are at most so late.
-    shares: Mapping[float, int]
-    most: int
+class Histogram:
+    """Of all threads together: samples by how many microseconds they were late."""
+    counts: Mapping[int, int]
     # Samples that were later than the histogram is wide; they count in no figure.
-    beyond: int
+    beyond: int = 0
+
+    @property
+    def samples(self) -> int:
+        return sum(self.counts.values())
+
+    def share(self, wanted: float) -> int:
+        """So late at most are so many of the samples."""
+        seen = 0
+        for value in sorted(self.counts):
+            seen += self.counts[value]
+            if seen >= wanted * self.samples:
+                return value
+        raise ValueError(f"no share of {wanted}")
 
 
-def read_histogram(text: str) -> Latency:
+def read_histogram(text: str) -> Histogram:
     """What `cyclictest -h` prints: a line for each microsecond, with each thread's count, and
     remarks. Raises ValueError if there is none."""
     counts: dict[int, int] = {}
@@ -37,23 +47,26 @@ def read_histogram(text: str) -> Latency:
                 counts[int(words[0])] = count
     if not counts:
         raise ValueError("no histogram of cyclictest's")
-    samples = sum(counts.values())
-    found: dict[float, int] = {}
-    seen = 0
-    for value in sorted(counts):
-        seen += counts[value]
-        for share in SHARES:
-            if share not in found and seen >= share * samples:
-                found[share] = value
-    return Latency(samples, min(counts), found, max(counts), beyond)
+    return Histogram(counts, beyond)
 
 
-def table(rows: Mapping[str, Latency]) -> str:
+def together(rounds: Sequence[Histogram]) -> Histogram:
+    counts: Counter[int] = Counter()
+    for one in rounds:
+        counts.update(one.counts)
+    return Histogram(counts, sum(one.beyond for one in rounds))
+
+
+def table(rows: Mapping[str, Sequence[Histogram]]) -> str:
+    """A row for all rounds of each. Last come 99 % of each round: how far they lie apart says
+    what a difference between rows is worth."""
     width = max(map(len, rows))
     head = f"{'':{width}}  {'least':>7}" + "".join(f"{f'{share:.1%}':>8}" for share in SHARES)
-    lines = [f"{head}{'most':>8}{'samples':>10}{'beyond':>8}"]
-    for title, row in rows.items():
-        lines.append(f"{title:{width}}  {row.least:>7}" +
-                     "".join(f"{row.shares[share]:>8}" for share in SHARES) +
-                     f"{row.most:>8}{row.samples:>10}{row.beyond:>8}")
+    lines = [f"{head}{'most':>8}{'samples':>10}{'beyond':>8}  99.0% of each round"]
+    for title, rounds in rows.items():
+        row = together(rounds)
+        lines.append(f"{title:{width}}  {min(row.counts):>7}" +
+                     "".join(f"{row.share(share):>8}" for share in SHARES) +
+                     f"{max(row.counts):>8}{row.samples:>10}{row.beyond:>8}  " +
+                     " ".join(str(one.share(0.99)) for one in rounds))
     return "\n".join(lines)

@@ -36,7 +36,7 @@ def prefer_vcpus(count: int) -> None:
         run("chrt", "-f", "-p", "50", thread.name)
 
 
-def measure(boot: LatencyBoot, name: str) -> None:
+def measure(boot: LatencyBoot, name: str, number: int) -> None:
     work = (f"while :; do hackbench {boot.hackbench}; done > /dev/null 2>&1 &"
             f" echo '{BEGIN}'; {' '.join(cyclictest(boot, boot.vcpus))}")
     guest = subprocess.Popen(
@@ -53,17 +53,18 @@ def measure(boot: LatencyBoot, name: str) -> None:
     if guest.wait() != 0 or host.returncode != 0:
         fail(f"cyclictest ended with {host.returncode} in the host, the guest with "
              f"{guest.returncode}: {host.stderr}")
-    keep(name, "host", host.stdout)
-    keep(name, "guest", of_guest)
+    keep(name, f"host-{number}", host.stdout)
+    keep(name, f"guest-{number}", of_guest)
 
 
 def main() -> None:
     boot = LatencyBoot.read(sys.argv[1])
     hold_still()
-    for mode in boot.modes:
-        say(f"{mode.name}: cyclictest in host and guest")
-        switch_to(mode)
-        measure(boot, mode.name)
+    for number in range(boot.rounds):
+        for mode in boot.modes:
+            say(f"{mode.name}: cyclictest in host and guest, {number + 1} of {boot.rounds}")
+            switch_to(mode)
+            measure(boot, mode.name, number)
     keep(".", "kernel", " ".join(os.uname()))
     say("done")
 
