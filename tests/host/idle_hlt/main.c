@@ -12,6 +12,10 @@
 #include <linux/io.h>
 #include <linux/module.h>
 
+#if __has_include(<asm/cpuid/api.h>)
+#include <asm/cpuid/api.h>
+#endif
+
 #define CPUID_IDLE_HLT BIT(30)
 #define IDLE_HLT_WORD 5
 #define IDLE_HLT_BIT BIT(6)
@@ -34,6 +38,20 @@ static struct vmcb_seg segment(u16 selector, u16 attributes)
 static void intercept(unsigned int bit)
 {
 	vmcb->control.intercepts[bit / 32] |= BIT(bit % 32);
+}
+
+/* By halves: what takes all 64 bits has different names in different kernels. */
+static u64 read_msr(u32 msr)
+{
+	u32 low, high;
+
+	rdmsr(msr, low, high);
+	return (u64)high << 32 | low;
+}
+
+static void write_msr(u32 msr, u64 value)
+{
+	wrmsr(msr, value, value >> 32);
 }
 
 static void prepare(const char *begin)
@@ -63,7 +81,7 @@ static void prepare(const char *begin)
 	save->cr0 = read_cr0();
 	save->cr3 = __read_cr3();
 	save->cr4 = __read_cr4();
-	rdmsrl(MSR_EFER, save->efer);
+	save->efer = read_msr(MSR_EFER);
 	save->dr6 = 0xffff0ff0;
 	save->dr7 = 0x400;
 	save->rflags = X86_EFLAGS_FIXED;
@@ -105,7 +123,7 @@ static bool exits(const char *name, u32 code, const char *at)
 	} while (vmcb->control.exit_code == SVM_EXIT_INTR && vmcb->save.rip != (u64)guest_end);
 	right = vmcb->control.exit_code == code && vmcb->save.rip == (u64)at;
 	pr_info("idle_hlt: %sok %s: exit %x at %+ld\n", right ? "" : "not ", name,
-		vmcb->control.exit_code, (long)(vmcb->save.rip - (u64)guest_hlt));
+		(u32)vmcb->control.exit_code, (long)(vmcb->save.rip - (u64)guest_hlt));
 	return right;
 }
 
@@ -152,12 +170,12 @@ static int __init idle_hlt_init(void)
 	permissions = (void *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, 2);
 	if (vmcb && host_save && stack && permissions) {
 		local_irq_disable();
-		rdmsrl(MSR_EFER, efer);
-		wrmsrl(MSR_EFER, efer | EFER_SVME);
-		wrmsrl(MSR_VM_HSAVE_PA, virt_to_phys(host_save));
+		efer = read_msr(MSR_EFER);
+		write_msr(MSR_EFER, efer | EFER_SVME);
+		write_msr(MSR_VM_HSAVE_PA, virt_to_phys(host_save));
 		err = test_all() ? 0 : -EIO;
-		wrmsrl(MSR_VM_HSAVE_PA, 0);
-		wrmsrl(MSR_EFER, efer);
+		write_msr(MSR_VM_HSAVE_PA, 0);
+		write_msr(MSR_EFER, efer);
 		local_irq_enable();
 	}
 	free_page((unsigned long)vmcb);

@@ -18,6 +18,16 @@
 /* Nothing of its value matters to a host that is in no system call of 32 bits. */
 #define HARMLESS_MSR MSR_IA32_SYSENTER_CS
 
+/* Tells objtool of the next call. Some kernels have a macro for it. */
+#ifdef ANNOTATE_INTRA_FUNCTION_CALL
+#define CALL_TO_NO_FUNCTION ANNOTATE_INTRA_FUNCTION_CALL
+#else
+#define CALL_TO_NO_FUNCTION                                                                        \
+	"0:	.pushsection .discard.intra_function_calls\n"                                       \
+	"	.long 0b\n"                                                                         \
+	"	.popsection"
+#endif
+
 /*
  * known_return() returns as it should, whatever return thunks the kernel uses elsewhere.
  * known_return_miss() makes a call whose return goes elsewhere, to known_return(), which
@@ -31,22 +41,19 @@ asm(".pushsection .text\n"
     ".type known_return, @function\n"
     ".type known_return_miss, @function\n"
     "known_return:\n"
-    ANNOTATE_NOENDBR
-    ANNOTATE_RETPOLINE_SAFE
+    ANNOTATE_NOENDBR "\n"
+    ANNOTATE_RETPOLINE_SAFE "\n"
     "	ret\n"
     "	int3\n"
     ".size known_return, . - known_return\n"
     "known_return_miss:\n"
-    ANNOTATE_NOENDBR
-    /* Tells objtool that the call goes to no function. */
-    "0:	.pushsection .discard.intra_function_calls\n"
-    "	.long 0b\n"
-    "	.popsection\n"
+    ANNOTATE_NOENDBR "\n"
+    CALL_TO_NO_FUNCTION "\n"
     "	call 1f\n"
     "	int3\n"
     "1:	movq $known_return, (%rsp)\n"
-    UNWIND_HINT(UNWIND_HINT_TYPE_FUNC, ORC_REG_SP, 8, 0)
-    ANNOTATE_RETPOLINE_SAFE
+    UNWIND_HINT(UNWIND_HINT_TYPE_FUNC, ORC_REG_SP, 8, 0) "\n"
+    ANNOTATE_RETPOLINE_SAFE "\n"
     "	ret\n"
     "	int3\n"
     ".size known_return_miss, . - known_return_miss\n"

@@ -4,7 +4,7 @@
  * Where the TSC counts instructions, that is what a step costs, without the
  * system call around it.
  *
- * Steps are entered where KVM itself enters them: by its exported functions, by
+ * Steps are entered where KVM itself enters them: by its functions, by
  * the vCPU's preempt notifier, and by the static calls of kvm_x86_ops.  So it is
  * the same measurement whoever's code stands behind them.
  *
@@ -46,6 +46,7 @@ static struct static_call_key *key_sync, *key_bitmap;
 static wakeup_handler *handler_place;
 
 static state_function get_state, set_state;
+static int (*has_interrupt)(struct kvm_vcpu *vcpu), (*has_injectable)(struct kvm_vcpu *vcpu);
 static vcpu_op sync_to_vapic;
 
 /* What only SVM has; kvm_amd's own function for an exit of a guest that takes interrupts now. */
@@ -53,6 +54,18 @@ static struct static_call_key *key_ask_window, *key_inject, *key_cancel;
 static int (*window_exit)(struct kvm_vcpu *vcpu);
 /* And for an IPI that hardware could not complete. */
 static int (*ipi_exit)(struct kvm_vcpu *vcpu);
+
+/*
+ * What newer kernels export to the modules of KVM alone. A static call costs what a call does.
+ */
+typedef bool wake_function(struct kvm_vcpu *vcpu);
+typedef void inhibit_function(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set);
+typedef void vcpu_function(struct kvm_vcpu *vcpu);
+DEFINE_STATIC_CALL_NULL(load, vcpu_function);
+DEFINE_STATIC_CALL_NULL(put, vcpu_function);
+DEFINE_STATIC_CALL_NULL(update_apicv, vcpu_function);
+DEFINE_STATIC_CALL_NULL(set_inhibit, inhibit_function);
+DEFINE_STATIC_CALL_RET0(wake_up, wake_function);
 
 /* The function that a static call goes to now; NULL if to none. */
 static void *target_of(const struct static_call_key *key)
@@ -85,8 +98,8 @@ static u64 load_put(struct kvm_vcpu *vcpu)
 {
 	u64 start = clock_begin();
 
-	vcpu_load(vcpu);
-	vcpu_put(vcpu);
+	static_call(load)(vcpu);
+	static_call(put)(vcpu);
 	return clock_end() - start;
 }
 
@@ -96,7 +109,7 @@ static u64 switch_out_in(struct kvm_vcpu *vcpu)
 	struct preempt_notifier *notifier = &vcpu->preempt_notifier;
 	u64 start, end;
 
-	vcpu_load(vcpu);
+	static_call(load)(vcpu);
 	/* Makes the thread count as preempted, as the one of a running vCPU is. */
 	vcpu->wants_to_run = true;
 	start = clock_begin();
@@ -104,7 +117,7 @@ static u64 switch_out_in(struct kvm_vcpu *vcpu)
 	notifier->ops->sched_in(notifier, raw_smp_processor_id());
 	end = clock_end();
 	vcpu->wants_to_run = false;
-	vcpu_put(vcpu);
+	static_call(put)(vcpu);
 	return end - start;
 }
 
@@ -114,14 +127,14 @@ static u64 block_unblock(struct kvm_vcpu *vcpu)
 	vcpu_op unblocking = target_of(key_unblocking);
 	u64 start, end;
 
-	vcpu_load(vcpu);
+	static_call(load)(vcpu);
 	start = clock_begin();
 	if (blocking)
 		blocking(vcpu);
 	if (unblocking)
 		unblocking(vcpu);
 	end = clock_end();
-	vcpu_put(vcpu);
+	static_call(put)(vcpu);
 	return end - start;
 }
 
@@ -157,14 +170,14 @@ static u64 sleep_wake(struct kvm_vcpu *vcpu)
 	struct rcuwait *wait = kvm_arch_vcpu_get_wait(vcpu);
 	u64 start, end;
 
-	vcpu_load(vcpu);
+	static_call(load)(vcpu);
 	prepare_to_rcuwait(wait);
 	start = clock_begin();
 	notifier->ops->sched_out(notifier, current);
 	notifier->ops->sched_in(notifier, raw_smp_processor_id());
 	end = clock_end();
 	finish_rcuwait(wait);
-	vcpu_put(vcpu);
+	static_call(put)(vcpu);
 	return end - start;
 }
 
@@ -172,11 +185,11 @@ static u64 ask(struct kvm_vcpu *vcpu, int (*question)(struct kvm_vcpu *vcpu))
 {
 	u64 start, end;
 
-	vcpu_load(vcpu);
+	static_call(load)(vcpu);
 	start = clock_begin();
 	question(vcpu);
 	end = clock_end();
-	vcpu_put(vcpu);
+	static_call(put)(vcpu);
 	return end - start;
 }
 
@@ -184,11 +197,11 @@ static u64 sync_guest(struct kvm_vcpu *vcpu)
 {
 	u64 start, end;
 
-	vcpu_load(vcpu);
+	static_call(load)(vcpu);
 	start = clock_begin();
 	sync_to_vapic(vcpu);
 	end = clock_end();
-	vcpu_put(vcpu);
+	static_call(put)(vcpu);
 	return end - start;
 }
 
@@ -198,13 +211,13 @@ static u64 save_or_restore(struct kvm_vcpu *vcpu, bool restore)
 	static struct kvm_lapic_state state;
 	u64 start, end;
 
-	vcpu_load(vcpu);
+	static_call(load)(vcpu);
 	if (restore)
 		get_state(vcpu, &state);
 	start = clock_begin();
 	(restore ? set_state : get_state)(vcpu, &state);
 	end = clock_end();
-	vcpu_put(vcpu);
+	static_call(put)(vcpu);
 	return end - start;
 }
 
@@ -214,22 +227,22 @@ static u64 toggle(struct kvm_vcpu *vcpu)
 	u64 start, ticks = 0;
 	int off;
 
-	vcpu_load(vcpu);
+	static_call(load)(vcpu);
 	for (off = 1; off >= 0; off--) {
-		kvm_set_or_clear_apicv_inhibit(vcpu->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, off);
+		static_call(set_inhibit)(vcpu->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, off);
 		start = clock_begin();
-		__kvm_vcpu_update_apicv(vcpu);
+		static_call(update_apicv)(vcpu);
 		ticks += clock_end() - start;
 	}
-	vcpu_put(vcpu);
+	static_call(put)(vcpu);
 	return ticks;
 }
 
 /* Inhibits the VM as a debugger does, as far as the vCPU is concerned. */
 static void inhibit(struct kvm_vcpu *vcpu, bool on)
 {
-	kvm_set_or_clear_apicv_inhibit(vcpu->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, on);
-	__kvm_vcpu_update_apicv(vcpu);
+	static_call(set_inhibit)(vcpu->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, on);
+	static_call(update_apicv)(vcpu);
 }
 
 /*
@@ -243,7 +256,7 @@ static u64 window(struct kvm_vcpu *vcpu, u32 vector)
 	vcpu_op cancel = target_of(key_cancel);
 	u64 start, end;
 
-	vcpu_load(vcpu);
+	static_call(load)(vcpu);
 	inhibit(vcpu, true);
 	vcpu->arch.interrupt.soft = false;
 	vcpu->arch.interrupt.nr = vector;
@@ -255,7 +268,7 @@ static u64 window(struct kvm_vcpu *vcpu, u32 vector)
 	cancel(vcpu);
 	vcpu->arch.interrupt.injected = false;
 	inhibit(vcpu, false);
-	vcpu_put(vcpu);
+	static_call(put)(vcpu);
 	return end - start;
 }
 
@@ -264,13 +277,13 @@ static u64 sync(struct kvm_vcpu *vcpu)
 	sync_op sync_pir_to_irr = target_of(key_sync);
 	u64 start, end;
 
-	vcpu_load(vcpu);
+	static_call(load)(vcpu);
 	local_irq_disable();
 	start = clock_begin();
 	sync_pir_to_irr(vcpu);
 	end = clock_end();
 	local_irq_enable();
-	vcpu_put(vcpu);
+	static_call(put)(vcpu);
 	return end - start;
 }
 
@@ -280,13 +293,13 @@ static u64 load_bitmap(struct kvm_vcpu *vcpu, bool new)
 	u64 *bitmap = (u64 *)vcpu->arch.ioapic_handled_vectors;
 	u64 start, end;
 
-	vcpu_load(vcpu);
+	static_call(load)(vcpu);
 	if (new)
 		bitmap[2] ^= 1;
 	start = clock_begin();
 	load_eoi_exitmap(vcpu, bitmap);
 	end = clock_end();
-	vcpu_put(vcpu);
+	static_call(put)(vcpu);
 	return end - start;
 }
 
@@ -343,7 +356,7 @@ static u64 wake_thread(struct kvm_vcpu *target)
 {
 	u64 start = clock_begin();
 
-	kvm_vcpu_wake_up(target);
+	static_call(wake_up)(target);
 	return clock_end() - start;
 }
 
@@ -356,7 +369,7 @@ static u64 measure_wake(const struct pathbench_request *request, struct kvm_vcpu
 			const u64 *table)
 {
 	if (request->path != PATHBENCH_WAKE)
-		kvm_vcpu_wake_up(target);
+		static_call(wake_up)(target);
 	if (request->target)
 		post(descriptor_of(table, request->target), request->vector);
 	return request->path == PATHBENCH_WAKE_THREAD ? wake_thread(target) : run_handler();
@@ -370,9 +383,9 @@ static int wake(struct kvm_vcpu *vcpu, const struct pathbench_request *request, 
 
 	if (!target)
 		return -EINVAL;
-	vcpu_load(vcpu);
+	static_call(load)(vcpu);
 	table = phys_to_virt(vmcs_read(PID_POINTER_TABLE));
-	vcpu_put(vcpu);
+	static_call(put)(vcpu);
 	/* As in an interrupt. */
 	preempt_disable();
 	local_irq_disable();
@@ -399,18 +412,18 @@ static int broadcast(struct kvm_vcpu *vcpu, const struct pathbench_request *requ
 	if (!target)
 		return -EINVAL;
 	preempt_disable();
-	vcpu_load(vcpu);
+	static_call(load)(vcpu);
 	svm->vmcb->control.exit_info_1 = APIC_DEST_ALLBUT | request->vector;
 	svm->vmcb->control.exit_info_2 = BIT_ULL(32) | request->target;
 	idx = srcu_read_lock(&vcpu->kvm->srcu);
-	if (kvm_vcpu_wake_up(target)) {
+	if (static_call(wake_up)(target)) {
 		start = clock_begin();
 		ipi_exit(vcpu);
 		*ticks = clock_end() - start;
 		ret = 0;
 	}
 	srcu_read_unlock(&vcpu->kvm->srcu, idx);
-	vcpu_put(vcpu);
+	static_call(put)(vcpu);
 	preempt_enable();
 	return ret;
 }
@@ -425,11 +438,11 @@ static u64 known(struct kvm_vcpu *vcpu, enum pathbench_known kind)
 {
 	u64 start, end;
 
-	vcpu_load(vcpu);
+	static_call(load)(vcpu);
 	start = clock_begin();
 	known_run(kind);
 	end = clock_end();
-	vcpu_put(vcpu);
+	static_call(put)(vcpu);
 	return end - start;
 }
 
@@ -467,22 +480,22 @@ static u64 measure(struct kvm_vcpu *vcpu, const struct pathbench_request *reques
 		ticks = block_unblock(vcpu);
 		break;
 	case PATHBENCH_DELIVER_AGAIN:
-		kvm_vcpu_wake_up(vcpu);
+		static_call(wake_up)(vcpu);
 		fallthrough;
 	case PATHBENCH_DELIVER:
 		ticks = deliver(vcpu, request->vector);
 		break;
 	case PATHBENCH_SIGNAL_AGAIN:
-		kvm_vcpu_wake_up(vcpu);
+		static_call(wake_up)(vcpu);
 		fallthrough;
 	case PATHBENCH_SIGNAL:
 		ticks = signal(event);
 		break;
 	case PATHBENCH_HAS_INTERRUPT:
-		ticks = ask(vcpu, kvm_cpu_has_interrupt);
+		ticks = ask(vcpu, has_interrupt);
 		break;
 	case PATHBENCH_INJECTABLE:
-		ticks = ask(vcpu, kvm_cpu_has_injectable_intr);
+		ticks = ask(vcpu, has_injectable);
 		break;
 	case PATHBENCH_SYNC_TO_VAPIC:
 		ticks = sync_guest(vcpu);
@@ -622,17 +635,43 @@ static struct miscdevice pathbench_device = {
 	.mode = 0600,
 };
 
+typedef unsigned long lookup_function(const char *name);
+
 /* KVM exports no static call; a kprobe finds what finds symbols. */
-static int find_keys(void)
+static lookup_function *find_lookup(void)
 {
 	struct kprobe probe = {.symbol_name = "kallsyms_lookup_name"};
-	unsigned long (*lookup)(const char *name);
-	int ret = register_kprobe(&probe);
 
-	if (ret)
-		return ret;
-	lookup = (void *)probe.addr;
+	if (register_kprobe(&probe))
+		return NULL;
 	unregister_kprobe(&probe);
+	return (lookup_function *)probe.addr;
+}
+
+static int find_functions(lookup_function *lookup)
+{
+	vcpu_function *found_load = (vcpu_function *)lookup("vcpu_load");
+	vcpu_function *found_put = (vcpu_function *)lookup("vcpu_put");
+	vcpu_function *found_update = (vcpu_function *)lookup("__kvm_vcpu_update_apicv");
+	wake_function *found_wake = (wake_function *)lookup("kvm_vcpu_wake_up");
+	inhibit_function *found_inhibit =
+		(inhibit_function *)lookup("kvm_set_or_clear_apicv_inhibit");
+
+	has_interrupt = (void *)lookup("kvm_cpu_has_interrupt");
+	has_injectable = (void *)lookup("kvm_cpu_has_injectable_intr");
+	if (!found_load || !found_put || !found_update || !found_wake || !found_inhibit ||
+	    !has_interrupt || !has_injectable)
+		return -ENOENT;
+	static_call_update(load, found_load);
+	static_call_update(put, found_put);
+	static_call_update(update_apicv, found_update);
+	static_call_update(wake_up, found_wake);
+	static_call_update(set_inhibit, found_inhibit);
+	return 0;
+}
+
+static int find_keys(lookup_function *lookup)
+{
 	key_blocking = (void *)lookup("__SCK__kvm_x86_vcpu_blocking");
 	key_unblocking = (void *)lookup("__SCK__kvm_x86_vcpu_unblocking");
 	key_deliver = (void *)lookup("__SCK__kvm_x86_deliver_interrupt");
@@ -656,8 +695,12 @@ static int find_keys(void)
 
 static int __init pathbench_init(void)
 {
-	int ret = find_keys();
+	lookup_function *lookup = find_lookup();
+	int ret;
 
+	if (!lookup)
+		return -ENOENT;
+	ret = find_keys(lookup) ?: find_functions(lookup);
 	if (ret)
 		return ret;
 	counters_open();
