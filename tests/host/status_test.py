@@ -333,11 +333,13 @@ def traced(event):
 
 
 def interrupt_that_cannot_be_posted_stays_remapped():
-    """On AMD, by a device whose interrupt chip refuses; stock would trace the same."""
+    """On AMD, by a device whose interrupt chip refuses."""
     folder = os.path.dirname(loading.module_file)
-    ensure_loaded()
+    # Some kernels find out once whether there is what posts, and vapic does when it is loaded.
+    loading.unload()
     subprocess.run(["insmod", f"{folder}/fake_device.ko", "posts=1"], check=True)
     try:
+        ensure_loaded()
         with Kvm() as kvm, traced("kvm/kvm_pi_irte_update") as lines:
             vm = kvm.accelerated_vm()
             kvm.vcpu(vm)
@@ -353,9 +355,13 @@ def interrupt_that_cannot_be_posted_stays_remapped():
     finally:
         subprocess.run(["rmmod", "fake_device"], check=True)
     said = [re.sub("0x[0-9a-f]+$", "PAGE", line.split(": ", 2)[-1]) for line in lines]
-    check_equal(said, [f"PI is {what} for irq {irq}, vcpu 0, gsi: 0x18, gvec: 0x51, "
-                       "pi_desc_addr: PAGE" for what in ("enabled and being updated", "disabled")],
-                "trace")
+    wanted = [f"PI is {what} for irq {irq}, vcpu 0, gsi: 0x18, gvec: 0x51, pi_desc_addr: PAGE"
+              for what in ("enabled and being updated", "disabled")]
+    if "pi_desc_addr" not in read("/sys/kernel/tracing/events/kvm/kvm_pi_irte_update/format"):
+        # There KVM itself traces, and at the end knows neither vCPU nor vector.
+        wanted = [f"PI is enabled and being updated for irq {irq}, vcpu 0, gsi: 0x18, gvec: PAGE",
+                  f"PI is disabled for irq {irq}, vcpu -1, gsi: 0x18, gvec: PAGE"]
+    check_equal(said, wanted, "trace")
 
 
 TESTS = [

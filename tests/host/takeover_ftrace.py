@@ -3,6 +3,7 @@
 # What load and unload have to do with ftrace, which redirects functions for vapic, and for
 # tracers besides.
 
+import contextlib
 import errno
 import fcntl
 import re
@@ -14,12 +15,32 @@ from loading import (KVM_GET_REGS, Kvm, check, check_all_ours, check_equal, chec
                      vendor)
 
 
-def refuses_with_ftrace_off():
-    subprocess.run(["sysctl", "-q", "kernel.ftrace_enabled=0"], check=True)
+SWITCH = "kernel.ftrace_enabled"
+
+
+def why_not_off():
+    """What sysctl says to who switches ftrace off; nothing if it has done it."""
+    return subprocess.run(["sysctl", "-q", f"{SWITCH}=0"], stderr=subprocess.PIPE, text=True,
+                          check=False).stderr
+
+
+@contextlib.contextmanager
+def ftrace_off():
+    """By force where the kernel no longer lets anybody do it."""
+    said = why_not_off()
     try:
-        check_refused(errno.EAGAIN, r"ftrace is off: run sysctl kernel.ftrace_enabled=1")
+        if said:
+            check("not supported" in said, f"sysctl said {said!r}")
+            with ftrace_fault():
+                pass
+        yield
     finally:
-        subprocess.run(["sysctl", "-q", "kernel.ftrace_enabled=1"], check=True)
+        subprocess.run(["sysctl", "-q", f"{SWITCH}=1"], check=True)
+
+
+def refuses_with_ftrace_off():
+    with ftrace_off():
+        check_refused(errno.EAGAIN, r"ftrace is off: run sysctl kernel.ftrace_enabled=1")
 
 
 def refuses_ftrace_going_off_meanwhile():
@@ -52,10 +73,13 @@ def refuses_what_verification_finds():
 
 
 def keeps_ftrace_on_while_loaded():
+    refused = why_not_off()
+    subprocess.run(["sysctl", "-q", f"{SWITCH}=1"], check=True)
     check_loads()
-    result = subprocess.run(["sysctl", "-q", "kernel.ftrace_enabled=0"],
-                            stderr=subprocess.PIPE, text=True, check=False)
-    check("busy" in result.stderr, f"sysctl said {result.stderr!r}")
+    said = why_not_off()
+    check(said == refused if refused else "busy" in said, f"sysctl said {said!r}")
+    check_equal(kernel_state.read("/proc/sys/kernel/ftrace_enabled").strip(), "1", SWITCH)
+    check_all_ours()
     check_unloads()
 
 

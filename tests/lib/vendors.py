@@ -3,6 +3,7 @@
 # What differs between the vendors in what the tests of the takeover expect.
 
 import dataclasses
+import os
 import re
 import typing
 
@@ -33,8 +34,12 @@ def kernel_has(symbol):
 LOG = ("iommu_ga_log_notifier",) if "svm" in flags() and kernel_has("iommu_ga_log_notifier") \
     else ()
 
-# Functions of kvm that are redirected, on either vendor's processors.
-COMMON_FUNCTIONS = 6
+# How many functions are redirected, those of kvm included, how many ops are swapped or wrapped, and
+# how many variables are set, without LOG; by the series of the kernel, for AMD and for Intel.
+COUNTS = {"6.12": ((13, 20, 2), (13, 15, 3)),
+          "7.3": ((12, 18, 3), (11, 14, 4))}
+SERIES = ".".join(os.uname().release.split(".")[:2])
+AMD_COUNTS, INTEL_COUNTS = COUNTS[SERIES]
 
 
 @dataclasses.dataclass
@@ -43,9 +48,9 @@ class Vendor:
     what: str                   # is taken over, in vapic's words
     switch: str                 # the parameter that asks for it
     foreign: tuple              # parameters of the other vendor
-    functions: int              # redirected, those of kvm included
-    ops: int                    # swapped or wrapped
-    switches: int               # variables set, that of kvm included
+    functions: int              # as in COUNTS
+    ops: int
+    switches: int
     parameters: tuple           # of the stock module, that tests change
     settings: tuple             # of them, each to be loaded over
     unfit: tuple                # one setting that vapic refuses, and its words for it
@@ -60,20 +65,23 @@ class Vendor:
 
 AMD = Vendor(
     module="kvm_amd", what="AVIC", switch="avic", foreign=("enable_apicv",),
-    functions=7 + COMMON_FUNCTIONS, ops=20, switches=2 + len(LOG), parameters=("avic",),
+    functions=AMD_COUNTS[0], ops=AMD_COUNTS[1], switches=AMD_COUNTS[2] + len(LOG),
+    parameters=("avic",),
     settings=(["avic=0"], ["avic=1"]),
     unfit=("npt=0", r"nested paging is off.*npt=1"),
-    loader="svm_vcpu_load", load="avic_vcpu_load", another="avic_vm_init",
-    variables=("enable_apicv",), kernel_variables=LOG, has_hardware=has_avic,
+    loader="svm_vcpu_load", load="avic_vcpu_load", another="avic_init_vcpu",
+    variables=("enable_apicv", "enable_device_posted_irqs"), kernel_variables=LOG,
+    has_hardware=has_avic,
     never=lambda beyond: {0: [], beyond: ["id-beyond-table"], 1: ["inhibited"]})
 
 INTEL = Vendor(
     module="kvm_intel", what="APICv", switch="enable_apicv", foreign=("avic",),
-    functions=7 + COMMON_FUNCTIONS, ops=15, switches=3, parameters=("enable_apicv", "enable_ipiv"),
+    functions=INTEL_COUNTS[0], ops=INTEL_COUNTS[1], switches=INTEL_COUNTS[2],
+    parameters=("enable_apicv", "enable_ipiv"),
     settings=(["enable_apicv=0"], ["enable_apicv=1", "enable_ipiv=0"], ["enable_ipiv=1"]),
     unfit=("flexpriority=0", r"TPR shadow is off.*flexpriority=1"),
     loader="vmx_vcpu_load", load="vmx_vcpu_pi_load", another="vmx_vcpu_pi_put",
-    variables=("enable_apicv", "enable_ipiv"),
+    variables=("enable_apicv", "enable_ipiv", "enable_device_posted_irqs"),
     kernel_variables=("kvm_posted_intr_wakeup_handler",), has_hardware=has_apicv,
     never=lambda beyond: {0: [], beyond: [], 1: []})
 
