@@ -17,6 +17,7 @@ CHANNELS = emulator.PORTS + ("console", "qmp")
 SHUTDOWN = "Triple fault\n"
 # Lines of the monitor's that say in what state a CPU is.
 STATE = ("CPU#", "RIP=", "dumping local APIC", "LVTT\t", "Timer", "ISR", "IRR", "APR")
+PCI_CLASS_SMBUS = 0x0c05
 # Room, in MiB, for the files that the host sees as memory.
 MEMORY_DEVICES = 64 << 10
 
@@ -77,11 +78,15 @@ class Amd(emulator.Emulator):
                 f"{self.options.append}").rstrip()
 
     # With destinations of 32 bits, as on machines of today. The testbed's own devices do
-    # not translate what they access.
+    # not translate what they access. The IOAPIC's interrupts are those of device 14h, where AMD
+    # has its southbridge: newer kernels remap none if there is no SMBus. A disk that nobody has
+    # a driver for can say that it is one.
     def iommu(self):
         if not self.options.iommu:
             return []
         return ["-device", "amd-iommu,intremap=on,xtsup=on,guest-vapic=on",
+                "-blockdev", "null-co,node-name=nothing,size=512",
+                "-device", f"virtio-blk-pci,drive=nothing,addr=0x14,class={PCI_CLASS_SMBUS:#x}",
                 "-device", "edu"]
 
     # Two nodes, because tests that migrate pages want somewhere to migrate them to.
