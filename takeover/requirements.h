@@ -12,10 +12,12 @@
 
 #include "../kvm/layout.h"
 
-/* What vapic has from presence.list for other kernels compiles there, and has never run. */
-#if !defined(VAPIC_UNTESTED) && (LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0) ||                  \
-				 LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0))
-#error vapic is tested on Linux 6.12 only (make UNTESTED=1 builds for another kernel)
+/* The series that vapic was tested on; what it has from presence.list for others compiles there. */
+#define VAPIC_SERIES(major, minor)                                                                 \
+	(LINUX_VERSION_CODE >= KERNEL_VERSION(major, minor, 0) &&                                  \
+	 LINUX_VERSION_CODE < KERNEL_VERSION(major, (minor) + 1, 0))
+#if !defined(VAPIC_UNTESTED) && !VAPIC_SERIES(6, 12) && !VAPIC_SERIES(7, 3)
+#error vapic is tested on Linux 6.12 and 7.3 only (make UNTESTED=1 builds for another kernel)
 #endif
 #if !IS_MODULE(CONFIG_KVM_AMD)
 #error CONFIG_KVM_AMD=m is missing: vapic takes over the kvm_amd module
