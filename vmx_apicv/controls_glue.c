@@ -276,9 +276,18 @@ void vapic_vmx_vcpu_reset(struct kvm_vcpu *kvm_vcpu, bool init_event)
 	struct vapic_vm *vm;
 
 	vapic_vmx_stock(vcpu_reset)(kvm_vcpu, init_event);
-	/* INIT leaves the VMCS as it is. */
-	if (!vcpu || init_event)
+	if (!vcpu)
 		return;
+	/*
+	 * INIT leaves the VMCS as it is, but not IRR and TPR. While the APIC is disabled KVM
+	 * computes no threshold, and not every KVM did that amid the reset: one that is above TPR
+	 * makes the entry fail.
+	 */
+	if (init_event) {
+		if (!vapic_apicv_active(kvm_vcpu->arch.apic))
+			vapic_vmcs_write(TPR_THRESHOLD, 0);
+		return;
+	}
 
 	memset(vcpu->eoi_exits, 0, sizeof(vcpu->eoi_exits));
 	vapic_pi_vcpu_unsettle(vapic_core(vcpu));
