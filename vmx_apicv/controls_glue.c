@@ -280,8 +280,8 @@ void vapic_vmx_vcpu_reset(struct kvm_vcpu *kvm_vcpu, bool init_event)
 		return;
 	/*
 	 * INIT leaves the VMCS as it is, but not IRR and TPR. While the APIC is disabled KVM
-	 * computes no threshold, and not every KVM did that amid the reset: one that is above TPR
-	 * makes the entry fail.
+	 * computes no threshold, and 6.1 does not do that amid the reset either: one that is above
+	 * TPR makes the entry fail.
 	 */
 	if (init_event) {
 		if (!vapic_apicv_active(kvm_vcpu->arch.apic))

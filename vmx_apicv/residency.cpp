@@ -59,9 +59,9 @@ PiControl replace(vapic_pi_on_cpu on, Change change)
 //   if lost:  PIR holds a vector without ON: nobody takes it before the next post
 //   checked:  posted_interleaving_test (load_reads_pir_first, resume_reads_pir_first);
 //             selftest ipi_lost
-void vapic_pi_vcpu_load(vapic_pi_on_cpu on, u32 destination)
+void vapic_pi_vcpu_load(vapic_pi_on_cpu on, u32 cpu, u32 destination)
 {
-	if (vapic_pi_vcpu_resume(on, destination))
+	if (vapic_pi_vcpu_resume(on, cpu))
 		return;
 
 	vapic_pi_vcpu_hot &hot = on.vcpu->hot;
@@ -71,7 +71,7 @@ void vapic_pi_vcpu_load(vapic_pi_on_cpu on, u32 destination)
 			.with(PiControl::kNdst, NotificationDestination{destination});
 	});
 
-	vapic_pi_home_store(&hot.home, destination);
+	vapic_pi_home_store(&hot.home, cpu);
 
 	// Without SN, every post has set ON or is about to.
 	if (before.get(PiControl::kSn) && vapic_pi_is_posted(hot.descriptor))

