@@ -83,6 +83,7 @@ def put(page: str, by_name: Mapping[str, Sequence[str]]) -> str:
     """Replaces what stands between `.. table NAME` and `.. end`."""
     out: list[str] = []
     inside = False
+    name = ""
     missing = set(by_name)
     for text in page.splitlines():
         if inside and text != ".. end":
@@ -91,11 +92,14 @@ def put(page: str, by_name: Mapping[str, Sequence[str]]) -> str:
         out.append(text)
         words = text.split()
         if words[:2] == ["..", "table"] and words[2] in by_name:
-            missing.discard(words[2])
-            out += ["", *by_name[words[2]], ""]
+            name = words[2]
+            missing.discard(name)
+            out += ["", *by_name[name], ""]
             inside = True
-    if missing or inside:
-        raise Bad(f"{PAGE} has no place for a table: .. table {' '.join(sorted(missing))} … .. end")
+    if inside:
+        missing.add(name)
+    for name in sorted(missing):
+        raise Bad(f"{PAGE} has no place for a table: .. table {name} … .. end")
     return "\n".join(out) + "\n"
 
 
@@ -115,6 +119,8 @@ def main() -> None:
         run()
     except (Bad, OSError, ValueError) as error:
         sys.exit(f"gains: error: {error}")
+    except LookupError as error:
+        sys.exit(f"gains: error: that is no report of make bench: it lacks {error}")
 
 
 if __name__ == "__main__":

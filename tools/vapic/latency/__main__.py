@@ -35,6 +35,9 @@ BOOTS = {
     "amd": boot("amd", [mode for mode in AMD if mode.name != "stock-avic1"], 1000),
     "intel": boot("intel", INTEL_IPIV, 200),
 }
+# That an emulated microsecond takes
+INSTRUCTIONS = {"amd": "1000 instructions of all CPUs together",
+                "intel": "100 instructions of each CPU"}
 OPTIONS: dict[str, list[str]] = {"amd": ["--icount"], "intel": []}
 
 
@@ -70,7 +73,7 @@ def run() -> int:
             for number in range(measured.rounds)]
             for where in ("host", "guest") for mode in measured.modes}
         print(f"\n{read(f'{raw}/kernel').strip()}\n"
-              "cyclictest, microseconds late; a microsecond is 1000 instructions\n"
+              f"cyclictest, microseconds late; a microsecond is {INSTRUCTIONS[name]}\n"
               f"{figures.table(rows)}")
     return 0
 
