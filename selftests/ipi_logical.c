@@ -351,7 +351,7 @@ static void run_x2apic(struct __test_metadata *_metadata, const char *targets)
 	EXPECT_TOTALS();
 	if (targets[0] == 'R') {
 		EXPECT_EQ(accel_expected(true), vcpu_is_accelerated(&vm->vcpus[1]))
-			TH_LOG("%lu exits", accel_probe_exits());
+			TH_LOG("%ld exits", accel_probe_exits());
 	}
 	roles_finish(vm);
 }
