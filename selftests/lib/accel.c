@@ -113,25 +113,18 @@ static int64_t reads_seen(struct vcpu *vcpu)
 	return vcpu->guest->x2apic ? vcpu_own_exits(vcpu) : vcpu_stat(vcpu, "insn_emulation");
 }
 
-static int64_t probe_exits;
-
-int64_t accel_probe_exits(void)
-{
-	return probe_exits;
-}
-
 bool vcpu_is_accelerated(struct vcpu *vcpu)
 {
-	int64_t before;
+	int64_t seen;
 
 	/* The guest stops whatever else it does, reads, and goes on. */
 	probe_step(vcpu);
-	before = reads_seen(vcpu);
+	seen = reads_seen(vcpu);
 	probe_step(vcpu);
-	probe_exits = reads_seen(vcpu) - before;
+	seen = reads_seen(vcpu) - seen;
 	probe_step(vcpu);
 	/* A few exits may have other reasons, and one be missing, so they are not a verdict. */
-	return probe_exits < ACCEL_PROBE_READS / 2;
+	return seen < ACCEL_PROBE_READS / 2;
 }
 
 static bool probe(const char **why)

@@ -68,9 +68,6 @@ struct vcpu;
  */
 bool vcpu_is_accelerated(struct vcpu *vcpu);
 
-/* Exits that the last vcpu_is_accelerated() counted, for a test to say if it fails. */
-int64_t accel_probe_exits(void);
-
 /*
  * Exits of the vCPU but those for the host's interrupts.  It may be one too many, and so a
  * difference of two one too few or below 0: KVM counts an exit before it looks for the reason, and
