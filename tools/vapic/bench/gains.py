@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from typing import Any, Iterator, Mapping, Sequence
 
@@ -81,26 +82,13 @@ def tables(reports: Sequence[Report]) -> dict[str, list[str]]:
 
 def put(page: str, by_name: Mapping[str, Sequence[str]]) -> str:
     """Replaces what stands between `.. table NAME` and `.. end`."""
-    out: list[str] = []
-    inside = False
-    name = ""
-    missing = set(by_name)
-    for text in page.splitlines():
-        if inside and text != ".. end":
-            continue
-        inside = False
-        out.append(text)
-        words = text.split()
-        if words[:2] == ["..", "table"] and words[2] in by_name:
-            name = words[2]
-            missing.discard(name)
-            out += ["", *by_name[name], ""]
-            inside = True
-    if inside:
-        missing.add(name)
-    for name in sorted(missing):
-        raise Bad(f"{PAGE} has no place for a table: .. table {name} … .. end")
-    return "\n".join(out) + "\n"
+    for name, table in by_name.items():
+        text = "\n".join([f".. table {name}", "", *table, "", ".. end"])
+        page, count = re.subn(rf"(?ms)^\.\. table {name}$.*?^\.\. end$", lambda _: text, page,
+                              count=1)
+        if not count:
+            raise Bad(f"{PAGE} has no place for a table: .. table {name} … .. end")
+    return page
 
 
 def run() -> None:

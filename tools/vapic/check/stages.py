@@ -17,12 +17,15 @@ def suite(machine: str, mode: str, parameters: str) -> Host:
                 2400, out=True)
 
 
+def in_turn(mode: str, programs: Sequence[str]) -> str:
+    """Some selftests. Under vapic each loads it, and unloads it in the end."""
+    return f"sh -c 'for test in {' '.join(programs)}; do /mnt/in-host {mode} $test; done'"
+
+
 def iommu(mode: str, parameters: str) -> Host:
     """Interrupts of a device behind an IOMMU, in a mode of tests/host/in-host."""
     return Host("amd", f"iommu-{mode}", f"--iommu --stock --kvm '{parameters}'",
-                "sh -c 'for test in iommu_posted device_posted inhibit; do"
-                f" /mnt/in-host {mode} $test; done'",
-                1200, out=True)
+                in_turn(mode, ["iommu_posted", "device_posted", "inhibit"]), 1200, out=True)
 
 
 def long(name: str, machine: str, mode: str, parameters: str, program: str,
@@ -59,8 +62,7 @@ def under(kernel: kernels.Kernel, machine: str, name: str, parameters: str, comm
 
 
 def vital(kernel: kernels.Kernel, machine: str, mode: str, parameters: str) -> Host:
-    """The selftests that matter most, with those of a device that posts. Each loads vapic and
-    unloads it."""
+    """The selftests that matter most, with those of a device that posts."""
     options, devices = "", ["device_posted"]
     if machine == "amd" and kernel.flavour.startswith("cloud"):
         # It has no driver of AMD's IOMMU.
@@ -68,8 +70,7 @@ def vital(kernel: kernels.Kernel, machine: str, mode: str, parameters: str) -> H
     elif machine == "amd":
         options, devices = "--iommu", ["iommu_posted", "device_posted"]
     return under(kernel, machine, f"vital-{mode}", parameters,
-                 f"sh -c 'for test in {' '.join([*VITAL, *devices])}; do"
-                 f" /mnt/in-host {mode} $test; done'", options)
+                 in_turn(mode, [*VITAL, *devices]), options)
 
 
 def whole(kernel: kernels.Kernel, machine: str, mode: str, parameters: str) -> Host:
