@@ -4,9 +4,16 @@
 #include <linux/objtool.h>
 #include <asm/unwind_hints.h>
 
+/* Where it may not unwind; older kernels have no hint of its own for that. */
+#ifdef UNWIND_HINT_TYPE_UNDEFINED
+#define HINT UNWIND_HINT_UNDEFINED
+#else
+#define HINT UNWIND_HINT_EMPTY
+#endif
+
 	.text
 SYM_CODE_START(guest_sti)
-	UNWIND_HINT_UNDEFINED
+	HINT
 	ANNOTATE_NOENDBR
 	sti
 SYM_INNER_LABEL(guest_hlt, SYM_L_GLOBAL)

@@ -22,7 +22,6 @@
 #include <linux/uaccess.h>
 
 #include <asm/irq_vectors.h>
-#include <asm/posted_intr.h>
 #include <asm/vmx.h>
 
 #include "counters.h"
@@ -31,6 +30,18 @@
 #include "pathbench.h"
 
 #define MAX_SAMPLES 100000
+
+/* Kbuild looks for what the kernel's headers have. */
+#if OLD_EVENTFD
+#define eventfd_signal(context) eventfd_signal(context, 1)
+#endif
+
+/* As hardware has it. */
+struct pi_descriptor {
+	unsigned long requests[4];
+	/* Bit 0: a notification was sent; bits 16 to 23: its vector. */
+	unsigned long control;
+};
 
 typedef void (*vcpu_op)(struct kvm_vcpu *vcpu);
 typedef void (*deliver_op)(struct kvm_lapic *apic, int delivery_mode, int trig_mode, int vector);
@@ -311,22 +322,23 @@ static u64 vmcs_read(unsigned long field)
 	return value;
 }
 
-static struct pi_desc *descriptor_of(const u64 *table, u32 id)
+static struct pi_descriptor *descriptor_of(const u64 *table, u32 id)
 {
 	u64 entry = READ_ONCE(table[id]);
 
 	return entry & 1 ? phys_to_virt(entry & ~63ULL) : NULL;
 }
 
-static bool sleeps(const struct pi_desc *descriptor)
+static bool sleeps(const struct pi_descriptor *descriptor)
 {
-	return READ_ONCE(descriptor->nv) == POSTED_INTR_WAKEUP_VECTOR &&
-	       !pi_test_on((struct pi_desc *)descriptor);
+	unsigned long control = READ_ONCE(descriptor->control);
+
+	return (u8)(control >> 16) == POSTED_INTR_WAKEUP_VECTOR && !(control & 1);
 }
 
 static bool all_sleep(const u64 *table, u32 sleepers)
 {
-	struct pi_desc *descriptor;
+	struct pi_descriptor *descriptor;
 	u32 id;
 
 	for (id = 1; id <= sleepers; id++) {
@@ -338,10 +350,10 @@ static bool all_sleep(const u64 *table, u32 sleepers)
 }
 
 /* As the processor does, with IPI virtualization. */
-static void post(struct pi_desc *descriptor, u32 vector)
+static void post(struct pi_descriptor *descriptor, u32 vector)
 {
-	pi_test_and_set_pir(vector, descriptor);
-	pi_test_and_set_on(descriptor);
+	set_bit(vector, descriptor->requests);
+	set_bit(0, &descriptor->control);
 }
 
 static u64 run_handler(void)
@@ -659,6 +671,9 @@ static int find_functions(lookup_function *lookup)
 
 	has_interrupt = (void *)lookup("kvm_cpu_has_interrupt");
 	has_injectable = (void *)lookup("kvm_cpu_has_injectable_intr");
+	/* Its name on older kernels */
+	if (!found_update)
+		found_update = (vcpu_function *)lookup("kvm_vcpu_update_apicv");
 	if (!found_load || !found_put || !found_update || !found_wake || !found_inhibit ||
 	    !has_interrupt || !has_injectable)
 		return -ENOENT;
