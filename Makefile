@@ -67,15 +67,19 @@ endif
 
 KMODDIR ?= /lib/modules/$(KVER)/kernel/arch/x86/kvm
 
-# BTF of the kernel built for: the headers', or the running kernel's if it is that one.
+# BTF of the kernel built for: the headers', the running kernel's if it is that one, or what the
+# kernel that boots has, where the headers have none.
 running-btf = $(if $(filter $(shell uname -r),$(KVER)),/sys/kernel/btf/vmlinux)
-VMLINUX ?= $(firstword $(wildcard $(KDIR)/vmlinux $(running-btf)))
-btf = $(or $(wildcard $(VMLINUX)),$(error no BTF of $(KVER): $(KDIR)/vmlinux is missing, and that \
+image := $(firstword $(wildcard /boot/vmlinuz-$(KVER) $(KMODDIR:/kernel/arch/x86/kvm=)/vmlinuz))
+unpacked := $(CURDIR)/$(BUILD)/vmlinux
+VMLINUX ?= $(firstword $(wildcard $(KDIR)/vmlinux $(running-btf)) $(if $(image),$(unpacked)))
+btf = $(or $(filter $(unpacked),$(VMLINUX)),$(wildcard $(VMLINUX)),\
+	$(error no BTF of $(KVER): $(KDIR)/vmlinux and /boot/vmlinuz-$(KVER) are missing, and that \
 	kernel does not run; say VMLINUX=))
 
 all: module
 
-module: $(addprefix $(BUILD)/kvm/,kvm.ko kvm-amd.ko kvm-intel.ko)
+module: $(addprefix $(BUILD)/kvm/,kvm.ko kvm-amd.ko kvm-intel.ko) $(filter $(unpacked),$(VMLINUX))
 	@[ -x /usr/bin/python3 ] || { echo 'no /usr/bin/python3: apt install python3-pyelftools' >&2; exit 1; }
 	+@tools/build-module $(KDIR) $(CURDIR) VMLINUX=$(btf) KMODDIR=$(CURDIR)/$(BUILD)/kvm \
 		$(if $(UNTESTED),UNTESTED=1)
@@ -86,6 +90,11 @@ module: $(addprefix $(BUILD)/kvm/,kvm.ko kvm-amd.ko kvm-intel.ko)
 $(BUILD)/kvm/%.ko: FORCE
 	@mkdir -p $(@D)
 	@tools/plain-module $(KMODDIR)/$*.ko $@
+
+$(unpacked): $(image)
+	@mkdir -p $(@D)
+	@tools/boot-image $(image) >$@.new
+	@mv $@.new $@
 
 clean:
 	@tools/clean

@@ -149,28 +149,10 @@ kernel_image()
 	die "the packages of kernel $2 hold no vmlinuz"
 }
 
-# kernel_word FILE OFFSET BYTES: a little-endian number of the boot header.
-kernel_word()
-{
-	od -A n -t "u$3" -j "$2" -N "$3" "$1" | tr -d ' '
-}
-
-# kernel_vmlinux VMLINUZ: the ELF file inside, found as the x86 boot protocol
-# says: setup sectors at 1F1h, payload offset and length at 248h and 24Ch. The
-# payload ends with four bytes that are not the compressor's.
+# kernel_vmlinux VMLINUZ: the ELF file inside
 kernel_vmlinux()
 {
-	local start length unpack
-	start=$((($(kernel_word "$1" $((0x1f1)) 1) + 1) * 512 + $(kernel_word "$1" $((0x248)) 4)))
-	length=$(($(kernel_word "$1" $((0x24c)) 4) - 4))
-	case $(od -A n -t x1 -j "$start" -N 4 "$1" | tr -d ' ') in
-	28b52ffd) unpack=zstd ;;
-	fd377a58) unpack=xz ;;
-	*) die "cannot unpack $1: its payload is neither zstd's nor xz's" ;;
-	esac
-	dd if="$1" iflag=skip_bytes,count_bytes skip="$start" count="$length" \
-		bs=1M status=none | "$unpack" -dc ||
-		die "cannot unpack $1"
+	"$TESTBED_DIR/../tools/boot-image" "$1" || die "cannot unpack $1"
 }
 
 # kernel_ensure NAME

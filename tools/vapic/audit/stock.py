@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Callable
 from vapic import lists, presence
 from vapic.audit import layout
 from vapic.btf import Btf
+from vapic.files import TOP
 
 # It needs pyelftools, without which the build goes on.
 if TYPE_CHECKING:
@@ -78,9 +79,12 @@ def unpack_zstd(data: bytes) -> bytes:
 class Kernel:
     """Its KVM modules, and its BTF if that is asked for."""
 
-    def __init__(self, folder: str | Path, vmlinux: str | Path | None = None) -> None:
+    def __init__(self, folder: str | Path, vmlinux: str | Path | None = None,
+                 image: Path | None = None) -> None:
+        """The image, as it boots, stands for vmlinux if that is missing."""
         self.folder = Path(folder)
         self.vmlinux = vmlinux
+        self.image = image
         self.scratch = tempfile.TemporaryDirectory(prefix="vapic-audit.")
         self.code: dict[str, machine_code.Module] = {}
         self.types: dict[str, Btf] = {}
@@ -99,13 +103,24 @@ class Kernel:
         return match[1].decode()
 
     def btf(self, module: str) -> Btf:
-        if self.vmlinux is None or not Path(self.vmlinux).exists():
-            raise Refused(f"no vmlinux with BTF of {self.release}: install its headers")
         if "vmlinux" not in self.types:
-            self.types["vmlinux"] = Btf(self.vmlinux)
+            self.types["vmlinux"] = Btf(self.file_with_btf())
         if module not in self.types:
             self.types[module] = Btf(self.path(module), self.types["vmlinux"])
         return self.types[module]
+
+    def file_with_btf(self) -> str | Path:
+        if self.vmlinux is not None and Path(self.vmlinux).exists():
+            return self.vmlinux
+        if self.image is None or not self.image.exists():
+            raise Refused(f"no vmlinux with BTF of {self.release}: install its headers")
+        unpacked = Path(self.scratch.name) / "vmlinux"
+        with open(unpacked, "wb") as file:
+            done = subprocess.run([TOP / "tools/boot-image", self.image], stdout=file,
+                                  stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            raise Refused(done.stderr.strip().removeprefix("boot-image: error: "))
+        return unpacked
 
     def module(self, module: str) -> machine_code.Module:
         if module not in self.code:
@@ -223,13 +238,13 @@ def vmlinux_beside(unpacked: Path) -> Path | None:
 def find_kernel(words: str) -> Kernel:
     """A kernel by name or release, or by the folder of its KVM modules."""
     unpacked = cache() / words
-    for folder, vmlinux in (
-            (Path(words), vmlinux_beside(Path(words) / "..") or Path(words) / "vmlinux"),
-            (unpacked / "kvm", vmlinux_beside(unpacked)),
+    for folder, vmlinux, image in (
+            (Path(words), vmlinux_beside(Path(words) / "..") or Path(words) / "vmlinux", None),
+            (unpacked / "kvm", vmlinux_beside(unpacked), None),
             (Path("/lib/modules") / words / "kernel/arch/x86/kvm",
-             Path("/lib/modules") / words / "build/vmlinux")):
+             Path("/lib/modules") / words / "build/vmlinux", Path(f"/boot/vmlinuz-{words}"))):
         if list(folder.glob("kvm.ko*")):
-            return Kernel(folder, vmlinux)
+            return Kernel(folder, vmlinux, image)
     raise Refused(f"no KVM modules of {words}: install linux-image-{words} and its headers, or "
                   "unpack both and name the folder of its kvm.ko, with vmlinux of the headers"
                   " there")
