@@ -16,8 +16,8 @@
 #define VAPIC_SERIES(major, minor)                                                                 \
 	(LINUX_VERSION_CODE >= KERNEL_VERSION(major, minor, 0) &&                                  \
 	 LINUX_VERSION_CODE < KERNEL_VERSION(major, (minor) + 1, 0))
-#if !defined(VAPIC_UNTESTED) && !VAPIC_SERIES(6, 12) && !VAPIC_SERIES(7, 3)
-#error vapic is tested on Linux 6.12 and 7.3 only (make UNTESTED=1 builds for another kernel)
+#if !defined(VAPIC_UNTESTED) && !VAPIC_SERIES(6, 1) && !VAPIC_SERIES(6, 12) && !VAPIC_SERIES(7, 3)
+#error vapic is tested on Linux 6.1, 6.12, 7.3 only (make UNTESTED=1 builds for another kernel)
 #endif
 #if !IS_MODULE(CONFIG_KVM_AMD)
 #error CONFIG_KVM_AMD=m is missing: vapic takes over the kvm_amd module
