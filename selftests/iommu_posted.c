@@ -142,8 +142,12 @@ TEST(preempted_vcpu_gets_each_interrupt_once)
 
 /* ---- More entries than the log has room for ---- */
 
-/* Of the log's interrupt, by which the kernel reads the log in a thread. */
+/*
+ * Of the log's interrupt, by which the kernel reads the log in a thread; older kernels have one
+ * interrupt for all logs.
+ */
 #define LOG_IRQ		"AMD-Vi0-GA"
+#define LOGS_IRQ	"AMD-Vi\n"
 /* The log has 512 entries. */
 #define STORM		2000
 
@@ -153,7 +157,7 @@ static void place_log_irq(struct vm *vm, int pcpu)
 	char line[4096], folder[64] = "", text[16];
 
 	while (file && fgets(line, sizeof(line), file))
-		if (strstr(line, LOG_IRQ))
+		if (strstr(line, LOG_IRQ) || strstr(line, LOGS_IRQ))
 			snprintf(folder, sizeof(folder), "/proc/irq/%d", atoi(line));
 	if (file)
 		fclose(file);
