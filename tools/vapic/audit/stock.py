@@ -119,7 +119,7 @@ class Kernel:
             done = subprocess.run([TOP / "tools/boot-image", self.image], stdout=file,
                                   stderr=subprocess.PIPE, text=True)
         if done.returncode != 0:
-            raise Refused(done.stderr.strip().removeprefix("boot-image: error: "))
+            raise Refused(done.stderr.splitlines()[-1].removeprefix("boot-image: error: "))
         return unpacked
 
     def module(self, module: str) -> machine_code.Module:

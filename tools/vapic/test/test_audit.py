@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import lzma
+import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 from vapic.audit.machine_code import same_words
 from vapic.audit.manifest import Line, Manifest
-from vapic.audit.stock import Stock
+from vapic.audit.stock import Kernel, Refused, Stock
 from vapic.files import HOME, TOP
 
 FUNCTION = Stock("kvm", "f", "called")
@@ -49,6 +53,44 @@ class Audited(unittest.TestCase):
         known.note(FUNCTION, "dd", "6.12.31-1")
         self.assertEqual(known.lines[0].releases, ["6.12.9-1", "6.12.9-2", "6.12.10-1"])
         self.assertEqual(known.lines[3], Line("kvm", "f", "dd", ["6.12.31-1"]))
+
+
+def boot_image(payload: bytes) -> bytes:
+    """Two sectors of setup, and what the boot protocol says of a payload 16 bytes behind them."""
+    setup = bytearray(3 * 512 + 16)
+    setup[0x1f1] = 2
+    setup[0x248:0x24c] = (16).to_bytes(4, "little")
+    setup[0x24c:0x250] = (len(payload) + 4).to_bytes(4, "little")
+    return bytes(setup) + payload + b"size" + b"behind"
+
+
+class BootImage(unittest.TestCase):
+    VMLINUX = b"\x7fELF" + bytes(range(256)) * 20
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.image = Path(folder.name) / "vmlinuz"
+
+    def unpacked(self) -> bytes:
+        return Path(Kernel(".", None, self.image).file_with_btf()).read_bytes()
+
+    def test_it_is_unpacked_if_the_headers_have_no_btf(self) -> None:
+        self.image.write_bytes(boot_image(lzma.compress(self.VMLINUX)))
+        self.assertEqual(self.unpacked(), self.VMLINUX)
+
+    @unittest.skipUnless(shutil.which("zstd"), "there is no zstd")
+    def test_it_may_be_compressed_with_zstd(self) -> None:
+        self.image.write_bytes(boot_image(subprocess.run(
+            ["zstd", "-qc"], input=self.VMLINUX, stdout=subprocess.PIPE, check=True).stdout))
+        self.assertEqual(self.unpacked(), self.VMLINUX)
+
+    def test_what_cannot_be_unpacked_is_refused_in_one_line(self) -> None:
+        for payload, says in ((b"\x1f\x8b\x08\x00", "neither zstd's nor xz's"),
+                              (b"\xfd7zXZ\0broken", "^cannot unpack [^\n]*vmlinuz$")):
+            self.image.write_bytes(boot_image(payload))
+            with self.assertRaisesRegex(Refused, says):
+                self.unpacked()
 
 
 class Disassembly(unittest.TestCase):
