@@ -25,13 +25,12 @@ attempt()
 	[ $status = 0 ] || printf 'exited with %s\n%s\n' $status "$output" | sed 's/^/# /'
 }
 
-# linux_test [newer/]PROGRAM[|OTHER] [ARGUMENT...]: one of Linux's KVM selftests, or of those of a
-# newer Linux; OTHER is the name that it has in some kernels. What it prints goes to a file in $log,
-# too.
+# linux_program [newer/]PROGRAM[|OTHER]: where one of Linux's KVM selftests is, or of those of a newer
+# Linux; OTHER is the name that it has in some kernels. False if it is not there.
 # shellcheck disable=SC2154 # whoever runs Linux's tests sets here and log
-linux_test()
+linux_program()
 {
-	local program folder=/usr/lib/kselftests/kvm name out status
+	local program folder=/usr/lib/kselftests/kvm
 
 	case $1 in
 	newer/*) folder=$here ;;
@@ -39,9 +38,23 @@ linux_test()
 	for program in ${1//|/ }; do
 		[ ! -x "$folder/$program" ] || break
 	done
+	echo "$folder/$program"
+	[ -x "$folder/$program" ]
+}
+
+# linux_test [newer/]PROGRAM[|OTHER] [ARGUMENT...]: runs it. What it prints goes to a file in $log,
+# too.
+# shellcheck disable=SC2154 # as above
+linux_test()
+{
+	local program name out status path
+
+	path=$(linux_program "$1")
+	program=${path#/usr/lib/kselftests/kvm/}
+	program=${program#"$here/"}
 	name=$program${2:+ ${*:2}}
 	out=$log/linux-$(tr ' /' '__' <<< "$name").log
-	timeout 300 "$folder/$program" "${@:2}" > "$out" 2>&1
+	timeout 300 "$path" "${@:2}" > "$out" 2>&1
 	status=$?
 	case $status in
 	0) echo "ok $suite: linux: $name" ;;
