@@ -142,6 +142,7 @@ TEST_F(guest, no_interrupt_is_lost_when_a_debugger_blocks_interrupts_of_another_
 {
 	struct vm *vm;
 
+	MAY_LOSE_INTERRUPTS();
 	vm = begin_traffic();
 	vm_add_blocker(vm);
 	toggle(_metadata, vm, vm_block, true);
@@ -163,6 +164,7 @@ TEST_F(guest, no_interrupt_is_lost_when_hyperv_auto_eoi_comes_and_goes)
 		vm_destroy(vm);
 		SKIP(return, "KVM has no Hyper-V SynIC");
 	}
+	MAY_LOSE_INTERRUPTS();
 	toggle(_metadata, vm, set_auto_eoi, true);
 }
 
@@ -235,16 +237,28 @@ static void set_logical_alias(struct vm *vm, bool on)
 	order(vm, APIC_LDR, 1U << (on ? NEIGHBOUR : FOLLOWER) << 24);
 }
 
+/* Stock 6.1 inhibits for an ID that is not the vCPU's own, and never ends that. */
+static bool changed_id_inhibits_for_ever(void)
+{
+	return stock_before(6, 12) && accel_check()->active;
+}
+
+#define FOR_EVER	"stock KVM of this Linux never ends the inhibit for a changed APIC ID"
+
 /* In x2APIC mode IDs cannot change. */
 TEST(no_interrupt_is_lost_when_two_vcpus_share_a_physical_id)
 {
 	REQUIRE_EXPECTED_ACCELERATION();
+	if (changed_id_inhibits_for_ever())
+		SKIP(return, FOR_EVER);
 	toggle(_metadata, begin_with_follower(), set_physical_alias, true);
 }
 
 TEST(no_interrupt_is_lost_when_two_vcpus_share_a_logical_id)
 {
 	REQUIRE_EXPECTED_ACCELERATION();
+	if (stock_before(6, 12) && accel_is_avic())
+		SKIP(return, "stock KVM of this Linux does not notice that two vCPUs have an ID");
 	toggle(_metadata, begin_with_follower(), set_logical_alias, true);
 }
 
@@ -469,6 +483,8 @@ TEST(ipi_follows_a_changed_apic_id_and_acceleration_returns)
 	struct vm *vm;
 
 	REQUIRE_EXPECTED_ACCELERATION();
+	if (changed_id_inhibits_for_ever())
+		SKIP(return, FOR_EVER);
 	vm = vm_create(mode);
 	roles_begin();
 	new_id = new_id_set = 1;

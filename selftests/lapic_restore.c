@@ -41,6 +41,8 @@ FIXTURE_TEARDOWN(same_vm)
 
 TEST_F(same_vm, goes_on_as_saved)
 {
+	if (variant->scenario.inhibits)
+		MAY_LOSE_INTERRUPTS();
 	scenario_run(&variant->scenario, rounds);
 }
 

@@ -42,6 +42,8 @@ FIXTURE_TEARDOWN(second_vm)
 
 TEST_F(second_vm, goes_on_as_the_first_was_saved)
 {
+	if (variant->scenario.inhibits)
+		MAY_LOSE_INTERRUPTS();
 	scenario_run(&variant->scenario, rounds);
 }
 

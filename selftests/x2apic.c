@@ -115,6 +115,14 @@ static void look(struct __test_metadata *_metadata, bool inhibited)
 	end(vm);
 }
 
+/* Stock 6.1 lets the guest read all MSRs from 800h to 8FFh without an exit, but TMCCT. */
+static bool others_can_be_read(void)
+{
+	return stock_before(6, 12) && accel_check()->active && !accel_is_avic();
+}
+
+#define CAN_BE_READ	"stock KVM of this Linux lets guests read MSRs that do not exist"
+
 TEST(msrs_are_the_same_with_and_without_acceleration)
 {
 	REQUIRE_EXPECTED_ACCELERATION();
@@ -134,6 +142,8 @@ TEST(msrs_are_the_same_with_and_without_acceleration)
 			       (unsigned long long)without->value_again, with->takes_high,
 			       without->takes_high);
 	}
+	if (_metadata->exit_code == KSFT_FAIL && others_can_be_read())
+		EXPECTED_FAILURE(return, CAN_BE_READ);
 }
 
 /* The registers of x2APIC mode, in the order of the manuals' tables. */
@@ -202,6 +212,8 @@ TEST(msrs_read_and_refuse_what_the_manuals_say)
 	}
 	/* Of ISR, TMR and IRR nothing else. */
 	EXPECT_EQ(2, set);
+	if (_metadata->exit_code == KSFT_FAIL && others_can_be_read())
+		EXPECTED_FAILURE(return, CAN_BE_READ);
 }
 
 /* ---- the ICR and self-IPIs ---- */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "guest_apic.h"
@@ -60,6 +61,22 @@ static bool parameters_ask_for_it(void)
 			       says_yes("/sys/module/vapic/parameters/enable_apicv");
 	return says_yes("/sys/module/kvm_amd/parameters/avic") ||
 	       says_yes("/sys/module/kvm_intel/parameters/enable_apicv");
+}
+
+bool stock_before(unsigned int major, unsigned int minor)
+{
+	unsigned int here_major, here_minor;
+	struct utsname here;
+
+	if (vapic_is_loaded() || uname(&here) ||
+	    sscanf(here.release, "%u.%u", &here_major, &here_minor) != 2)
+		return false;
+	return here_major < major || (here_major == major && here_minor < minor);
+}
+
+bool accel_loses_interrupts(void)
+{
+	return stock_before(6, 12) && accel_check()->active && !accel_is_avic();
 }
 
 bool vapic_takes_over(const char *function)

@@ -57,6 +57,17 @@ uint32_t accel_table_ids(void);
  */
 bool accel_ipis_exit(bool x2apic);
 
+/* Whether KVM is stock's, of a Linux before this one: for what only such a kernel gets wrong. */
+bool stock_before(unsigned int major, unsigned int minor);
+
+/*
+ * Whether this kernel is known to lose interrupts when acceleration comes and goes: stock 6.1
+ * does on Intel.  When APICv comes back, hardware does not know what is in service, and an EOI
+ * ends nothing; while it is away, KVM may overlook what is posted.  And an old threshold of TPR
+ * fails entries.
+ */
+bool accel_loses_interrupts(void);
+
 /* Whether vapic is loaded and has redirected this function of KVM. */
 bool vapic_takes_over(const char *function);
 

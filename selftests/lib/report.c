@@ -13,6 +13,7 @@
 #include "stats.h"
 
 #define EXIT_FAIL	1	/* KSFT_FAIL */
+#define EXIT_XFAIL	2	/* KSFT_XFAIL */
 
 static atomic_int failing;
 
@@ -75,6 +76,20 @@ void vcpu_report(struct vcpu *vcpu)
 			(unsigned long long)guest->fail_b);
 }
 
+/* See vm_expect_failure(). */
+static struct {
+	char *reason;
+	size_t size;
+	const char *why;
+} expected;
+
+void vm_expect_failure(char *reason, size_t size, const char *why)
+{
+	expected.reason = reason;
+	expected.size = size;
+	expected.why = why;
+}
+
 void vm_fail(struct vm *vm, const char *format, ...)
 {
 	va_list args;
@@ -95,5 +110,8 @@ void vm_fail(struct vm *vm, const char *format, ...)
 		for (unsigned int i = 0; i < vm->vcpu_count && i < VM_REPORTED; i++)
 			vcpu_report(&vm->vcpus[i]);
 	fflush(stderr);
-	_exit(EXIT_FAIL);
+	if (!expected.why)
+		_exit(EXIT_FAIL);
+	snprintf(expected.reason, expected.size, "%s", expected.why);
+	_exit(EXIT_XFAIL);
 }

@@ -35,6 +35,17 @@ static unsigned int rounds;
 	statement;							\
 } while (0)
 
+/* The same for a defect by which vm_fail() ends the test, or which may not show in each run. */
+#define MAY_FAIL(why)							\
+	vm_expect_failure(_metadata->results->reason,			\
+			  sizeof(_metadata->results->reason), why)
+
+/* For a test in which acceleration comes and goes. */
+#define MAY_LOSE_INTERRUPTS() do {					\
+	if (accel_loses_interrupts())					\
+		MAY_FAIL("stock KVM of this Linux loses interrupts when APICv comes and goes"); \
+} while (0)
+
 /* A remark in the TAP stream. */
 #define NOTE(...) ksft_print_msg(__VA_ARGS__)
 

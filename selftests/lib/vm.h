@@ -113,6 +113,12 @@ void vm_destroy(struct vm *vm);
 void __attribute__((noreturn, format(printf, 2, 3)))
 vm_fail(struct vm *vm, const char *format, ...);
 
+/*
+ * From now on vm_fail() ends the process as an expected failure, with @why in @reason: the kernel
+ * under test has a known defect.
+ */
+void vm_expect_failure(char *reason, size_t size, const char *why);
+
 /* For on_failure: prints the state of a vCPU. */
 void vcpu_report(struct vcpu *vcpu);
 
