@@ -115,6 +115,23 @@ static void set_rvi(int vector)
 		vapic_vmcs_write(GUEST_INTR_STATUS, new);
 }
 
+/*
+ * Without virtual-interrupt delivery the processor compares TPR with a threshold, and in x2APIC
+ * mode the entry fails if TPR is below it. When the guest lowers TPR that far, it exits, and KVM
+ * computes PPR; but 6.1 leaves the threshold alone if no interrupt can be injected because another
+ * one is in service. Before each entry this brings it down. @highest is that of the IRR.
+ */
+static void lower_threshold(struct kvm_lapic *apic, int highest)
+{
+#if !VAPIC_HAS_kvm_lapic_update_cr8_intercept
+	u32 tpr = vapic_lapic_read(apic->regs, APIC_TASKPRI) >> 4;
+
+	if (vapic_vmcs_read(TPR_THRESHOLD) > tpr)
+		vapic_vmcs_write(TPR_THRESHOLD,
+				 highest >= 0 && highest >> 4 <= tpr ? highest >> 4 : 0);
+#endif
+}
+
 /* Something was posted, or RVI is unknown, or RVI does not count (in a nested guest). */
 static noinline int sync(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
@@ -131,6 +148,8 @@ static noinline int sync(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 		return highest;
 	}
 
+	if (!active && !vapic_guest_mode(kvm_vcpu))
+		lower_threshold(apic, highest);
 	/* Without virtual-interrupt delivery, tell KVM and keep its irr_pending true. */
 	if (irr.fresh) {
 		if (!active)
