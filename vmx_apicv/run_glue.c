@@ -43,12 +43,13 @@ static __always_inline void notify(struct kvm_vcpu *kvm_vcpu, int vector)
 
 /*
  * True if @vector is the notification vector that the nested guest's hypervisor has chosen: the
- * posted interrupt is in that hypervisor's descriptor. posted_intr_nv is -1 unless it uses
- * posted interrupts.
+ * posted interrupt is in that hypervisor's descriptor, which KVM has mapped. A nested guest that
+ * uses no posted interrupts has no descriptor; posted_intr_nv is -1 then, but 6.1 keeps that of the
+ * nested guest before.
  */
 static noinline bool deliver_nested(struct kvm_vcpu *kvm_vcpu, struct vcpu_vmx *vmx, int vector)
 {
-	if (vector != READ_ONCE(vmx->nested.posted_intr_nv))
+	if (vector != READ_ONCE(vmx->nested.posted_intr_nv) || !READ_ONCE(vmx->nested.pi_desc))
 		return false;
 
 	/* If hardware does not take it in time, KVM takes it at the next entry. */
