@@ -47,6 +47,11 @@ static bool cpu_can_accelerate(void)
 	return cpu_has_flag("flags", "avic") || cpu_has_flag("vmx flags", "vid");
 }
 
+static bool cpu_can_virtualize(void)
+{
+	return cpu_has_flag("flags", "svm") || cpu_has_flag("flags", "vmx");
+}
+
 static bool vapic_is_loaded(void)
 {
 	return access("/sys/module/vapic", F_OK) == 0;
@@ -144,9 +149,9 @@ bool vcpu_is_accelerated(struct vcpu *vcpu)
 	return seen < ACCEL_PROBE_READS / 2;
 }
 
-static bool probe(const char **why)
+static bool probe(unsigned int options, const char **why)
 {
-	struct vm *vm = vm_try_create(0, why);
+	struct vm *vm = vm_try_create(options, why);
 	struct vcpu *vcpu;
 	bool active;
 
@@ -164,6 +169,13 @@ static bool probe(const char **why)
 	return active;
 }
 
+bool accel_probe(bool x2apic)
+{
+	const char *why = NULL;
+
+	return probe(x2apic ? VM_X2APIC : 0, &why);
+}
+
 const struct accel *accel_check(void)
 {
 	static struct accel accel;
@@ -176,7 +188,7 @@ const struct accel *accel_check(void)
 		return &accel;
 	known = true;
 	accel.vapic = vapic_is_loaded();
-	accel.active = probe(&why);
+	accel.active = probe(0, &why);
 	if (why) {
 		accel.verdict = expect ? ACCEL_WRONG : ACCEL_UNAVAILABLE;
 		snprintf(accel.reason, sizeof(accel.reason), "%s", why);
@@ -193,14 +205,13 @@ const struct accel *accel_check(void)
 		 accel.active ? "active" : "off", wanted ? "active" : "off",
 		 expect ? "VAPIC_EXPECT" : "module parameters",
 		 accel.vapic ? "vapic loaded" : "stock KVM");
-	if (accel.active == wanted)
-		accel.verdict = ACCEL_OK;
-	else if (wanted && !cpu_can_accelerate())
+	if (!accel.active && !cpu_can_accelerate() && (wanted || !expect)) {
 		accel.verdict = ACCEL_UNAVAILABLE;
-	else
-		accel.verdict = ACCEL_WRONG;
-	if (accel.verdict == ACCEL_UNAVAILABLE)
-		snprintf(accel.reason, sizeof(accel.reason), "the processor has neither AVIC nor APICv");
+		snprintf(accel.reason, sizeof(accel.reason), "the processor has neither %s",
+			 cpu_can_virtualize() ? "AVIC nor APICv" : "SVM nor VMX");
+	} else {
+		accel.verdict = accel.active == wanted ? ACCEL_OK : ACCEL_WRONG;
+	}
 	return &accel;
 }
 

@@ -9,7 +9,8 @@
  *
  * VAPIC_EXPECT=accelerated or plain says what to expect.  Otherwise acceleration
  * is expected if vapic is loaded and takes over, or if the stock vendor module was
- * loaded with acceleration enabled.
+ * loaded with acceleration enabled.  A processor that cannot accelerate is tested only
+ * if plain is expected.
  */
 #ifndef SELFTESTS_LIB_ACCEL_H
 #define SELFTESTS_LIB_ACCEL_H
@@ -35,6 +36,9 @@ struct accel {
 
 /* Probes once in a process; later calls return the same. */
 const struct accel *accel_check(void);
+
+/* Probes anew, in either mode. */
+bool accel_probe(bool x2apic);
 
 /* Whether acceleration is active and is AMD's. */
 bool accel_is_avic(void);

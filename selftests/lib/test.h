@@ -17,11 +17,12 @@
 /* How many rounds to run; each program has a default that suits slow, emulated hosts. */
 static unsigned int rounds;
 
-/* The first statement of every test, or of its fixture. */
+/*
+ * The first statement of every test, or of its fixture.  Where acceleration is not available,
+ * test_main() has skipped all of them.
+ */
 #define REQUIRE_EXPECTED_ACCELERATION() do {				\
 	const struct accel *accel_ = accel_check();			\
-	if (accel_->verdict == ACCEL_UNAVAILABLE)			\
-		SKIP(return, "%s", accel_->reason);			\
 	ASSERT_EQ(ACCEL_OK, accel_->verdict)				\
 		TH_LOG("%s", accel_->reason);				\
 } while (0)
@@ -57,6 +58,15 @@ static inline void allow_time_for_rounds(unsigned int default_rounds)
 			t->timeout += t->timeout * (rounds / default_rounds);
 }
 
+/* Whether the harness is only asked what tests or options there are. */
+static inline bool lists_tests(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "-l") || !strcmp(argv[i], "-h"))
+			return true;
+	return false;
+}
+
 /* Takes "-n ROUNDS" and "-s SEED" out of the arguments; the harness knows the others. */
 static inline int test_main(int argc, char **argv, unsigned int default_rounds)
 {
@@ -83,6 +93,11 @@ static inline int test_main(int argc, char **argv, unsigned int default_rounds)
 	allow_time_for_rounds(default_rounds);
 	/* Probed here, once, since every test runs in a child of this process. */
 	fprintf(stderr, "# %s\n", accel_check()->reason);
+	if (accel_check()->verdict == ACCEL_UNAVAILABLE && !lists_tests(kept, argv)) {
+		/* As kselftest has it if there is nothing that a program can test. */
+		ksft_print_header();
+		ksft_exit_skip("%s\n", accel_check()->reason);
+	}
 	return test_harness_run(kept, argv);
 }
 

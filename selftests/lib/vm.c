@@ -29,24 +29,62 @@ void vm_check(struct vm *vm, int error, const char *what)
 		vm_fail(vm, "%s: %s", what, strerror(error));
 }
 
+/* Why a host that is as it should be may refuse to open /dev/kvm, or NULL. */
+static const char *why_not_open(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ENODEV:
+	case ENXIO:
+		return "no /dev/kvm: KVM is not loaded, or there is no hardware virtualization";
+	case EACCES:
+	case EPERM:
+		return "no permission for /dev/kvm: be root, or in its group";
+	default:
+		return NULL;
+	}
+}
+
+/* The same of KVM_CREATE_VM. */
+static const char *why_no_vm(int error)
+{
+	switch (error) {
+	case EBUSY:
+		return "KVM makes no VM: another hypervisor uses the processor";
+	case ENODEV:
+	case EOPNOTSUPP:
+		return "KVM makes no VM: its module for this processor is not loaded";
+	default:
+		return NULL;
+	}
+}
+
 struct vm *vm_try_create(unsigned int options, const char **why)
 {
 	struct kvm_enable_cap cap = { 0 };
 	int kvm_fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	struct vm *vm;
 
-	if (kvm_fd < 0 && errno == ENOENT) {
-		*why = "no /dev/kvm: KVM is not loaded, or there is no hardware virtualization";
+	if (kvm_fd < 0) {
+		*why = why_not_open(errno);
+		if (!*why)
+			vm_fail(NULL, "/dev/kvm: %s", strerror(errno));
 		return NULL;
 	}
-	if (kvm_fd < 0)
-		vm_fail(NULL, "/dev/kvm: %s", strerror(errno));
 	vm = calloc(1, sizeof(*vm));
 	if (!vm)
 		vm_fail(NULL, "out of memory");
 	vm->kvm_fd = kvm_fd;
 	vm->options = options;
-	vm->fd = checked_ioctl(NULL, kvm_fd, KVM_CREATE_VM, 0, "KVM_CREATE_VM");
+	vm->fd = ioctl(kvm_fd, KVM_CREATE_VM, 0);
+	if (vm->fd < 0) {
+		*why = why_no_vm(errno);
+		if (!*why)
+			vm_fail(NULL, "KVM_CREATE_VM: %s", strerror(errno));
+		close(kvm_fd);
+		free(vm);
+		return NULL;
+	}
 	boot_add_memory(vm);
 	/* Needed by Intel processors only, harmless elsewhere; away from all other memory. */
 	checked_ioctl(vm, vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000UL, "KVM_SET_TSS_ADDR");

@@ -79,7 +79,10 @@ struct vm {
 	void (*on_failure)(struct vm *vm);
 };
 
-/* Returns NULL and sets *why if there is no /dev/kvm; any other error fails the test. */
+/*
+ * Returns NULL and sets *why if this host has no KVM, or not for this user or not now; any other
+ * error fails the test.
+ */
 struct vm *vm_try_create(unsigned int options, const char **why);
 struct vm *vm_create(unsigned int options);
 

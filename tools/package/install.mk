@@ -70,17 +70,8 @@ install-dkms:
 # KSRC as in selftests/Makefile
 selftests-folder := $(prefix)/lib/vapic/selftests
 install-selftests:
-	$(MAKE) -C selftests KSRC=$(or $(KSRC),$(error say KSRC=, as in selftests/README.md)) \
-		O=$(CURDIR)/$(BUILD)/selftests
-	install -d $(DESTDIR)$(selftests-folder)
-	cd $(BUILD)/selftests && install -m 755 $$(cat tests) $(selftests-more) \
-		$(DESTDIR)$(selftests-folder)
-	install -m 755 selftests/run_tests $(DESTDIR)$(selftests-folder)
-	install -m 644 $(BUILD)/selftests/tests selftests/settings selftests/config \
-		$(DESTDIR)$(selftests-folder)
-
-# Those that measure, or need a device: TEST_GEN_PROGS_EXTENDED
-selftests-more = $$(sed -n 's/^TEST_GEN_PROGS_EXTENDED [:+]= //p' $(CURDIR)/selftests/Makefile)
+	$(MAKE) -C selftests install $(if $(KSRC),KSRC=$(KSRC)) O=$(CURDIR)/$(BUILD)/selftests \
+		INSTALL_PATH=$(abspath $(DESTDIR)$(selftests-folder))
 
 deb:
 	@tools/package/deb
