@@ -109,6 +109,143 @@ class RunTests(Folder):
         self.assertIn("no programs in /nonexistent", said)
 
 
+HOST, USER, SERIAL, MAC = "lovelace-ws7", "ada.byron", "SN-4711-XY", "52:54:00:ab:cd:ef"
+UUID = "4c4c4544-0031-4b10-8044-b7c04f4d4b32"
+
+# Commands that tell names, and programs that let slip all that they know
+TELLING = {
+    "uname": f"""case $1 in
+        -n) echo {HOST}.example.org ;;
+        -r) echo 6.12.48-{HOST} ;;
+        *) echo "Linux {HOST} 6.12.48 #1 SMP ada@{HOST}" ;;
+        esac""",
+    "hostname": f"echo {HOST}",
+    "logname": f"echo {USER}",
+    "getent": f"echo '{USER}:x:1000:1000:Ada Byron,,,:/home/{USER}:/bin/sh'",
+    "dmesg": f"""echo '[    1.0] DMI: Maker {SERIAL}/board of {USER}'
+        echo '[    2.0] kvm_amd: AVIC enabled on {HOST}'
+        echo '[    3.0] eth0: {MAC}'
+        echo '[    4.0] vapic: /home/{USER}/vapic.ko: bad luck'""",
+}
+SLIPPING = f"""echo 'TAP version 13'; echo 1..1
+    echo "# $0: at {HOST}, {HOST.upper()}.example.org, by {USER}, Ada Byron, in $PWD and $HOME"
+    echo '# "/srv/{USER}/x" --dir=/srv/project/y (/opt/z) IRR/ISR {SERIAL} {MAC} {UUID} 10.1.2.33'
+    echo '# lapic_fixes.c:12: 3 == 4, {USER}2 is another word'
+    echo 'ok 1 one'"""
+TREE = {
+    "proc/cpuinfo": f"""processor\t: 0
+vendor_id\t: AuthenticAMD
+cpu family\t: 25
+model\t\t: 17
+model name\t: AMD EPYC 9354
+stepping\t: 1
+flags\t\t: fpu svm avic x2avic mmx
+serial\t\t: {SERIAL}
+""",
+    "proc/cmdline": f"BOOT_IMAGE=/boot/{HOST} root=UUID={UUID} kvm_amd.avic=1 ip=10.1.2.33"
+                    f" user={USER}",
+    "proc/meminfo": "MemTotal:       65865720 kB\n",
+    "proc/modules": f"kvm_amd 200 0 - Live 0x0\n{USER.replace('.', '_')} 1 0 - Live 0x0\n",
+    "proc/sys/kernel/hostname": HOST,
+    "proc/sys/kernel/tainted": "4096\n",
+    "etc/hostname": f"{HOST}\n",
+    "etc/machine-id": "0123456789abcdef0123456789abcdef\n",
+    "etc/os-release": f'NAME=x\nPRETTY_NAME="Debian GNU/Linux 13 of {HOST}"\n',
+    "sys/class/dmi/id/product_serial": f"{SERIAL}\n",
+    "sys/class/net/eth0/address": f"{MAC}\n",
+    "sys/module/kvm_amd/parameters/avic": "Y\n",
+    "sys/kernel/vapic/version": "0.1.0\n",
+    "sys/kernel/vapic/vcpus": f"pid=1 vm of {USER}\n",
+}
+
+
+class Report(Folder):
+    def setUp(self) -> None:
+        super().setUp()
+        self.bin = self.folder / "bin"
+        self.programs = self.folder / USER / "programs"
+        for folder in (self.bin, self.programs):
+            folder.mkdir(parents=True)
+        for name, text in TELLING.items():
+            executable(self.bin / name, text)
+        self.be("1000")
+        for name in ("one", "active", "ipi_bench", "path_bench"):
+            executable(self.programs / name, SLIPPING)
+        (self.programs / "run_tests").write_bytes((SELFTESTS / "run_tests").read_bytes())
+        (self.programs / "run_tests").chmod(0o755)
+        for name, text in (("tests", "one"), ("settings", "timeout=60")):
+            (self.programs / name).write_text(text, encoding="utf-8")
+        for name, text in TREE.items():
+            file = self.folder / "root" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+
+    def be(self, number: str) -> None:
+        executable(self.bin / "id", f"[ $1 = -u ] && echo {number} || echo {USER}")
+
+    def report(self, *words: str) -> str:
+        file = self.folder / "report.txt"
+        status, lines, said = self.run_script(
+            "report", "-d", str(self.programs), "-o", str(file), *words,
+            PATH=f"{self.bin}:{os.environ['PATH']}", VAPIC_ROOT=f"{self.folder}/root",
+            USER=USER, LOGNAME=USER, SUDO_USER="", HOME=f"/home/{USER}")
+        self.assertEqual((status, lines), (0, []), said)
+        return file.read_text(encoding="utf-8")
+
+    def test_names_neither_the_machine_nor_a_person(self) -> None:
+        text = self.report()
+        self.assertIn("ok 1 selftests: vapic: one", text)
+        for planted in (HOST, "ada@", USER + " ", f"{USER},", "byron,", "Ada Byron", SERIAL, MAC,
+                        UUID, "10.1.2.33", "/home", "/srv", "/opt", "0123456789abcdef",
+                        str(self.folder), "example.org", "BOOT_IMAGE", "eth0", "ada_byron"):
+            with self.subTest(planted=planted):
+                self.assertNotIn(planted.lower(), text.lower())
+
+    def test_writes_nothing_if_a_name_came_through(self) -> None:
+        leaky = self.folder / "leaky"
+        text = (SELFTESTS / "report").read_text(encoding="utf-8")
+        self.assertIn('"$@" | clean >', text)
+        leaky.write_text(text.replace('"$@" | clean >', '"$@" | cat >'), encoding="utf-8")
+        leaky.chmod(0o755)
+        file = self.folder / "leaked.txt"
+        finished = subprocess.run(
+            [leaky, "-f", "-d", self.programs, "-o", file], capture_output=True, text=True,
+            env={**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}",
+                 "VAPIC_ROOT": f"{self.folder}/root"})
+        self.assertEqual(finished.returncode, 1)
+        self.assertIn("is still in it, so nothing was written", finished.stderr)
+        self.assertFalse(file.exists())
+
+    def test_has_what_a_developer_wants_to_know(self) -> None:
+        text = self.report()
+        for line in ("vendor_id: AuthenticAMD", "cpu family: 25", "flags: svm avic x2avic",
+                     "model name: AMD EPYC 9354", "memory: about 65 GB",
+                     "release: 6.12.48-(removed)", "command line: kvm_amd.avic=1",
+                     "kvm_amd/parameters/avic: Y", "0.1.0", "kvm_amd: AVIC enabled on (removed)",
+                     "vapic: (path) bad luck", "# 1 passed, 0 failed, 0 skipped",
+                     f"# # lapic_fixes.c:12: 3 == 4, {USER}2 is another word",
+                     "== active", "== ipi_bench", "== path_bench"):
+            with self.subTest(line=line):
+                self.assertIn(line, text.splitlines())
+        self.assertIn("IRR/ISR", text)
+
+    def test_says_what_root_would_add(self) -> None:
+        self.assertIn("not here, because it was not run as root", self.report())
+        self.be("0")
+        self.assertNotIn("root", self.report())
+
+    def test_facts_alone_run_no_test(self) -> None:
+        text = self.report("-f")
+        self.assertNotIn("ok 1", text.partition("== active")[0])
+        self.assertNotIn("== tests", text)
+        self.assertIn("== active", text)
+
+    def test_names_of_everybody_stay(self) -> None:
+        for name in ("uname", "logname", "getent", "hostname"):
+            executable(self.bin / name, "echo kvm")
+        self.assertIn("kvm_amd/parameters/avic: Y", self.report())
+
+
 class FindHarness(Folder):
     """A copy of it, which has no repository around it."""
 
