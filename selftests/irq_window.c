@@ -75,6 +75,8 @@ TEST(windows_of_an_inhibited_vm_change_no_inhibit)
 	int counter;
 
 	REQUIRE_EXPECTED_ACCELERATION();
+	if (tracepoints_are_forbidden())
+		SKIP(return, "tracepoints are for root");
 	vm = vm_create(0);
 	begin();
 	vcpu = vm_add_vcpu(vm, 0, pic_guest, rounds);

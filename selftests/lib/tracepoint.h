@@ -8,6 +8,9 @@
 
 #include "vm.h"
 
+/* Whether this user may not count any.  Root always may. */
+bool tracepoints_are_forbidden(void);
+
 /*
  * Call it before the vCPUs start: it counts the calling thread and threads that are created
  * afterwards.  Returns a descriptor, which is closed when the process ends.  The test fails if
