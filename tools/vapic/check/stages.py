@@ -84,7 +84,8 @@ def loads(kernel: kernels.Kernel, machine: str, mode: str, parameters: str) -> H
 
 
 STAGES: dict[str, Sequence[Test]] = {
-    "static": [Program("static", "tools/check.d/static {logs}", lane="static")],
+    "static": [Program("static", "tools/check.d/static {logs}", lane="static"),
+               Program("selftests", "tests/build/selftests_test.sh", lane="static")],
     "kernels": [Program(f"kernel-{kernel.name}", f"tools/check.d/kernel {kernel.name} {{logs}}",
                         lane=KERNELS_LANE) for kernel in kernels.listed()],
     "core": [Core(("address,undefined", "thread"))],
