@@ -18,6 +18,7 @@
 #define APIC_TPR		0x080
 #define APIC_PPR		0x0a0
 #define APIC_EOI		0x0b0
+#define APIC_REMOTE_READ	0x0c0
 #define APIC_LDR		0x0d0
 #define APIC_DFR		0x0e0
 #define APIC_SPIV		0x0f0
