@@ -99,7 +99,7 @@ STAGES: dict[str, Sequence[Test]] = {
         iommu("vapic", "avic=0"),
         # Its table names every vCPU that KVM can make.
         Host("amd", "x2avic-ext", "--cpu x2avic-ext=on --stock --kvm avic=0",
-             "env VAPIC_IDS=4096 /mnt/in-host vapic ipi_many", 900),
+             f"env VAPIC_IDS=4096 {in_turn('vapic', ['ipi_many', 'ipi_far_ids'])}", 900),
         Host("amd", "migration-stock", "--smp 2 --stock --kvm avic=1",
              "/mnt/migration migration-stock stock 20", 1500),
         Host("amd", "migration-vapic", "--smp 2 --kvm avic=0 --vapic avic=1",
