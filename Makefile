@@ -24,7 +24,7 @@ export VAPIC_KERNEL := $(KERNEL)
 endif
 
 # Targets that compile the module; to fetch a kernel is left to these.
-ifneq ($(filter-out clean help format check demo bench latency takeovers $(NO_KERNEL),$(or \
+ifneq ($(filter-out clean help format check fuzz demo bench latency takeovers $(NO_KERNEL),$(or \
 	$(MAKECMDGOALS),all)),)
 ifneq ($(if $(UNTESTED),,$(filter $(VAPIC_KERNEL),$(UNSUPPORTED))),)
 $(error vapic does not support kernel $(VAPIC_KERNEL) yet: it does $(NAMES))
@@ -102,6 +102,11 @@ clean:
 check demo bench latency takeovers:
 	+@tools/$@
 
+# Seconds for each fuzzer
+SECONDS := 60
+fuzz:
+	@tests/fuzz/fuzz run $(SECONDS)
+
 format:
 	@tools/format
 
@@ -110,6 +115,7 @@ include tools/package/install.mk
 help:
 	@echo '  make          build vapic.ko'
 	@echo '  make check    all tests, in emulated machines where they need one'
+	@echo '  make fuzz     fuzz core on this machine, SECONDS=60 for each target'
 	@echo '  make demo     build everything, boot emulated machines, measure, report'
 	@echo '  make bench    instructions and modelled cycles beside stock KVM'
 	@echo '  make latency  cyclictest in host and guest, stock KVM and vapic'
@@ -123,4 +129,4 @@ help:
 
 FORCE:
 
-.PHONY: all module clean check demo bench latency takeovers format help FORCE
+.PHONY: all module clean check fuzz demo bench latency takeovers format help FORCE

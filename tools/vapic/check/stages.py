@@ -88,7 +88,8 @@ STAGES: dict[str, Sequence[Test]] = {
                Program("selftests", "tests/build/selftests_test.sh", lane="static")],
     "kernels": [Program(f"kernel-{kernel.name}", f"tools/check.d/kernel {kernel.name} {{logs}}",
                         lane=KERNELS_LANE) for kernel in kernels.listed()],
-    "core": [Core(("address,undefined", "thread"))],
+    "core": [Core(("address,undefined", "thread")),
+             Program("fuzz", "tests/fuzz/fuzz check", lane="core")],
     "vm": [
         suite("amd", "stock-avic0", "avic=0"),
         suite("amd", "stock-avic1", "avic=1"),
