@@ -46,6 +46,34 @@ TEST(PiLoad, KeepsOn)
 	EXPECT_EQ(v.control(), loaded(5) | V::kOn);
 }
 
+// Even if nobody called vapic_pi_vcpu_resume() before.
+TEST(PiLoad, OnTheSameCpuEndsSuppressionAlone)
+{
+	for (const bool posted : {false, true}) {
+		V v;
+
+		vapic_pi_vcpu_load(v.core(), 5);
+		vapic_pi_vcpu_load(v.core(), 5);
+		EXPECT_EQ(v.control(), loaded(5));
+		vapic_pi_vcpu_suppress(v.core());
+		v.pir(1) = posted;
+		vapic_pi_vcpu_load(v.core(), 5);
+		EXPECT_EQ(v.control(), loaded(5) | (posted ? V::kOn : 0));
+	}
+}
+
+// It does not come home, and all that a load writes is there already.
+TEST(PiLoad, MayFindNothingToWrite)
+{
+	V v;
+
+	vapic_pi_vcpu_load(v.core(), 5);
+	vapic_pi_vcpu_leave_home(v.core());
+	vapic_pi_vcpu_load(v.core(), 5);
+	EXPECT_EQ(v.control(), loaded(5));
+	EXPECT_TRUE(vapic_pi_vcpu_resume(v.core(), 5));
+}
+
 TEST(PiLoad, SetsOnForWhatCameWhileSuppressed)
 {
 	for (unsigned word = 0; word < 4; ++word) {

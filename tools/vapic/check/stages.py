@@ -89,7 +89,10 @@ STAGES: dict[str, Sequence[Test]] = {
     "kernels": [Program(f"kernel-{kernel.name}", f"tools/check.d/kernel {kernel.name} {{logs}}",
                         lane=KERNELS_LANE) for kernel in kernels.listed()],
     "core": [Core(("address,undefined", "thread")),
-             Program("fuzz", "tests/fuzz/fuzz check", lane="core")],
+             Program("fuzz", "tests/fuzz/fuzz check", lane="core"),
+             # Of the tests that have just been built.
+             Program("coverage", "sh -c 'make -s -j2 -C tests/core coverage"
+                     " O=$PWD/build/core-address'", lane="core")],
     "vm": [
         suite("amd", "stock-avic0", "avic=0"),
         suite("amd", "stock-avic1", "avic=1"),
