@@ -85,7 +85,10 @@ def loads(kernel: kernels.Kernel, machine: str, mode: str, parameters: str) -> H
 
 STAGES: dict[str, Sequence[Test]] = {
     "static": [Program("static", "tools/check.d/static {logs}", lane="static"),
-               Program("selftests", "tests/build/selftests_test.sh", lane="static")],
+               Program("selftests", "tests/build/selftests_test.sh", lane="static"),
+               # Its checks of the module notice a fault.
+               Program("static-faults", "env PATH={path} tests/build/static_test.py {kdir}",
+                       lane="static")],
     "kernels": [Program(f"kernel-{kernel.name}", f"tools/check.d/kernel {kernel.name} {{logs}}",
                         lane=KERNELS_LANE) for kernel in kernels.listed()],
     "core": [Core(("address,undefined", "thread")),
