@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -B
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Each static check of the module must notice a fault: sparse, the warnings of W=1, objtool, and
-# the gate behind the linker. Runs on the build machine, after make. Speaks TAP.
+# Each static check of the module must notice a fault: sparse, the warnings of W=1, coccinelle's
+# rules, objtool, and the gate behind the linker. Runs on the build machine, after make. Speaks TAP.
 #
 # usage: static_test.py KDIR [FOLDER-WITH-vapic.ko]
 
@@ -28,6 +28,61 @@ UNUSED = HEAD + "static const int planted_unused = 5;\n"
 STACK = HEAD + LICENCE + """
 void planted_push(void);
 void planted_push(void) { asm volatile("push %rax"); }
+"""
+# A mistake in each function but the last, in the line that says so.
+PATHS = """#include <linux/slab.h>
+struct thing { struct mutex mutex; spinlock_t spinlock; int n; };
+int planted_return(struct thing *thing)
+{
+	mutex_lock(&thing->mutex);
+	if (thing->n)
+		return -EBUSY; // returns with a lock held
+	mutex_unlock(&thing->mutex);
+	return 0;
+}
+void planted_end(struct thing *thing)
+{
+	spin_lock(&thing->spinlock);
+	thing->n = 5;
+} // returns with a lock held
+void planted_twice(struct thing *thing)
+{
+	mutex_lock(&thing->mutex);
+	mutex_lock(&thing->mutex); // takes a lock that it holds
+	mutex_unlock(&thing->mutex);
+}
+void planted_sleep(struct thing *thing)
+{
+	spin_lock(&thing->spinlock);
+	mutex_lock(&thing->mutex); // may sleep with a spinlock held
+	mutex_unlock(&thing->mutex);
+	spin_unlock(&thing->spinlock);
+}
+void planted_unchecked(void)
+{
+	struct thing *thing = kzalloc(sizeof(*thing), GFP_KERNEL);
+
+	thing->n = 5; // uses memory without a look whether there is any
+}
+int planted_freed(struct thing *thing)
+{
+	kfree(thing);
+	return thing->n; // uses memory that it has freed
+}
+struct thing *planted_good(struct thing *other)
+{
+	struct thing *thing = kzalloc(sizeof(*thing), GFP_KERNEL);
+
+	if (!thing)
+		return NULL;
+	mutex_lock(&other->mutex);
+	spin_lock(&other->spinlock);
+	thing->n = other->n;
+	spin_unlock(&other->spinlock);
+	mutex_unlock(&other->mutex);
+	kfree(other);
+	return thing;
+}
 """
 
 
@@ -70,6 +125,18 @@ def warnings():
                        "unused.c:2:", "-Wunused-const-variable")
         if "good.c:" in said:
             raise AssertionError(f"a file without a fault is named\n{said}")
+
+
+def paths():
+    """coccinelle: locks, sleeping and memory on paths through a function"""
+    with tempfile.TemporaryDirectory() as scratch:
+        source = Path(scratch) / "planted.c"
+        source.write_text(PATHS)
+        wanted = [f"{source}:{number}: {line.partition('// ')[2]}"
+                  for number, line in enumerate(PATHS.splitlines(), 1) if "// " in line]
+        said = refused([TREE / "tools/check.d/coccinelle", source], TREE, *wanted)
+        if len(said.splitlines()) != len(wanted):
+            raise AssertionError(f"more than {len(wanted)} faults are named\n{said}")
 
 
 def objtool():
@@ -122,7 +189,7 @@ def linked():
 
 
 print("TAP version 13")
-for each in (warnings, objtool, linked):
+for each in (warnings, paths, objtool, linked):
     test(each)
 print(f"1..{len(results)}")
 sys.exit(results.count("not ok"))

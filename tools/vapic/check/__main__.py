@@ -21,7 +21,8 @@ from vapic.run import build, steps
 OUT = TOP / "build/check"
 # Besides those that building takes.
 PACKAGES = ("clang-format", "clang-tidy", "sparse", "shellcheck", "libgtest-dev", "libgmock-dev",
-            "python3", "mypy", "flake8", "clang-14", "libclang-rt-14-dev")
+            "python3", "mypy", "flake8", "clang-14", "libclang-rt-14-dev",
+            "coccinelle")
 
 
 def arguments() -> tuple[list[str], bool]:
