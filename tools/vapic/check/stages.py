@@ -8,7 +8,7 @@ from typing import Sequence
 
 from vapic import kernels
 from vapic.check.runner import Test
-from vapic.check.tests import AMD_LANE, KERNELS_LANE, Core, Host, Program
+from vapic.check.tests import AMD_LANE, KERNELS_LANE, Core, Google, Host, Program
 
 
 def suite(machine: str, mode: str, parameters: str) -> Host:
@@ -92,6 +92,7 @@ STAGES: dict[str, Sequence[Test]] = {
     "kernels": [Program(f"kernel-{kernel.name}", f"tools/check.d/kernel {kernel.name} {{logs}}",
                         lane=KERNELS_LANE) for kernel in kernels.listed()],
     "core": [Core(("address,undefined", "thread")),
+             Google("vapicstat", "tools/vapicstat"),
              Program("fuzz", "tests/fuzz/fuzz check", lane="core"),
              # Of the tests that have just been built.
              Program("coverage", "sh -c 'make -s -j2 -C tests/core coverage"

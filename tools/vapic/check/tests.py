@@ -114,3 +114,17 @@ class Core:
                 f"core: tests with -fsanitize={sanitizer}", log,
                 ["make", "-j2", "-C", "tests/core", "check", f"O={folder}", f"SAN={sanitizer}"])
             runner.count(tap.read_google(read(runner.folder / f"{log}.log"), "core"))
+
+
+@dataclass(frozen=True)
+class Google:
+    """GoogleTest's cases that `make check` of a folder builds and runs."""
+    name: str
+    folder: str
+    lane: str = "core"
+
+    def run(self, runner: Runner) -> None:
+        runner.say(self.name)
+        runner.run_test(f"{self.name}: tests", self.name,
+                        ["make", "-j2", "-C", self.folder, "check"])
+        runner.count(tap.read_google(read(runner.folder / f"{self.name}.log"), self.name))

@@ -22,7 +22,7 @@ from vapic.check import __main__ as program
 from vapic.check import mnt, stages, tap
 from vapic.check.runner import SHOWN_AT_END, Ended, Runner
 from vapic.check.tap import Result
-from vapic.check.tests import AMD_LANE, KERNELS_LANE, Core, Host, Program
+from vapic.check.tests import AMD_LANE, KERNELS_LANE, Core, Google, Host, Program
 from vapic.files import TOP
 from vapic.run.build import Headers
 
@@ -327,6 +327,16 @@ class Programs(WithRunner):
         self.assertEqual(list(map(str, runner.results)),
                          ["ok core: tests with -fsanitize=x,y", "ok core: A.B",
                           "ok core: tests with -fsanitize=z", "ok core: A.B"])
+
+    def test_a_folder_counts_each_case_and_its_run(self) -> None:
+        def run(runner: Runner, log: str, words: list[str]) -> object:
+            self.assertEqual(words[-3:], ["-C", "tools/a", "check"])
+            (runner.folder / f"{log}.log").write_text("[  FAILED  ] A.B (0 ms)\n")
+            return unittest.mock.Mock(status=1, lines=[])
+
+        with unittest.mock.patch.object(Runner, "run", run):
+            runner = self.run_lanes([Call(Google("a", "tools/a").run)])
+        self.assertEqual(list(map(str, runner.results)), ["not ok a: tests", "not ok a: A.B"])
 
 
 class Stages(unittest.TestCase):
