@@ -18,19 +18,26 @@ using namespace vapicstat;
 
 const char *const kUsage =
 	"usage: vapicstat [--once] [--json] [-i SECONDS] [-v]\n"
+	"       vapicstat explain [VM]\n"
+	"       vapicstat explain --all\n"
 	"\n"
 	"Shows the host's VMs: whether their interrupts are accelerated, what inhibits that,\n"
-	"and what exits.\n"
+	"and what exits. explain says what is in the way, and which option changes that.\n"
+	"VM is a name or a PID.\n"
 	"\n"
 	"  -1, --once              print one table and end (as yet, always)\n"
 	"  -j, --json              a line of JSON in place of the table\n"
 	"  -i, --interval SECONDS  rates over so long; 0: counts since the VM began (default: 1)\n"
 	"  -v, --vcpus             a row for each vCPU, too\n"
+	"  -a, --all               explain: all causes that there are\n"
 	"  -h, --help              print this\n"
 	"\n"
 	"An ordinary user sees their own VMs; root sees all, and KVM's counts. See vapicstat(1).\n";
 
 struct Options {
+	bool explain = false;
+	bool all = false;
+	std::string vm; // empty: all
 	bool json = false;
 	bool vcpus = false;
 	double interval = 1;
@@ -56,7 +63,8 @@ double seconds_of(const char *text)
 
 Options parse(int argc, char **argv)
 {
-	const option longs[] = {{"once", no_argument, nullptr, '1'},
+	const option longs[] = {{"all", no_argument, nullptr, 'a'},
+				{"once", no_argument, nullptr, '1'},
 				{"json", no_argument, nullptr, 'j'},
 				{"interval", required_argument, nullptr, 'i'},
 				{"vcpus", no_argument, nullptr, 'v'},
@@ -66,8 +74,11 @@ Options parse(int argc, char **argv)
 	Options options;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "1ji:vh", longs, nullptr)) != -1) {
+	while ((c = getopt_long(argc, argv, "a1ji:vh", longs, nullptr)) != -1) {
 		switch (c) {
+		case 'a':
+			options.all = true;
+			break;
 		case '1':
 			break;
 		case 'j':
@@ -89,8 +100,15 @@ Options parse(int argc, char **argv)
 			std::exit(2);
 		}
 	}
+	if (optind < argc && argv[optind] == std::string("explain")) {
+		options.explain = true;
+		if (++optind < argc)
+			options.vm = argv[optind++];
+	}
 	if (optind < argc)
 		refuse(std::string("what is ") + argv[optind] + "? Try --help");
+	if (options.all && (!options.explain || !options.vm.empty()))
+		refuse("--all is for explain without a VM");
 	return options;
 }
 
@@ -101,12 +119,36 @@ void put(const std::string &text)
 		std::exit(1);
 }
 
+int explain(const System &system, const Options &options)
+{
+	if (options.all) {
+		put(all_reasons());
+		return 0;
+	}
+	const Snapshot snapshot = gather(system);
+	std::string text;
+
+	for (const Vm &vm : snapshot.vms)
+		if (options.vm.empty() || options.vm == vm.name ||
+		    options.vm == std::to_string(vm.pid))
+			text += "\n" + explanation(snapshot.host, vm);
+	if (text.empty() && !options.vm.empty())
+		refuse("no VM " + options.vm + (geteuid() ? " that this user may see" : ""));
+	put(explanation(snapshot.host) + text);
+	for (const std::string &note : snapshot.notes)
+		put("note: " + note + "\n");
+	return 0;
+}
+
 } // namespace
 
 int main(int argc, char **argv)
 {
 	const Options options = parse(argc, argv);
 	const System system(options.root);
+
+	if (options.explain)
+		return explain(system, options);
 	const Snapshot earlier = gather(system);
 
 	if (options.interval == 0) {
