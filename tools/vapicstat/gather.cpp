@@ -352,12 +352,18 @@ Names notes_of(const System &system, const Host &host, const std::vector<Vm> &vm
 
 } // namespace
 
+double seconds_now()
+{
+	const auto now = std::chrono::steady_clock::now().time_since_epoch();
+
+	return std::chrono::duration<double>(now).count();
+}
+
 Snapshot gather(const System &system)
 {
 	Snapshot snapshot;
-	const auto now = std::chrono::steady_clock::now().time_since_epoch();
 
-	snapshot.seconds = std::chrono::duration<double>(now).count();
+	snapshot.seconds = seconds_now();
 	snapshot.host = read_host(system);
 	snapshot.vms = read_vms(system, snapshot.host);
 	snapshot.notes = notes_of(system, snapshot.host, snapshot.vms);

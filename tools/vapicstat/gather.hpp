@@ -12,6 +12,9 @@ namespace vapicstat {
 
 Snapshot gather(const System &system);
 
+// The clock of Snapshot's seconds.
+double seconds_now();
+
 } // namespace vapicstat
 
 #endif

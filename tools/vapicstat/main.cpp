@@ -2,7 +2,10 @@
 //
 // vapicstat: whether interrupts of guests are accelerated, and why not.
 #include "gather.hpp"
+#include "live.hpp"
 #include "print.hpp"
+
+#include "../../takeover/version.h"
 
 #include <getopt.h>
 #include <unistd.h>
@@ -10,6 +13,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <thread>
 
 namespace {
@@ -17,7 +21,7 @@ namespace {
 using namespace vapicstat;
 
 const char *const kUsage =
-	"usage: vapicstat [--once] [--json] [-i SECONDS] [-v]\n"
+	"usage: vapicstat [--once | --watch] [--json] [-p FILE] [-i SECONDS] [-n COUNT] [-v]\n"
 	"       vapicstat explain [VM]\n"
 	"       vapicstat explain --all\n"
 	"\n"
@@ -25,9 +29,12 @@ const char *const kUsage =
 	"and what exits. explain says what is in the way, and which option changes that.\n"
 	"VM is a name or a PID.\n"
 	"\n"
-	"  -1, --once              print one table and end (as yet, always)\n"
+	"  -1, --once              print one table and end, as without a terminal\n"
+	"  -w, --watch             print again and again\n"
 	"  -j, --json              a line of JSON in place of the table\n"
+	"  -p, --prometheus FILE   write a textfile for Prometheus; -: to standard output\n"
 	"  -i, --interval SECONDS  rates over so long; 0: counts since the VM began (default: 1)\n"
+	"  -n, --count COUNT       watch so many times\n"
 	"  -v, --vcpus             a row for each vCPU, too\n"
 	"  -a, --all               explain: all causes that there are\n"
 	"  -h, --help              print this\n"
@@ -38,6 +45,11 @@ struct Options {
 	bool explain = false;
 	bool all = false;
 	std::string vm; // empty: all
+	bool once = false;
+	bool watch = false;
+	bool names = false;	 // for the shell
+	unsigned long count = 0; // of looks; 0: no end
+	std::string prometheus;
 	bool json = false;
 	bool vcpus = false;
 	double interval = 1;
@@ -61,10 +73,25 @@ double seconds_of(const char *text)
 	return seconds;
 }
 
+unsigned long count_of(const char *text)
+{
+	char *end = nullptr;
+	const unsigned long count = std::strtoul(text, &end, 10);
+
+	if (end == text || *end || !count)
+		refuse(std::string("no count: ") + text);
+	return count;
+}
+
 Options parse(int argc, char **argv)
 {
 	const option longs[] = {{"all", no_argument, nullptr, 'a'},
 				{"once", no_argument, nullptr, '1'},
+				{"watch", no_argument, nullptr, 'w'},
+				{"prometheus", required_argument, nullptr, 'p'},
+				{"count", required_argument, nullptr, 'n'},
+				{"names", no_argument, nullptr, 'N'},
+				{"version", no_argument, nullptr, 'V'},
 				{"json", no_argument, nullptr, 'j'},
 				{"interval", required_argument, nullptr, 'i'},
 				{"vcpus", no_argument, nullptr, 'v'},
@@ -74,13 +101,29 @@ Options parse(int argc, char **argv)
 	Options options;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "a1ji:vh", longs, nullptr)) != -1) {
+	while ((c = getopt_long(argc, argv, "a1wjp:i:n:vh", longs, nullptr)) != -1) {
 		switch (c) {
 		case 'a':
 			options.all = true;
 			break;
 		case '1':
+			options.once = true;
 			break;
+		case 'w':
+			options.watch = true;
+			break;
+		case 'p':
+			options.prometheus = optarg;
+			break;
+		case 'n':
+			options.count = count_of(optarg);
+			break;
+		case 'N':
+			options.names = true;
+			break;
+		case 'V':
+			std::puts("vapicstat " VAPIC_VERSION);
+			std::exit(0);
 		case 'j':
 			options.json = true;
 			break;
@@ -107,6 +150,10 @@ Options parse(int argc, char **argv)
 	}
 	if (optind < argc)
 		refuse(std::string("what is ") + argv[optind] + "? Try --help");
+	if (options.once && options.watch)
+		refuse("either --once or --watch");
+	if (options.watch && options.interval == 0)
+		refuse("--watch wants an interval");
 	if (options.all && (!options.explain || !options.vm.empty()))
 		refuse("--all is for explain without a VM");
 	return options;
@@ -117,6 +164,54 @@ void put(const std::string &text)
 	if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size() ||
 	    std::fflush(stdout) != 0)
 		std::exit(1);
+}
+
+// A reader finds all of the old or all of the new.
+void replace(const std::string &path, const std::string &text)
+{
+	const std::string made = path + ".new";
+	std::ofstream file(made);
+
+	file << text;
+	file.close();
+	if (!file || std::rename(made.c_str(), path.c_str()) != 0) {
+		std::fprintf(stderr, "vapicstat: cannot write %s\n", path.c_str());
+		std::exit(1);
+	}
+}
+
+void show(const Options &options, const Snapshot &now, const Snapshot *earlier)
+{
+	if (options.prometheus == "-")
+		put(prometheus(now));
+	else if (!options.prometheus.empty())
+		replace(options.prometheus, prometheus(now));
+	else if (options.json)
+		put(json(now, earlier));
+	else
+		put(text(now, earlier, options.vcpus));
+}
+
+void watch(const System &system, const Options &options)
+{
+	// Prometheus makes its rates itself.
+	const bool rates = options.interval > 0 && options.prometheus.empty();
+	Snapshot earlier = gather(system);
+
+	if (!rates)
+		show(options, earlier, nullptr);
+	if (!rates && !options.watch)
+		return;
+	for (unsigned long looks = rates ? 0 : 1; !options.count || looks < options.count;
+	     looks++) {
+		std::this_thread::sleep_for(std::chrono::duration<double>(options.interval));
+		Snapshot now = gather(system);
+
+		show(options, now, rates ? &earlier : nullptr);
+		if (!options.watch)
+			return;
+		earlier = std::move(now);
+	}
 }
 
 int explain(const System &system, const Options &options)
@@ -147,17 +242,18 @@ int main(int argc, char **argv)
 	const Options options = parse(argc, argv);
 	const System system(options.root);
 
-	if (options.explain)
-		return explain(system, options);
-	const Snapshot earlier = gather(system);
-
-	if (options.interval == 0) {
-		put(options.json ? json(earlier, nullptr) : text(earlier, nullptr, options.vcpus));
+	if (options.names) {
+		for (const Vm &vm : gather(system).vms)
+			put(printable(vm.name) + "\n");
 		return 0;
 	}
-	std::this_thread::sleep_for(std::chrono::duration<double>(options.interval));
-	const Snapshot now = gather(system);
-
-	put(options.json ? json(now, &earlier) : text(now, &earlier, options.vcpus));
+	if (options.explain)
+		return explain(system, options);
+	const bool plain = options.once || options.watch || options.json ||
+			   !options.prometheus.empty();
+	if (!plain && isatty(STDOUT_FILENO) && isatty(STDIN_FILENO) && options.interval > 0 &&
+	    live(system, options.interval, options.vcpus))
+		return 0;
+	watch(system, options);
 	return 0;
 }

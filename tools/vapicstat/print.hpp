@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //
-// Snapshots as text and JSON. Rates are those since an earlier snapshot.
+// Snapshots as text, JSON and a textfile of Prometheus. Rates are those since an earlier snapshot.
 #ifndef VAPICSTAT_PRINT_HPP
 #define VAPICSTAT_PRINT_HPP
 
@@ -12,6 +12,8 @@
 
 namespace vapicstat {
 
+// Names and command lines are other people's: nothing in them reaches the terminal as a command.
+std::string printable(const std::string &value);
 // In which mode the host accelerates: "x2AVIC", "AVIC", "APICv+IPIv", "APICv" or "off".
 std::string mode(const Host &host);
 std::string describe(const Host &host);
@@ -26,6 +28,7 @@ Names table(const Snapshot &now, const Snapshot *earlier, bool with_vcpus);
 std::string text(const Snapshot &now, const Snapshot *earlier, bool with_vcpus);
 // One line.
 std::string json(const Snapshot &now, const Snapshot *earlier);
+std::string prometheus(const Snapshot &now);
 
 // What explain() finds, for people.
 std::string explanation(const Host &host);

@@ -19,16 +19,6 @@ std::string join(const Names &names, const char *separator)
 	return text;
 }
 
-// Names and command lines are other people's: nothing in them reaches the terminal as a command.
-std::string printable(const std::string &value)
-{
-	std::string text;
-
-	for (const char c : value)
-		text += c >= ' ' && c <= '~' ? c : '?';
-	return text;
-}
-
 std::string cell(const std::string &value, std::size_t width)
 {
 	std::string text = printable(value);
@@ -48,12 +38,30 @@ std::string yes_or_no(const std::optional<bool> &value)
 	return !value ? "?" : *value ? "yes" : "no";
 }
 
+using Columns = std::vector<const Metric *>;
+
+// Those of which anything is known.
+Columns columns_of(const Snapshot &now)
+{
+	Columns columns;
+
+	for (const Metric &metric : metrics())
+		if (std::any_of(now.vms.begin(), now.vms.end(),
+				[&metric](const Vm &vm) { return value(metric, vm).has_value(); }))
+			columns.push_back(&metric);
+	return columns;
+}
+
+constexpr std::size_t kName = 20, kPid = 8, kActive = 7, kInhibits = 20, kFigure = 10;
+
 template <typename T>
-std::string figures(const T &now, const T *before, bool rates, double seconds)
+std::string figures(const Columns &columns, const T &now, const T *before, bool rates,
+		    double seconds)
 {
 	std::string text;
 
-	for (const Metric &metric : metrics()) {
+	for (const Metric *column : columns) {
+		const Metric &metric = *column;
 		std::string shown = "-";
 
 		if (rates) {
@@ -62,12 +70,10 @@ std::string figures(const T &now, const T *before, bool rates, double seconds)
 		} else if (const auto count = value(metric, now)) {
 			shown = std::to_string(*count);
 		}
-		text += " " + right(shown, 9);
+		text += " " + right(shown, kFigure);
 	}
 	return text;
 }
-
-constexpr std::size_t kName = 20, kPid = 8, kActive = 7, kInhibits = 20;
 
 const char *how_known(State state)
 {
@@ -138,6 +144,15 @@ Kind kind_of(const Finding &finding)
 
 } // namespace
 
+std::string printable(const std::string &value)
+{
+	std::string text;
+
+	for (const char c : value)
+		text += c >= ' ' && c <= '~' ? c : '?';
+	return text;
+}
+
 std::string mode(const Host &host)
 {
 	if (!host.accelerated.value_or(false))
@@ -198,10 +213,12 @@ Names table(const Snapshot &now, const Snapshot *earlier, bool with_vcpus)
 	const double seconds = earlier ? now.seconds - earlier->seconds : 0;
 	std::string heading = cell("VM", kName) + " " + cell("PID", kPid) + " " +
 			      cell("ACTIVE", kActive) + " " + cell("INHIBITS", kInhibits);
+	const Columns columns = columns_of(now);
 	Names rows;
 
-	for (const Metric &metric : metrics())
-		heading += " " + right(std::string(metric.heading) + (earlier ? "/s" : ""), 9);
+	for (const Metric *column : columns)
+		heading +=
+			" " + right(std::string(column->heading) + (earlier ? "/s" : ""), kFigure);
 	rows.push_back(heading);
 	for (const Vm &vm : now.vms) {
 		const Vm *before = earlier ? same(*earlier, vm) : nullptr;
@@ -210,7 +227,7 @@ Names table(const Snapshot &now, const Snapshot *earlier, bool with_vcpus)
 			       cell(vm.pid ? std::to_string(vm.pid) : "?", kPid) + " " +
 			       cell(active(vm), kActive) + " " +
 			       cell(inhibits(now.host, vm), kInhibits) +
-			       figures(vm, before, earlier != nullptr, seconds));
+			       figures(columns, vm, before, earlier != nullptr, seconds));
 		for (const Vcpu &vcpu : vm.vcpus)
 			if (with_vcpus)
 				rows.push_back(cell("  vCPU " + std::to_string(vcpu.id), kName) +
@@ -219,7 +236,8 @@ Names table(const Snapshot &now, const Snapshot *earlier, bool with_vcpus)
 										   vcpu.active),
 						    kActive) +
 					       " " + cell(inhibits(vm, vcpu), kInhibits) +
-					       figures(vcpu, before ? same(*before, vcpu) : nullptr,
+					       figures(columns, vcpu,
+						       before ? same(*before, vcpu) : nullptr,
 						       earlier != nullptr, seconds));
 	}
 	if (now.vms.empty())
