@@ -125,7 +125,7 @@ help:
 	@echo '  make latency  cyclictest in host and guest, stock KVM and vapic'
 	@echo '  make takeovers  what is taken over, how, how often and why'
 	@echo '  make deb      Debian packages, in build/deb'
-	@echo '  make install  what runs here: vapic.ko, loading it at boot, vapic-audit; see install.mk'
+	@echo '  make install  what runs here: vapic.ko, loading it at boot, vapic-audit, vapicstat; see install.mk'
 	@echo '  make format   rewrite C and C++ with clang-format'
 	@echo '  make clean    remove all that was made: build/, and what building the module left'
 	@echo

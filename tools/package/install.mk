@@ -52,6 +52,12 @@ install-tools:
 	tools/package/copy audit $(DESTDIR)$(audit-folder)
 	ln -sf ../share/vapic/tools/audit $(DESTDIR)$(prefix)/bin/vapic-audit
 	install -m 644 tools/package/vapic-audit.1 $(DESTDIR)$(prefix)/share/man/man1
+	+$(MAKE) -C tools/vapicstat --no-print-directory O=$(CURDIR)/$(BUILD)/vapicstat
+	install -d $(DESTDIR)$(prefix)/share/bash-completion/completions
+	install -m 755 $(BUILD)/vapicstat/vapicstat $(DESTDIR)$(prefix)/bin
+	install -m 644 tools/vapicstat/vapicstat.1 $(DESTDIR)$(prefix)/share/man/man1
+	install -m 644 tools/vapicstat/vapicstat.bash \
+		$(DESTDIR)$(prefix)/share/bash-completion/completions/vapicstat
 
 # The source, for DKMS, and what has DKMS build it
 install-dkms:
