@@ -279,7 +279,7 @@ static void toggle_meanwhile(struct __test_metadata *_metadata, void (*guest)(ui
 	vm_block(vm, false);
 	EXPECT_EQ(wanted, guest_cpus[0].irqs[VECTOR]);
 	NOTE("%u interrupts, %u changes\n", guest_cpus[0].irqs[VECTOR], toggles);
-	EXPECT_LT(2, toggles);
+	EXPECT_LE(1, toggles);
 	roles_finish(vm);
 }
 
