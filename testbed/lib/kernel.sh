@@ -3,7 +3,7 @@
 #
 # Stock Debian kernels in the cache, by the names of testbed/kernels: image (kernel
 # and modules) and the matching headers, unpacked side by side and usable from there
-# without being installed.
+# without being installed. For the names of testbed/kernels.own, own-kernel.sh does the same.
 #
 # After kernel_ensure NAME these are set:
 #   KVER       kernel release, as uname -r prints it inside
@@ -18,6 +18,8 @@
 
 # shellcheck source=testbed/lib/compiler.sh
 . "$(dirname "${BASH_SOURCE[0]}")/compiler.sh"
+# shellcheck source=testbed/lib/own-kernel.sh
+. "$(dirname "${BASH_SOURCE[0]}")/own-kernel.sh"
 
 KERNEL_LIST=$TESTBED_DIR/kernels
 KERNEL_NAMES=$(sed '/^#/d; s/ .*//' "$KERNEL_LIST" | xargs)
@@ -158,6 +160,18 @@ kernel_vmlinux()
 # kernel_ensure NAME
 kernel_ensure()
 {
+	if own_kernel_is "$1"; then
+		own_kernel_ensure "$1"
+	else
+		kernel_ensure_stock "$1"
+	fi
+	KIMAGE=$(kernel_image "$KROOT" "$KVER")
+	KPATH=${COMPILER_ROOT:+$COMPILER_ROOT/usr/bin}
+	export KVER KROOT KDIR KMODDIR KIMAGE KVERSION KSERIES VMLINUX KPATH
+}
+
+kernel_ensure_stock()
+{
 	local name=$1
 	kernel_columns "$name"
 	debian_use "$KERNEL_RELEASE"
@@ -173,9 +187,6 @@ kernel_ensure()
 	KVERSION=$(cat "$CACHE_DIR/kernel/$KVER/version")
 	KDIR=$KROOT/usr/src/linux-headers-$KVER
 	KMODDIR=$CACHE_DIR/kernel/$KVER/kvm
-	KIMAGE=$(kernel_image "$KROOT" "$KVER")
 	VMLINUX=$KDIR/vmlinux
 	[ -e "$VMLINUX" ] || VMLINUX=$CACHE_DIR/kernel/$KVER/vmlinux
-	KPATH=${COMPILER_ROOT:+$COMPILER_ROOT/usr/bin}
-	export KVER KROOT KDIR KMODDIR KIMAGE KVERSION KSERIES VMLINUX KPATH
 }

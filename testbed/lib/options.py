@@ -10,8 +10,10 @@ import status
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-with open(f"{REPOSITORY}/testbed/kernels", encoding="ascii") as known:
-    KERNELS = [line.split()[0] for line in known if not line.startswith("#")]
+KERNELS = []
+for listed in ("kernels", "kernels.own"):
+    with open(f"{REPOSITORY}/testbed/{listed}", encoding="ascii") as known:
+        KERNELS += [line.split()[0] for line in known if not line.startswith("#")]
 
 USAGE = "testbed/run amd|intel [OPTIONS] -- COMMAND..."
 
