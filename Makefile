@@ -24,7 +24,7 @@ export VAPIC_KERNEL := $(KERNEL)
 endif
 
 # Targets that compile the module; to fetch a kernel is left to these.
-ifneq ($(filter-out clean help format check fuzz coverage demo bench latency takeovers $(NO_KERNEL),$(or \
+ifneq ($(filter-out clean help format check fuzz coverage demo bench latency takeovers kunit $(NO_KERNEL),$(or \
 	$(MAKECMDGOALS),all)),)
 ifneq ($(if $(UNTESTED),,$(filter $(VAPIC_KERNEL),$(UNSUPPORTED))),)
 $(error vapic does not support kernel $(VAPIC_KERNEL) yet: it does $(NAMES))
@@ -99,7 +99,7 @@ $(unpacked): $(image)
 clean:
 	@tools/clean
 
-check demo bench latency takeovers:
+check demo bench latency takeovers kunit:
 	+@tools/$@
 
 # Seconds for each fuzzer
@@ -120,6 +120,7 @@ help:
 	@echo '  make check    all tests, in emulated machines where they need one'
 	@echo '  make fuzz     fuzz core on this machine, SECONDS=60 for each target'
 	@echo '  make coverage lines and branches of core that its tests execute'
+	@echo '  make kunit    the KUnit suites of kunit/, in a kernel of their own'
 	@echo '  make demo     build everything, boot emulated machines, measure, report'
 	@echo '  make bench    instructions and modelled cycles beside stock KVM'
 	@echo '  make latency  cyclictest in host and guest, stock KVM and vapic'
@@ -133,4 +134,4 @@ help:
 
 FORCE:
 
-.PHONY: all module clean check fuzz coverage demo bench latency takeovers format help FORCE
+.PHONY: all module clean check fuzz coverage demo bench latency takeovers kunit format help FORCE

@@ -189,6 +189,11 @@ STAGES: dict[str, Sequence[Test]] = {
         long("device-intel", "intel", "vapic-ipiv", "enable_apicv=0", DEVICE),
         long("device-stock-intel", "intel", "stock-ipiv1", "enable_ipiv=1", DEVICE),
     ],
+    # The suites of kunit/, in a kernel that the testbed builds for them.
+    "kunit": [
+        Program("kunit-amd", "tools/kunit amd {logs}", lane=AMD_LANE),
+        Program("kunit-intel", "tools/kunit intel {logs}", lane=AMD_LANE),
+    ],
     # The packages of Debian: made, installed in both releases, and on a host that boots with them.
     # They take a network. The steps use what those before them made.
     "package": [
@@ -205,8 +210,8 @@ STAGES: dict[str, Sequence[Test]] = {
 }
 
 # `boots-whole`, what `boots` leaves out, takes more than an hour, `long` takes hours, and `package`
-# Debian's archive.
-ONLY_IF_NAMED = ("boots-whole", "long", "package")
+# Debian's archive. `kunit` has yet to show what its kernel costs.
+ONLY_IF_NAMED = ("boots-whole", "long", "kunit", "package")
 # What a stage uses of another.
 NEEDED = {"boots": "kernels", "boots-whole": "kernels"}
 # They need no host.

@@ -384,7 +384,8 @@ class Stages(unittest.TestCase):
             program.arguments()
         self.assertEqual(ended.exception.code, 2)
         self.assertIn("check: error: no stage 'vms': static, kernels, core, vm, errors, cycles,"
-                      " intel, seeds, boots, boots-whole, long, package\n", error.getvalue())
+                      " intel, seeds, boots, boots-whole, long, kunit,"
+                      " package\n", error.getvalue())
 
 
 if __name__ == "__main__":
