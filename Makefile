@@ -24,7 +24,7 @@ export VAPIC_KERNEL := $(KERNEL)
 endif
 
 # Targets that compile the module; to fetch a kernel is left to these.
-ifneq ($(filter-out clean help format check fuzz coverage demo bench latency takeovers kunit $(NO_KERNEL),$(or \
+ifneq ($(filter-out clean help format check model fuzz coverage demo bench latency takeovers kunit $(NO_KERNEL),$(or \
 	$(MAKECMDGOALS),all)),)
 ifneq ($(if $(UNTESTED),,$(filter $(VAPIC_KERNEL),$(UNSUPPORTED))),)
 $(error vapic does not support kernel $(VAPIC_KERNEL) yet: it does $(NAMES))
@@ -102,6 +102,9 @@ clean:
 check demo bench latency takeovers kunit:
 	+@tools/$@
 
+model:
+	@tests/model/check
+
 # Seconds for each fuzzer
 SECONDS := 60
 fuzz:
@@ -118,6 +121,7 @@ include tools/package/install.mk
 help:
 	@echo '  make          build vapic.ko'
 	@echo '  make check    all tests, in emulated machines where they need one'
+	@echo '  make model    models of what order no interrupt is lost in; needs spin and tcc'
 	@echo '  make fuzz     fuzz core on this machine, SECONDS=60 for each target'
 	@echo '  make coverage lines and branches of core that its tests execute'
 	@echo '  make kunit    the KUnit suites of kunit/, in a kernel of their own'
@@ -134,4 +138,4 @@ help:
 
 FORCE:
 
-.PHONY: all module clean check fuzz coverage demo bench latency takeovers kunit format help FORCE
+.PHONY: all module clean check model fuzz coverage demo bench latency takeovers kunit format help FORCE

@@ -23,7 +23,8 @@ namespace {
 //             an IPI that saw IsRunning=0
 //   barrier:  run_nowhere(), a locked exchange
 //   if lost:  the vCPU sleeps with an interrupt in its IRR
-//   checked:  residency_history_test; threads_test; selftest ipi_blocked
+//   checked:  residency_history_test; threads_test; selftest ipi_blocked; model avic
+//             (BLOCK_SILENTLY, BLOCK_RUNNING_FIRST)
 inline void set_asleep(vapic_avic_on_cpu on, bool asleep)
 {
 	Slot<Attention> &byte = attention(*on.vcpu);
@@ -40,7 +41,8 @@ inline void set_asleep(vapic_avic_on_cpu on, bool asleep)
 //             this byte
 //   barrier:  run_nowhere(), before KVM looks at the IRR
 //   if lost:  hardware sets a bit of the IRR, and nobody makes KVM look at it
-//   checked:  interleaving_test; residency_history_test; selftest inhibit
+//   checked:  interleaving_test; residency_history_test; selftest inhibit; model avic
+//             (DEACTIVATE_SILENTLY, DEACTIVATE_RUNNING_FIRST)
 inline void set_inactive(vapic_avic_on_cpu on, bool inactive)
 {
 	Slot<Attention> &byte = attention(*on.vcpu);
@@ -56,7 +58,7 @@ inline void set_inactive(vapic_avic_on_cpu on, bool inactive)
 //   barrier:  vcpu_enter_guest(), after it sets vcpu->mode and before VMRUN
 //   if lost:  a sender sees IsRunning=0 and exits, VMRUN misses the IRR bit, and the handler
 //             of the exit does nothing because the vCPU is awake
-//   checked:  residency_history_test; selftest ipi_lost
+//   checked:  residency_history_test; selftest ipi_lost; model avic (ENTER_WITHOUT_BARRIER)
 inline void run_on(vapic_avic_on_cpu on, HostApicId host)
 {
 	slot(*on.vcpu).publish(on.vcpu->resident.with(PhysicalIdEntry::kHostApicId, host));
@@ -77,7 +79,8 @@ inline PhysicalIdEntry left(const Slot<PhysicalIdEntry> &entry)
 //             exits, or the caller sees the IRR bit
 //   barrier:  here
 //   if lost:  the vCPU sleeps with an interrupt in its IRR, until something else wakes it
-//   checked:  residency_history_test; selftest ipi_blocked
+//   checked:  residency_history_test; selftest ipi_blocked; model avic (BLOCK_PLAIN_STORE,
+//             BLOCK_LOOKS_FIRST)
 inline void run_nowhere(vapic_avic_on_cpu on)
 {
 	Slot<PhysicalIdEntry> &entry = slot(*on.vcpu);
@@ -94,7 +97,8 @@ inline void run_nowhere(vapic_avic_on_cpu on)
 //             entry, which names no CPU
 //   barrier:  vcpu_enter_guest(), as running-set
 //   if lost:  the vCPU runs on in the guest without looking at its IRR
-//   checked:  residency_history_test (LoadOnACpuThatNoEntryCanNameSaysSo)
+//   checked:  residency_history_test (LoadOnACpuThatNoEntryCanNameSaysSo); model avic
+//             (FAR_SILENTLY, FAR_KEEPS_CPU)
 void run_far(vapic_avic_on_cpu on)
 {
 	attention(*on.vcpu).publish(Attention{}.with(Attention::kFar, true));
@@ -168,7 +172,7 @@ void vapic_avic_vcpu_load(vapic_avic_on_cpu on, vapic_host_id host)
 //   pairs:    IPI hardware, which need not see it soon
 //   barrier:  none needed: the VMRUN that follows the next load finds the interrupt
 //   if lost:  nothing
-//   checked:  residency_history_test; selftest ipi_lost
+//   checked:  residency_history_test; selftest ipi_lost; model avic
 //
 // Nor does the IOMMU need to hear of it: while it rings the CPU that the vCPU was on, that CPU
 // ignores it, and the IOMMU makes no entry in its log, which would wake nobody.

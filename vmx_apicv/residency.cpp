@@ -28,7 +28,8 @@ constexpr PiControl kOn = PiControl{}.with(PiControl::kOn, true);
 //             operation on this word
 //   barrier:  here
 //   if lost:  ON and with it the notification: the vCPU sleeps with an interrupt posted
-//   checked:  posted_interleaving_test; selftest ipi_blocked
+//   checked:  posted_interleaving_test; selftest ipi_blocked; model posted (LOAD_PLAIN_STORE,
+//             ARM_PLAIN_STORE)
 template <typename Change>
 PiControl replace(vapic_pi_on_cpu on, Change change)
 {
@@ -57,8 +58,8 @@ PiControl replace(vapic_pi_on_cpu on, Change change)
 //             or its PIR bit is seen here
 //   barrier:  here, the compare-exchange; vapic_pi_vcpu_resume(), the AND
 //   if lost:  PIR holds a vector without ON: nobody takes it before the next post
-//   checked:  posted_interleaving_test (load_reads_pir_first, resume_reads_pir_first);
-//             selftest ipi_lost
+//   checked:  posted_interleaving_test (load_reads_pir_first, resume_reads_pir_first); selftest
+//             ipi_lost; model posted (LOAD_READS_PIR_FIRST, RESUME_READS_PIR_FIRST)
 void vapic_pi_vcpu_load(vapic_pi_on_cpu on, u32 cpu, u32 destination)
 {
 	if (vapic_pi_vcpu_resume(on, cpu))
@@ -91,7 +92,8 @@ void vapic_pi_vcpu_leave_home(vapic_pi_on_cpu on)
 //             or its ON is seen here
 //   barrier:  here
 //   if lost:  hardware has sent the notification vector, which wakes nobody
-//   checked:  posted_interleaving_test (arm_silently, ArmBeforeTheCpuKnows); selftest ipi_blocked
+//   checked:  posted_interleaving_test (arm_silently, ArmBeforeTheCpuKnows); selftest ipi_blocked;
+//             model posted (ARM_SILENTLY, ARM_LOOKS_FIRST, ARM_BEFORE_WAITING)
 bool vapic_pi_vcpu_arm(vapic_pi_on_cpu on)
 {
 	vapic_pi_vcpu_leave_home(on);

@@ -56,7 +56,7 @@ void vapic_pi_vcpu_init(vapic_pi_vcpu *vcpu, vapic_vcpu *glue, vapic_pi_descript
 //   barrier:  here
 //   if lost:  PIR holds a vector without ON: nobody takes it before the next post
 //   checked:  posted_interleaving_test (sync_clears_on_last, sync_clears_on_by_store); selftest
-//             ipi_lost
+//             ipi_lost; model posted (SYNC_ON_LAST)
 //
 // rvi_unknown is cleared by an exchange before the IRR is read: rvi-unknown, in vmx_hot.h.
 vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_loaded loaded, bool to_rvi)
@@ -102,7 +102,7 @@ vapic_pi_irr vapic_pi_vcpu_sync(vapic_pi_loaded loaded, bool to_rvi)
 //   pairs:    vapic_pi_vcpu_sync(): exchange of the flag, then the IRR
 //   barrier:  in the caller, whose request and kick follow
 //   if lost:  as rvi-unknown
-//   checked:  posted_interleaving_test (unsettle_not)
+//   checked:  posted_interleaving_test (unsettle_not); model posted (DELIVERS_SETTLED)
 void vapic_pi_vcpu_unsettle(vapic_pi_vcpu *vcpu)
 {
 	vapic_pi_unknown_publish(&vcpu->hot.rvi_unknown, true);

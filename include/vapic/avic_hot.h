@@ -42,7 +42,7 @@ struct vapic_avic_vcpu_hot {
  *   barrier:  the caller, after it set the IRR bit (vapic_lapic_set_irr(), or the exit of
  *             an IPI that hardware delivered)
  *   if lost:  the vCPU sleeps with an interrupt in its IRR
- *   checked:  residency_history_test; selftest ipi_blocked
+ *   checked:  residency_history_test; selftest ipi_blocked; model avic (SENDER_LOOKS_FIRST)
  */
 static inline bool vapic_avic_vcpu_must_wake(const struct vapic_avic_vcpu *vcpu)
 {
@@ -65,7 +65,7 @@ static inline bool vapic_avic_vcpu_must_wake(const struct vapic_avic_vcpu *vcpu)
  *   barrier:  the caller's load of the vCPU's mode
  *   if lost:  the doorbell goes to a CPU that the vCPU left before, and the vCPU runs on without
  *             looking at its IRR
- *   checked:  residency_history_test; selftest ipi_lost
+ *   checked:  residency_history_test; selftest ipi_lost; model avic (FAR_KEEPS_CPU)
  */
 static inline u32 vapic_avic_vcpu_host_id(const struct vapic_avic_vcpu *vcpu)
 {

@@ -45,7 +45,8 @@ static inline void vapic_lapic_write(void *regs, u32 offset, u32 value)
  *             first and look at IRR second
  *   barrier:  here
  *   if lost:  a sleeping vCPU is never woken for the interrupt
- *   checked:  residency_history_test; selftest ipi_blocked; selftest ipi_lost
+ *   checked:  residency_history_test; selftest ipi_blocked; selftest ipi_lost; model avic
+ *             (SENDER_PLAIN_STORE)
  */
 static inline void vapic_lapic_set_irr(void *regs, u8 vector)
 {

@@ -32,7 +32,8 @@
  *   pairs:    vapic_pi_vcpu_unsettle(), which sets it by a release store
  *   barrier:  vapic_pi_vcpu_sync(), the exchange
  *   if lost:  RVI misses a vector in the IRR, which is not delivered until another one is
- *   checked:  posted_interleaving_test (sync_settles_by_store, sync_settles_last)
+ *   checked:  posted_interleaving_test (sync_settles_by_store, sync_settles_last); model posted
+ *             (SYNC_SETTLES_PLAINLY, SYNC_SETTLES_LAST)
  */
 VAPIC_CELL(vapic_pi_unknown, u8)
 
@@ -48,7 +49,7 @@ VAPIC_CELL(vapic_pi_unknown, u8)
  *   barrier:  the scheduler's, between the vCPU's task on one CPU and on another
  *   if lost:  vapic_pi_vcpu_resume() takes the descriptor for loaded on the vCPU's CPU, although
  *             it is not: notifications go to a CPU that the vCPU left
- *   checked:  pi_residency_test; selftest ipi_lost
+ *   checked:  pi_residency_test; selftest ipi_lost; model posted (ARM_KEEPS_HOME)
  */
 VAPIC_CELL(vapic_pi_home, u32)
 
@@ -80,7 +81,8 @@ static inline struct vapic_pi_vcpu_hot *vapic_pi_hot(struct vapic_pi_vcpu *vcpu)
  *             guest, or sleeps, and then looks at ON
  *   barrier:  here
  *   if lost:  nobody is told of a vector in PIR: the vCPU sleeps, or runs, without it
- *   checked:  posted_interleaving_test (post_on_first, post_by_store); selftest ipi_lost
+ *   checked:  posted_interleaving_test (post_on_first, post_by_store); selftest ipi_lost; model
+ *             posted (POST_ON_FIRST, POST_PLAINLY)
  */
 static inline bool vapic_pi_post(struct vapic_pi_descriptor *descriptor, u8 vector)
 {
@@ -141,7 +143,8 @@ static inline bool vapic_pi_vcpu_resume(struct vapic_pi_on_cpu on, u32 cpu)
  *   barrier:  none needed: a notification that is sent nevertheless does nothing outside the
  *             guest, and the load that must follow finds ON
  *   if lost:  posts keep interrupting a CPU that runs something else
- *   checked:  posted_interleaving_test (SuppressByAPlainStoreIsNone); pi_residency_test
+ *   checked:  posted_interleaving_test (SuppressByAPlainStoreIsNone); pi_residency_test; model
+ *             posted
  */
 static inline void vapic_pi_vcpu_suppress(struct vapic_pi_on_cpu on)
 {

@@ -97,6 +97,7 @@ STAGES: dict[str, Sequence[Test]] = {
              # Of the tests that have just been built.
              Program("coverage", "sh -c 'make -s -j2 -C tests/core coverage"
                      " O=$PWD/build/core-address'", lane="core")],
+    "model": [Program("model", "tests/model/check --logs {logs}", lane="model")],
     "vm": [
         suite("amd", "stock-avic0", "avic=0"),
         suite("amd", "stock-avic1", "avic=1"),
@@ -215,7 +216,7 @@ ONLY_IF_NAMED = ("boots-whole", "long", "kunit", "package")
 # What a stage uses of another.
 NEEDED = {"boots": "kernels", "boots-whole": "kernels"}
 # They need no host.
-HERE = ("static", "kernels", "core")
+HERE = ("static", "kernels", "core", "model")
 
 
 def lanes(stages: Sequence[str]) -> list[list[Test]]:

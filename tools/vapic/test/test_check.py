@@ -368,8 +368,8 @@ class Stages(unittest.TestCase):
                          ["host-root", "package", "package-intel"])
 
     def test_which_stages_run_in_which_order(self) -> None:
-        usual = ["static", "kernels", "core", "vm", "errors", "cycles", "intel", "seeds",
-                 "boots"]
+        usual = ["static", "kernels", "core", "model", "vm", "errors", "cycles", "intel",
+                 "seeds", "boots"]
         for words, wanted in (("", (usual, False)), ("long", (["long"], True)),
                               ("package", (["package"], True)),
                               ("boots", (["kernels", "boots"], True)),
@@ -383,8 +383,8 @@ class Stages(unittest.TestCase):
               contextlib.redirect_stderr(error), self.assertRaises(SystemExit) as ended):
             program.arguments()
         self.assertEqual(ended.exception.code, 2)
-        self.assertIn("check: error: no stage 'vms': static, kernels, core, vm, errors, cycles,"
-                      " intel, seeds, boots, boots-whole, long, kunit,"
+        self.assertIn("check: error: no stage 'vms': static, kernels, core, model, vm, errors,"
+                      " cycles, intel, seeds, boots, boots-whole, long, kunit,"
                       " package\n", error.getvalue())
 
 
