@@ -43,6 +43,8 @@ struct vapic_pit {
 	bool behind;	     /* some tick has found the last one not taken since calm_down() ran */
 	int backlog;	     /* ticks that were due when calm_down() ran */
 	struct kvm_pit *pit; /* valid while it reinjects, once it has ticked */
+	u64 ticks;	     /* that have come */
+	u64 suspect;	     /* how many had when look_again was queued */
 	struct work_struct look_again;
 	struct delayed_work calm_down;
 };

@@ -20,6 +20,8 @@
  * of the guest, its task may be on its way from clearing the ISR to the acknowledgement, and must not
  * acknowledge the next tick in place of this one.  So a work item waits (SRCU) and looks again;
  * the PIT's thread cannot wait, since a vCPU that writes to the PIT's ports waits for that thread.
+ * The work item must not do so either, so it acknowledges only if no tick has come since it was
+ * queued.  A tick comes, and the work item looks, with the lock held.
  */
 #include <linux/kthread.h>
 #include <linux/srcu.h>
@@ -100,7 +102,8 @@ static bool may_be_exiting(struct kvm_vcpu *kvm_vcpu)
 /*
  * What the vCPU does is read after the bits: an exit that cleared the ISR before has told KVM of it
  * before the vCPU is in the guest again.  And the bits once more after that: KVM takes a vector out
- * of the IRR before it sets the ISR.
+ * of the IRR before it sets the ISR.  Then what the vCPU does again, as the first time: it may have
+ * entered the guest with the vector, and be in the exit for its EOI.
  */
 static enum last_tick last_tick(struct kvm *kvm, u64 entry)
 {
@@ -121,7 +124,8 @@ static enum last_tick last_tick(struct kvm *kvm, u64 entry)
 		exiting = may_be_exiting(kvm_vcpu);
 		if (waits || waits_in(apic->regs, IOAPIC_VECTOR(entry)))
 			return vapic_apicv_active(apic) ? WAITS : WAITS_INHIBITED;
-		if (exiting)
+		smp_rmb();
+		if (exiting || may_be_exiting(kvm_vcpu))
 			found = TAKEN_OR_ON_ITS_WAY;
 	}
 	return found;
@@ -175,6 +179,16 @@ static void calm_down(struct work_struct *work)
 	inhibit(vm, pit->kvm, false);
 }
 
+/* False too if another tick has come since then: the next one that is due has it looked for. */
+static bool still_taken(struct vapic_vm *vm, u64 suspect)
+{
+	u64 entry;
+
+	guard(mutex)(&vm->pit.lock);
+	return vm->pit.ticks == suspect && find_entry(vm->pit.pit->kvm, &entry) &&
+	       last_tick(vm->pit.pit->kvm, entry) >= TAKEN;
+}
+
 /*
  * Wait twice for exits that were under way: during the first wait KVM may have moved the tick from the
  * IRR to the ISR, and the guest may have ended it since then.
@@ -183,14 +197,18 @@ static void look_again(struct work_struct *work)
 {
 	struct vapic_vm *vm = container_of(work, struct vapic_vm, pit.look_again);
 	struct kvm_pit *pit = vm->pit.pit;
-	u64 entry;
+	u64 suspect;
 
+	/* Later it may be that of another tick, for which this runs once more. */
+	mutex_lock(&vm->pit.lock);
+	suspect = vm->pit.suspect;
+	mutex_unlock(&vm->pit.lock);
 	synchronize_srcu(&pit->kvm->srcu);
-	if (!find_entry(pit->kvm, &entry) || last_tick(pit->kvm, entry) < TAKEN)
+	if (!still_taken(vm, suspect))
 		return;
 	synchronize_srcu(&pit->kvm->srcu);
 	guard(mutex)(&vm->pit.lock);
-	if (vm->pit.reinjects && acknowledge(&pit->pit_state))
+	if (vm->pit.reinjects && vm->pit.ticks == suspect && acknowledge(&pit->pit_state))
 		kthread_queue_work(pit->worker, &pit->expired);
 }
 
@@ -218,6 +236,7 @@ static void look_for_last_tick(struct vapic_vm *vm, struct kvm_pit *pit)
 			begin_inhibit(vm);
 		break;
 	case TAKEN_OR_ON_ITS_WAY:
+		vm->pit.suspect = vm->pit.ticks;
 		schedule_work(&vm->pit.look_again);
 		break;
 	}
@@ -230,6 +249,21 @@ static __always_inline int source_of(const struct kvm_pit *pit)
 #else
 	return KVM_PIT_IRQ_SOURCE_ID;
 #endif
+}
+
+/* False if the tick has to wait for the acknowledgement of the last one. */
+static bool tick(struct vapic_vm *vm, struct kvm_pit *pit)
+{
+	struct kvm_kpit_state *state = &pit->pit_state;
+
+	/* Between irq_ack and the IRR, the new tick would seem to be taken. */
+	guard(mutex)(&vm->pit.lock);
+	if (atomic_read(&state->reinject) && !atomic_xchg(&state->irq_ack, 0))
+		return false;
+	vm->pit.ticks++;
+	vapic_call(kvm_set_irq)(pit->kvm, source_of(pit), PIT_GSI, 1, false);
+	vapic_call(kvm_set_irq)(pit->kvm, source_of(pit), PIT_GSI, 0, false);
+	return true;
 }
 
 /* Runs in the PIT's kernel thread when a tick is due, or when the last one was acknowledged. */
@@ -245,12 +279,9 @@ void vapic_hook_pit_do_work(struct kthread_work *work)
 		/* A VM that is never accelerated has no tables, and each EOI exits. */
 		if (!atomic_read(&state->irq_ack) && vapic_avic_vm_at_load(&vm->core))
 			look_for_last_tick(vm, pit);
-		if (!atomic_xchg(&state->irq_ack, 0))
-			return;
 	}
-
-	vapic_call(kvm_set_irq)(pit->kvm, source_of(pit), PIT_GSI, 1, false);
-	vapic_call(kvm_set_irq)(pit->kvm, source_of(pit), PIT_GSI, 0, false);
+	if (!tick(vm, pit))
+		return;
 
 	/* A watchdog by NMI: LVT0 of some vCPU takes ticks as NMIs. */
 	if (atomic_read(&pit->kvm->arch.vapics_in_nmi_mode) > 0)
