@@ -22,6 +22,8 @@
  * the PIT's thread cannot wait, since a vCPU that writes to the PIT's ports waits for that thread.
  * The work item must not do so either, so it acknowledges only if no tick has come since it was
  * queued.  A tick comes, and the work item looks, with the lock held.
+ *
+ * tests/model/pit.pml is a model of this.
  */
 #include <linux/kthread.h>
 #include <linux/srcu.h>
