@@ -9,10 +9,10 @@
  */
 #include "lib/test.h"
 
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "lib/processors.h"
 #include "lib/traffic.h"
 
 #define VECTOR		0x41
@@ -20,121 +20,21 @@
 #define POWER		"/sys/power/"
 #define TEST_DELAY	"/sys/module/suspend/parameters/pm_test_delay"
 
-/* The processor that is offline, or 0 for none, because processor 0 never goes offline. */
-static int offline;
-
-/* The processors that may go offline: all but the first. */
-static int victims[CPU_SETSIZE];
-static int victim_count;
-
-/* The runtime of each processor's fair server, in nanoseconds; empty if none can be stopped. */
-static char fair_runtimes[CPU_SETSIZE][24];
-
 /* The delay of the kernel's suspend test, in seconds. */
 static char test_delay[24];
-
-static bool write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY);
-	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	int error = errno;
-
-	if (fd >= 0)
-		close(fd);
-	errno = error;
-	return ok;
-}
-
-/* The first line of a file, up to @size; empty if there is none. */
-static const char *read_file(const char *path, char *text, int size)
-{
-	FILE *file = fopen(path, "r");
-
-	text[0] = '\0';
-	if (file) {
-		if (fgets(text, size, file))
-			text[strcspn(text, "\n")] = '\0';
-		fclose(file);
-	}
-	return text;
-}
-
-static const char *online_file(int cpu)
-{
-	static char path[64];
-
-	snprintf(path, sizeof(path), "/sys/devices/system/cpu/cpu%d/online", cpu);
-	return path;
-}
-
-static void set_online(struct vm *vm, int cpu, bool on)
-{
-	if (!write_file(online_file(cpu), on ? "1" : "0"))
-		vm_fail(vm, "processor %d does not go %sline: %s", cpu, on ? "on" : "off",
-			strerror(errno));
-	offline = on ? 0 : cpu;
-}
-
-static const char *fair_server_file(int cpu)
-{
-	static char path[80];
-
-	snprintf(path, sizeof(path), "/sys/kernel/debug/sched/fair_server/cpu%d/runtime", cpu);
-	return path;
-}
-
-/*
- * Linux 6.12 counts a processor's fair server, which is not a task, among the tasks that run
- * there. Its timer may fire while the processor waits for the others to let it die. Then the
- * kernel warns "Dying CPU not properly vacated!", as if a task were left. With the fair servers
- * stopped, that warning means a task again. If a server cannot be stopped, the tests still work,
- * but the warning may appear without a task.
- *
- * Stop them once for all tests, before the first processor goes offline: if a server was started
- * again after processors went offline, stopping it can make the same kernel warn that its
- * bandwidth is below zero ("dl_rq->running_bw > old").
- */
-static void stop_fair_servers(void)
-{
-	for (int cpu = 1; cpu < CPU_SETSIZE; cpu++) {
-		read_file(fair_server_file(cpu), fair_runtimes[cpu], sizeof(fair_runtimes[cpu]));
-		if (fair_runtimes[cpu][0])
-			write_file(fair_server_file(cpu), "0");
-	}
-}
-
-static void start_fair_servers(void)
-{
-	for (int cpu = 1; cpu < CPU_SETSIZE; cpu++)
-		if (fair_runtimes[cpu][0])
-			write_file(fair_server_file(cpu), fair_runtimes[cpu]);
-}
 
 /* Restores the host at the end of a test, whether it failed or not. */
 static void restore(struct vm *vm)
 {
 	(void)vm;
-	if (offline)
-		write_file(online_file(offline), "1");
-	offline = 0;
-	write_file(POWER "pm_test", "none");
+	processors_restore();
+	file_write(POWER "pm_test", "none");
 	if (test_delay[0])
-		write_file(TEST_DELAY, test_delay);
-}
-
-static void find_victims(void)
-{
-	victim_count = 0;
-	for (int i = 1; i < host_cpu_count(); i++) {
-		if (access(online_file(host_cpu(i)), W_OK))
-			continue;
-		victims[victim_count++] = host_cpu(i);
-	}
+		file_write(TEST_DELAY, test_delay);
 }
 
 #define REQUIRE_VICTIMS() do {						\
-	find_victims();							\
-	if (!victim_count)						\
+	if (!removable_find())						\
 		SKIP(return, "no processor may be taken offline by this user"); \
 } while (0)
 
@@ -210,7 +110,7 @@ TEST(a_vcpu_that_sleeps_where_a_processor_went_is_woken)
 	vm_start(vm);
 	vcpu_pin(&vm->vcpus[0], host_cpu(0));
 	for (uint32_t i = 0; i < rounds; i++) {
-		int cpu = victims[i % victim_count];
+		int cpu = removable_cpu(i);
 
 		vm_wait(vm, vcpu_is_blocked(target), "the target sleeps");
 		vcpu_pin(target, cpu);
@@ -219,7 +119,7 @@ TEST(a_vcpu_that_sleeps_where_a_processor_went_is_woken)
 		vm_wait(vm, vcpu_is_blocked(target), "the target sleeps on the processor");
 		/* The vCPU stays on that processor as long as nobody wakes it. */
 		vcpu_pin(target, -1);
-		set_online(vm, cpu, false);
+		processor_set_online(vm, cpu, false);
 		if (!one_ipi(vm)) {
 			if (!stock_strands_sleepers())
 				vm_fail(vm, "IPI %u, to a vCPU that slept on processor %d, is lost", go,
@@ -227,7 +127,7 @@ TEST(a_vcpu_that_sleeps_where_a_processor_went_is_woken)
 			restore(vm);
 			EXPECTED_FAILURE(return, "stock KVM: the sleeper is stranded");
 		}
-		set_online(vm, cpu, true);
+		processor_set_online(vm, cpu, true);
 	}
 	EXPECT_EQ(2 * rounds, target->guest->irqs[VECTOR]);
 	finished = true;
@@ -271,9 +171,9 @@ TEST(no_ipi_is_lost_while_processors_come_and_go)
 	REQUIRE_VICTIMS();
 	vm = busy_vm();
 	for (unsigned int i = 0; i < rounds; i++) {
-		set_online(vm, victims[i % victim_count], false);
+		processor_set_online(vm, removable_cpu(i), false);
 		see_traffic(vm);
-		set_online(vm, victims[i % victim_count], true);
+		processor_set_online(vm, removable_cpu(i), true);
 		see_traffic(vm);
 	}
 	restore(vm);
@@ -293,12 +193,12 @@ static const char *choose_suspension(void)
 
 	if (access(POWER "state", W_OK) || access(POWER "pm_test", W_OK))
 		return NULL;
-	read_file(TEST_DELAY, test_delay, sizeof(test_delay));
-	write_file(TEST_DELAY, "0");
-	if (strstr(read_file(POWER "mem_sleep", modes, sizeof(modes)), "[deep]") &&
-	    write_file(POWER "pm_test", "core"))
+	file_read(TEST_DELAY, test_delay, sizeof(test_delay));
+	file_write(TEST_DELAY, "0");
+	if (strstr(file_read(POWER "mem_sleep", modes, sizeof(modes)), "[deep]") &&
+	    file_write(POWER "pm_test", "core"))
 		return "mem";
-	return write_file(POWER "pm_test", "platform") ? "freeze" : NULL;
+	return file_write(POWER "pm_test", "platform") ? "freeze" : NULL;
 }
 
 TEST(no_ipi_is_lost_when_the_host_is_suspended)
@@ -315,7 +215,7 @@ TEST(no_ipi_is_lost_when_the_host_is_suspended)
 	vm = busy_vm();
 	for (unsigned int i = 0; i < 1 + rounds / 4; i++) {
 		see_traffic(vm);
-		if (!write_file(POWER "state", state))
+		if (!file_write(POWER "state", state))
 			vm_fail(vm, "the host does not suspend: %s", strerror(errno));
 		see_traffic(vm);
 	}
@@ -331,8 +231,8 @@ int main(int argc, char **argv)
 {
 	int status;
 
-	stop_fair_servers();
+	fair_servers_stop();
 	status = test_main(argc, argv, 4);
-	start_fair_servers();
+	fair_servers_start();
 	return status;
 }
