@@ -76,7 +76,7 @@ static bool on_exit_lower(struct vcpu *vcpu)
 	return true;
 }
 
-struct vm *actors_begin(unsigned int options)
+struct vm *actors_create(unsigned int options)
 {
 	struct vm *vm = vm_create(options);
 
@@ -90,8 +90,20 @@ struct vm *actors_begin(unsigned int options)
 	for (unsigned int i = 0; i < ACTORS; i++)
 		vm_add_vcpu(vm, i, actors_guest, 0);
 	actors.tsc_per_ms = vcpu_ioctl(&vm->vcpus[0], KVM_GET_TSC_KHZ, NULL);
+	return vm;
+}
+
+void actors_start(struct vm *vm)
+{
 	vm_start(vm);
 	vm_wait(vm, actors.present == ACTORS, "every vCPU is there");
+}
+
+struct vm *actors_begin(unsigned int options)
+{
+	struct vm *vm = actors_create(options);
+
+	actors_start(vm);
 	return vm;
 }
 
@@ -125,10 +137,9 @@ static bool all_finished(struct vm *vm)
 	return true;
 }
 
-void actors_end(struct vm *vm)
+void actors_finish(struct vm *vm)
 {
 	uint64_t deadline = patience_us() + vm_timeout_us();
-	uint64_t handled = 0, armed = 0, strays = 0;
 
 	/* A vCPU that sleeps has nothing outstanding; otherwise that interrupt wakes it. */
 	actors.quiet = true;
@@ -138,9 +149,9 @@ void actors_end(struct vm *vm)
 	while (!all_finished(vm)) {
 		if (patience_us() > deadline)
 			vm_fail(vm, "the guests do not come to their end");
-		for (unsigned int i = 0; i < ACTORS; i++)
+		for (unsigned int i = 0; i < vm->vcpu_count; i++)
 			if (!vm->vcpus[i].finished)
-				vm_send_msi(vm, i, STOP_VECTOR);
+				vm_send_msi(vm, vm->vcpus[i].id, STOP_VECTOR);
 		sleep_us(500);
 	}
 	for (unsigned int i = 0; i < ACTORS; i++) {
@@ -149,8 +160,61 @@ void actors_end(struct vm *vm)
 		if (timer->strays > timer->strays_allowed)
 			vm_fail(vm, "%u timer interrupts on vCPU %u more than its timer explains",
 				timer->strays - timer->strays_allowed, i);
-		armed += timer->armings;
-		strays += timer->strays;
+	}
+}
+
+/* What had been sent at the mark; the last of each row is for the level interrupts. */
+static uint32_t marks[ACTORS][256];
+
+void actors_mark(void)
+{
+	for (unsigned int t = 0; t < ACTORS; t++) {
+		for (unsigned int v = FIRST_VECTOR; v <= LAST_VECTOR; v++)
+			marks[t][v] = actors.ipis[t][v].sent;
+		marks[t][255] = actors.levels[t].sent;
+	}
+}
+
+bool actors_reached_mark(void)
+{
+	for (unsigned int t = 0; t < ACTORS; t++) {
+		for (unsigned int v = FIRST_VECTOR; v <= LAST_VECTOR; v++)
+			if ((int32_t)(actors.ipis[t][v].handled - marks[t][v]) < 0)
+				return false;
+		if ((int32_t)(actors.levels[t].handled - marks[t][255]) < 0)
+			return false;
+	}
+	return true;
+}
+
+void actors_account(struct account *ipis, struct account *levels, struct account *timers)
+{
+	for (unsigned int i = 0; i < ACTORS; i++) {
+		const struct timer *timer = &actors.each[i].timer;
+
+		levels->sent += actors.levels[i].sent;
+		levels->accepted += guest_cpus[i].irqs[LEVEL_VECTOR(i)];
+		levels->serviced += actors.levels[i].handled;
+		timers->sent += timer->expected;
+		timers->accepted += timer->taken;
+		timers->serviced += timer->ended;
+		for (unsigned int v = FIRST_VECTOR; v <= LAST_VECTOR; v++) {
+			ipis->sent += actors.ipis[i][v].sent;
+			ipis->serviced += actors.ipis[i][v].handled;
+			if (OWNER(v) != OWN)
+				ipis->accepted += guest_cpus[i].irqs[v];
+		}
+	}
+}
+
+void actors_end(struct vm *vm)
+{
+	uint64_t handled = 0, armed = 0, strays = 0;
+
+	actors_finish(vm);
+	for (unsigned int i = 0; i < ACTORS; i++) {
+		armed += actors.each[i].timer.armings;
+		strays += actors.each[i].timer.strays;
 		handled += actors.levels[i].handled;
 		for (unsigned int v = FIRST_VECTOR; v <= LAST_VECTOR; v++)
 			handled += actors.ipis[i][v].handled;

@@ -20,6 +20,7 @@
 #ifndef SELFTESTS_LIB_ACTORS_H
 #define SELFTESTS_LIB_ACTORS_H
 
+#include "accounts.h"
 #include "state.h"
 
 /* Number of vCPUs. The first never halts, so that there is always one to wake the others. */
@@ -30,6 +31,10 @@
 
 /* Creates a VM and waits until all actors in it have begun; options are those of vm_create(). */
 struct vm *actors_begin(unsigned int options);
+
+/* The same in two steps: between them other vCPUs may be added, which end when they see the end. */
+struct vm *actors_create(unsigned int options);
+void actors_start(struct vm *vm);
 
 /* Returns true if no interrupt is outstanding; if one has been for long, names it and fails. */
 bool actors_check(struct vm *vm);
@@ -45,5 +50,15 @@ uint32_t actors_saves(void);
 
 /* Waits until all interrupts are handled, ends the guests, prints counts, and frees the VM. */
 void actors_end(struct vm *vm);
+
+/* The same, but prints nothing, and the VM remains. */
+void actors_finish(struct vm *vm);
+
+/* Whether all IPIs and level interrupts that were sent before actors_mark() are handled by now. */
+void actors_mark(void);
+bool actors_reached_mark(void);
+
+/* Adds all interrupts to the accounts: a timer's count as sent when it is armed or has ticked. */
+void actors_account(struct account *ipis, struct account *levels, struct account *timers);
 
 #endif

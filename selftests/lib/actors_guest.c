@@ -92,6 +92,7 @@ static void tick(struct timer *timer)
 	uint64_t periods = passed / timer->period_tsc;
 
 	timer->ticks++;
+	timer->expected++;
 	/* Allow one early tick by rounding, one for each restore, and slightly different clocks. */
 	if (timer->ticks > periods + periods / 8 + 2 + (actors.restores - timer->armed_at_restore))
 		guest_fail("a periodic timer ticks too often (a: ticks, b: periods)", __FILE__,
@@ -103,8 +104,10 @@ static void timer_handler(struct guest_frame *frame)
 	struct actor *me = &actors.each[guest_self()->index];
 	struct timer *timer = &me->timer;
 	uint32_t before = enter(me, frame->vector);
+	bool stray = !timer->armed || frame->vector != timer->vector;
 
-	if (!timer->armed || frame->vector != timer->vector) {
+	timer->taken += !stray;
+	if (stray) {
 		timer->strays++;
 	} else if (timer->mode == APIC_TIMER_PERIODIC) {
 		tick(timer);
@@ -115,6 +118,7 @@ static void timer_handler(struct guest_frame *frame)
 			apic_write(APIC_TMICT, 0);
 	}
 	leave(me, before);
+	timer->ended += !stray;
 }
 
 static void ghost_handler(struct guest_frame *frame)
@@ -135,6 +139,7 @@ static void arm_timer(struct timer *timer)
 	timer->mode = modes[random_below(3)];
 	timer->vector = random_vector(OWN);
 	timer->armings++;
+	timer->expected += timer->mode != APIC_TIMER_PERIODIC;
 	timer->ticks = 0;
 	timer->armed_at_restore = actors.restores;
 	us = timer->mode == APIC_TIMER_PERIODIC ? 1000 + random_below(2000) :

@@ -34,6 +34,7 @@ struct timer {
 	volatile uint8_t vector;
 	volatile bool armed;		/* one-shot or deadline: to fire; periodic: running */
 	volatile uint32_t armings, ticks;
+	volatile uint32_t expected, taken, ended;	/* interrupts, but strays */
 	volatile uint64_t armed_tsc, period_tsc;
 	volatile uint32_t armed_at_restore;
 	volatile uint32_t strays;	/* interrupts while nothing was armed */

@@ -38,10 +38,10 @@ static const volatile uint64_t *map_device(const char *device)
 	if (!sysfs_write(device, "enable", "1"))
 		fprintf(stderr, "# cannot enable %s\n", device);
 	snprintf(path, sizeof(path), "%s/resource0", device);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &status))
 		return NULL;
-	map = mmap(NULL, status.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	map = mmap(NULL, status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);
 	return map == MAP_FAILED ? NULL : map;
 }
@@ -92,6 +92,16 @@ void counter_name(unsigned int counter, char *name)
 		name[i] = i < bar[VMX_WORD_NAME_SIZE] ? from[i] : '\0';
 }
 
+bool emulator_reseed(uint32_t seed)
+{
+	find_device();
+	if (!bar || bar[AVIC_WORD_MAGIC] != VMX_STATS_MAGIC)
+		return false;
+	/* All that its device lets anybody write. */
+	*(volatile uint32_t *)(uintptr_t)bar = seed;
+	return true;
+}
+
 void counters_read(unsigned int pcpu, uint64_t *row)
 {
 	uint64_t first = bar[AVIC_WORD_FIRST_ROW] + pcpu * bar[AVIC_WORD_ROW_SIZE];
@@ -133,6 +143,12 @@ uint64_t counters_total(const char *name)
 }
 
 #else
+
+bool emulator_reseed(uint32_t seed)
+{
+	(void)seed;
+	return false;
+}
 
 uint64_t counters_total(const char *name)
 {

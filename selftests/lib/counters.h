@@ -6,6 +6,7 @@
 #ifndef SELFTESTS_LIB_COUNTERS_H
 #define SELFTESTS_LIB_COUNTERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define COUNTER_NAME_SIZE	48
@@ -30,5 +31,11 @@ void counters_read(unsigned int pcpu, uint64_t *row);
 
 /* The sum of a counter over all processors; 0 if there is none of this name. */
 uint64_t counters_total(const char *name);
+
+/*
+ * Where the emulator's processors take turns, they take other ones from now on, the same for the
+ * same seed. Returns false on any other host.
+ */
+bool emulator_reseed(uint32_t seed);
 
 #endif

@@ -54,6 +54,9 @@ struct guest_cpu {
 
 extern struct guest_cpu guest_cpus[GUEST_MAX_CPUS];
 
+/* Host: changes the random numbers of all vCPUs that are added from now on; 0 at first. */
+extern uint64_t guest_seed;
+
 /* Saved by the interrupt entry, lowest address first. */
 struct guest_frame {
 	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
@@ -97,7 +100,7 @@ static inline struct guest_cpu *guest_self(void)
 	return self;
 }
 
-/* A small xorshift generator; each vCPU has its own, seeded by its index. */
+/* A small xorshift generator; each vCPU has its own, seeded by its index and guest_seed. */
 uint64_t guest_random(void);
 
 /* Spin for about `count` short iterations. */

@@ -182,6 +182,38 @@ uint64_t traffic_handled(void)
 	return sum;
 }
 
+/* What had been sent on each channel at the mark. */
+static uint32_t marks[TRAFFIC_MAX][TRAFFIC_MAX];
+
+void traffic_mark(void)
+{
+	for (unsigned int s = 0; s < vcpu_count; s++)
+		for (unsigned int t = 0; t < vcpu_count; t++)
+			marks[s][t] = channels[s][t].sent;
+}
+
+bool traffic_reached_mark(void)
+{
+	for (unsigned int s = 0; s < vcpu_count; s++)
+		for (unsigned int t = 0; t < vcpu_count; t++)
+			if ((int32_t)(channels[s][t].handled - marks[s][t]) < 0)
+				return false;
+	return true;
+}
+
+void traffic_account(struct account *ipis)
+{
+	for (unsigned int s = 0; s < vcpu_count; s++) {
+		for (unsigned int t = 0; t < vcpu_count; t++) {
+			ipis->sent += channels[s][t].sent;
+			ipis->serviced += channels[s][t].handled;
+		}
+	}
+	for (unsigned int t = 0; t < vcpu_count; t++)
+		for (unsigned int s = 0; s < vcpu_count; s++)
+			ipis->accepted += guest_cpus[t].irqs[TRAFFIC_VECTOR + s];
+}
+
 static bool all_channels_free(void)
 {
 	for (unsigned int s = 0; s < vcpu_count; s++)

@@ -13,6 +13,7 @@
 #ifndef SELFTESTS_LIB_TRAFFIC_H
 #define SELFTESTS_LIB_TRAFFIC_H
 
+#include "accounts.h"
 #include "vm.h"
 
 #define TRAFFIC_VECTOR	0x90
@@ -35,6 +36,13 @@ void traffic_check(struct vm *vm);
 
 /* IPIs handled so far. */
 uint64_t traffic_handled(void);
+
+/* Whether all IPIs that were sent before traffic_mark() are handled by now. */
+void traffic_mark(void);
+bool traffic_reached_mark(void);
+
+/* Adds all IPIs to the account. */
+void traffic_account(struct account *ipis);
 
 /* Stops sending, waits until all IPIs are handled, and ends the guests; the VM remains. */
 void traffic_end(struct vm *vm);

@@ -237,6 +237,8 @@ static struct vcpu *add_vcpu(struct vm *vm, uint32_t id)
 	return vcpu;
 }
 
+uint64_t guest_seed;
+
 struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t id,
 			 void (*function)(uint64_t), uint64_t arg)
 {
@@ -249,7 +251,7 @@ struct vcpu *vm_add_vcpu(struct vm *vm, uint32_t id,
 	*guest = (struct guest_cpu){
 		.self = guest, .index = index, .apic_id = id,
 		.x2apic = vm->options & VM_X2APIC, .function = function, .arg = arg,
-		.random = 0x9e3779b97f4a7c15ULL * (index + 1),
+		.random = 0x9e3779b97f4a7c15ULL * (index + 1) ^ guest_seed,
 	};
 	return add_vcpu(vm, id);
 }
