@@ -24,7 +24,7 @@ export VAPIC_KERNEL := $(KERNEL)
 endif
 
 # Targets that compile the module; to fetch a kernel is left to these.
-ifneq ($(filter-out clean help format check model fuzz coverage demo bench latency takeovers kunit $(NO_KERNEL),$(or \
+ifneq ($(filter-out clean help format check model fuzz coverage demo bench latency soak mutants takeovers kunit $(NO_KERNEL),$(or \
 	$(MAKECMDGOALS),all)),)
 ifneq ($(if $(UNTESTED),,$(filter $(VAPIC_KERNEL),$(UNSUPPORTED))),)
 $(error vapic does not support kernel $(VAPIC_KERNEL) yet: it does $(NAMES))
@@ -113,6 +113,13 @@ fuzz:
 coverage:
 	+@$(MAKE) -s -C tests/core coverage O=$(CURDIR)/$(BUILD)/core-address
 
+# Where HOURS is not given, an hour.
+soak:
+	+@tools/hunt soak $(if $(HOURS),--hours $(HOURS))
+
+mutants:
+	+@tools/hunt mutants
+
 format:
 	@tools/format
 
@@ -128,6 +135,8 @@ help:
 	@echo '  make demo     build everything, boot emulated machines, measure, report'
 	@echo '  make bench    instructions and modelled cycles beside stock KVM'
 	@echo '  make latency  cyclictest in host and guest, stock KVM and vapic'
+	@echo '  make soak HOURS=n  hunts for an interrupt that is lost, and goes on next time'
+	@echo '  make mutants  has the hunter catch each mutant of tests/mutations'
 	@echo '  make takeovers  what is taken over, how, how often and why'
 	@echo '  make deb      Debian packages, in build/deb'
 	@echo '  make install  what runs here: vapic.ko, loading it at boot, vapic-audit, vapicstat; see install.mk'
@@ -138,4 +147,4 @@ help:
 
 FORCE:
 
-.PHONY: all module clean check model fuzz coverage demo bench latency takeovers kunit format help FORCE
+.PHONY: all module clean check model fuzz coverage demo bench latency soak mutants takeovers kunit format help FORCE

@@ -25,6 +25,8 @@ install: modules_install install-boot install-tools
 # The kernel's own target strips, signs and compresses, as that kernel is set up.
 modules_install:
 	@[ -e vapic.ko ] || { echo 'there is no vapic.ko: run make first' >&2; exit 1; }
+	@[ -z "$$(modinfo -F mutant ./vapic.ko)" ] || { \
+		echo 'vapic.ko is a mutant, which loses interrupts on purpose' >&2; exit 1; }
 	@built=$$(modinfo -F vermagic ./vapic.ko | cut -d ' ' -f 1); [ "$$built" = '$(KVER)' ] || { \
 		echo "vapic.ko is for $$built, not $(KVER): run make KDIR=$(KDIR)" >&2; exit 1; }
 	$(MAKE) -C $(KDIR) --no-print-directory M=$(CURDIR) INSTALL_MOD_PATH=$(INSTALL_MOD_PATH) \

@@ -168,6 +168,12 @@ STAGES: dict[str, Sequence[Test]] = {
                     *(loads(kernel, "amd", "vapic", "avic=0") for kernel in OTHERS),
                     *(test(kernel, "intel", "vapic-ipiv", "enable_apicv=0")
                       for kernel in OTHERS for test in (whole, loads))],
+    # Some schedules of the hunter.
+    "hunt": [
+        Host("amd", "hunt", "--iommu --smp 4 --stock --kvm avic=0", "/mnt/hunt -n 20", 600),
+        Host("intel", "hunt-intel", "--smp 4 --stock --kvm enable_apicv=0",
+             "/mnt/hunt -n 4 -i 500", 1200),
+    ],
     # Each inhibit is switched 10,000 times under traffic, 500 times on Intel; host processors go
     # and come 500 times; a hundred thousand interrupts of a device for each test; a million IPIs
     # to vCPUs that exchange their logical IDs: 8 a round in each of two tests, to two targets
@@ -211,8 +217,8 @@ STAGES: dict[str, Sequence[Test]] = {
 }
 
 # `boots-whole`, what `boots` leaves out, takes more than an hour, `long` takes hours, and `package`
-# Debian's archive. `kunit` has yet to show what its kernel costs.
-ONLY_IF_NAMED = ("boots-whole", "long", "kunit", "package")
+# Debian's archive. `kunit` has yet to show what its kernel costs, and `hunt` is not yet a part of it.
+ONLY_IF_NAMED = ("boots-whole", "hunt", "long", "kunit", "package")
 # What a stage uses of another.
 NEEDED = {"boots": "kernels", "boots-whole": "kernels"}
 # They need no host.
