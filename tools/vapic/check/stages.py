@@ -217,7 +217,7 @@ STAGES: dict[str, Sequence[Test]] = {
 }
 
 # `boots-whole`, what `boots` leaves out, takes more than an hour, `long` takes hours, and `package`
-# Debian's archive. `kunit` has yet to show what its kernel costs, and `hunt` is not yet a part of it.
+# Debian's archive. `kunit` has yet to show what its kernel costs, and `hunt` is not yet a part.
 ONLY_IF_NAMED = ("boots-whole", "hunt", "long", "kunit", "package")
 # What a stage uses of another.
 NEEDED = {"boots": "kernels", "boots-whole": "kernels"}
