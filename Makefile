@@ -71,7 +71,7 @@ KMODDIR ?= /lib/modules/$(KVER)/kernel/arch/x86/kvm
 # kernel that boots has, where the headers have none.
 running-btf = $(if $(filter $(shell uname -r),$(KVER)),/sys/kernel/btf/vmlinux)
 image := $(firstword $(wildcard /boot/vmlinuz-$(KVER) $(KMODDIR:/kernel/arch/x86/kvm=)/vmlinuz))
-unpacked := $(CURDIR)/$(BUILD)/vmlinux
+unpacked := $(CURDIR)/$(BUILD)/vmlinux-$(KVER)
 VMLINUX ?= $(firstword $(wildcard $(KDIR)/vmlinux $(running-btf)) $(if $(image),$(unpacked)))
 btf = $(or $(filter $(unpacked),$(VMLINUX)),$(wildcard $(VMLINUX)),\
 	$(error no BTF of $(KVER): $(KDIR)/vmlinux and /boot/vmlinuz-$(KVER) are missing, and that \

@@ -22,7 +22,7 @@ OUT = TOP / "build/check"
 # Besides those that building takes.
 PACKAGES = ("clang-format", "clang-tidy", "sparse", "shellcheck", "libgtest-dev", "libgmock-dev",
             "python3", "mypy", "flake8", "clang-14", "libclang-rt-14-dev",
-            "coccinelle", "libncurses-dev", "nlohmann-json3-dev", "spin", "tcc")
+            "coccinelle", "libpython3.11", "libncurses-dev", "nlohmann-json3-dev", "spin", "tcc")
 
 
 def arguments() -> tuple[list[str], bool]:
