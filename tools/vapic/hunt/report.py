@@ -4,10 +4,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Iterable
 
-CONTROL = "none"
+# The module as it is, at the beginning and at the end of the list.
+CONTROL, CONTROL_AGAIN = "none", "none-again"
+# What the hunter says of an interrupt that is lost, comes twice or late, or that nobody sent. All
+# else is a fault of the hunter or of the host.
+FOUND = re.compile(
+    r"is lost|does not fire|\b(the guests do|the traffic does|the schedule does) not come to"
+    r"|comes while its target runs|\d+ sent, \d+ accepted, \d+ serviced"
+    r"|more than its timer explains"
+    r"|until (each vCPU sees that traffic becomes quiet|all guest functions return)"
+    r"|guest assertion .*: (an? (IPI|interrupt|level interrupt) came|a periodic timer ticks too)")
 
 
 @dataclass(frozen=True)
@@ -26,7 +36,8 @@ class Fate:
     @property
     def right(self) -> bool:
         """A mutant is to be caught; the module as it is, which is the control, is not."""
-        return self.how == ("survived" if self.name == CONTROL else "caught")
+        control = self.name in (CONTROL, CONTROL_AGAIN)
+        return self.how == ("survived" if control else "caught")
 
 
 def number(word: str) -> int:
@@ -40,23 +51,39 @@ def read_fate(line: str) -> Fate | None:
     if words[0] == "broken":
         return Fate(words[1], "broken", what=" ".join(words[2:]))
     seconds, schedules, interrupts = [number(word) for word in [*words[2:5], "", "", ""]][:3]
-    return Fate(words[1], words[0], seconds, schedules, interrupts, " ".join(words[5:]))
+    return judged(Fate(words[1], words[0], seconds, schedules, interrupts, " ".join(words[5:])))
 
 
-def read_fates(lines: Iterable[str], host_died: str = "") -> list[Fate]:
-    """The first word on a mutant counts, but that it does not unload. If the host died of one,
-    that one is caught, by what host_died says; those that follow are missing."""
+def judged(fate: Fate) -> Fate:
+    """Broken, unless schedules were run, and what it was caught by is what the hunter is for."""
+    if not fate.schedules:
+        return replace(fate, how="broken", what=f"no schedule was run: {fate.what}".rstrip(": "))
+    if fate.how == "caught" and not FOUND.search(fate.what):
+        return replace(fate, how="broken",
+                       what=f"failed, but lost nothing: {fate.what}".rstrip(": "))
+    return fate
+
+
+def read_fates(lines: Iterable[str], crashed: str = "", ended: str = "") -> list[Fate]:
+    """The first word on a mutant counts, but that it does not unload. If the host crashed while
+    one was hunted, that one is caught, by what `crashed` says. If it ended for another reason
+    (`ended`), as the limit that the whole list shares, that one was not put to the test. Those
+    that follow are missing."""
     fates: dict[str, Fate] = {}
-    running = ""
+    running, hunted = "", False
     for line in lines:
         if line.startswith("mutant "):
-            running = line.split()[1]
+            running, hunted = line.split()[1], False
+        elif line.startswith("hunting "):
+            hunted = True
         fate = read_fate(line)
         if fate and (fate.name not in fates or fate.how == "broken"):
             fates[fate.name] = fate
             running = ""
-    if running and host_died:
-        fates[running] = Fate(running, "caught", what=host_died)
+    if running and crashed:
+        fates[running] = Fate(running, "caught" if hunted else "broken", what=crashed)
+    elif running and ended:
+        fates[running] = Fate(running, "broken", what=ended)
     return list(fates.values())
 
 
