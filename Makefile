@@ -136,7 +136,7 @@ help:
 	@echo '  make bench    instructions and modelled cycles beside stock KVM'
 	@echo '  make latency  cyclictest in host and guest, stock KVM and vapic'
 	@echo '  make soak HOURS=n  hunts for an interrupt that is lost, and goes on next time'
-	@echo '  make mutants  has the hunter catch each mutant of tests/mutations'
+	@echo '  make mutants  which mutants of tests/mutations the hunter catches'
 	@echo '  make takeovers  what is taken over, how, how often and why'
 	@echo '  make deb      Debian packages, in build/deb'
 	@echo '  make install  what runs here: vapic.ko, loading it at boot, vapic-audit, vapicstat; see install.mk'
