@@ -256,6 +256,7 @@ class FindHarness(Folder):
         self.script = self.folder / "find_harness"
         self.script.write_bytes((SELFTESTS / "find_harness").read_bytes())
         self.script.chmod(0o755)
+        self.unpacked = ".vapic-harness"
         # A kernel without its source
         executable(self.folder / "uname", "echo 0.0.0-none")
 
@@ -275,7 +276,7 @@ class FindHarness(Folder):
 
     def find(self, ksrc: str = "") -> tuple[int, str, str]:
         finished = subprocess.run(
-            [self.script, self.folder / "unpacked", ksrc], capture_output=True, text=True,
+            [self.script, self.folder / self.unpacked, ksrc], capture_output=True, text=True,
             env={"PATH": f"{self.folder}:{os.environ['PATH']}", "VAPIC_USR_SRC": str(self.src)})
         return finished.returncode, finished.stdout.strip(), finished.stderr.strip()
 
@@ -285,17 +286,30 @@ class FindHarness(Folder):
 
     def test_archive_that_somebody_names(self) -> None:
         file = self.archive("linux-source-6.12")
-        self.assertEqual(self.find(str(file)), (0, f"{self.folder}/unpacked", ""))
+        self.assertEqual(self.find(str(file)), (0, f"{self.folder}/.vapic-harness", ""))
 
     def test_newest_archive_that_is_installed(self) -> None:
         self.archive("linux-source-6.1", "passed")
         self.archive("linux-source-6.9")
         newest = self.archive("linux-source-6.12")
         status, found, said = self.find()
-        self.assertEqual((status, found), (0, f"{self.folder}/unpacked"))
+        self.assertEqual((status, found), (0, f"{self.folder}/.vapic-harness"))
         self.assertIn(str(newest), said)
         # The next time it is there.
-        self.assertEqual(self.find(), (0, f"{self.folder}/unpacked", ""))
+        self.assertEqual(self.find(), (0, f"{self.folder}/.vapic-harness", ""))
+
+    def test_no_folder_of_somebody_is_removed(self) -> None:
+        tree = self.tree("linux", "passed")
+        self.unpacked = "linux"
+        status, found, said = self.find(str(self.archive("linux-source-6.12")))
+        self.assertEqual((status, found), (1, ""))
+        self.assertIn("may be somebody's", said)
+        self.assertTrue((tree / "tools/testing/selftests/kselftest.h").exists())
+
+    def test_clean_removes_no_linux(self) -> None:
+        tree = self.tree("linux")
+        subprocess.run(["make", "-s", "-C", SELFTESTS, "clean", f"O={self.folder}"], check=True)
+        self.assertTrue((tree / "tools/testing/selftests/kselftest.h").exists())
 
     def test_tree_that_is_installed(self) -> None:
         self.tree("src/linux-6.1", "passed")
