@@ -206,7 +206,7 @@ const struct accel *accel_check(void)
 		 expect ? "VAPIC_EXPECT" : "module parameters",
 		 accel.vapic ? "vapic loaded" : "stock KVM");
 	if (!accel.active && !cpu_can_accelerate() && (wanted || !expect)) {
-		accel.verdict = ACCEL_UNAVAILABLE;
+		accel.verdict = expect ? ACCEL_WRONG : ACCEL_UNAVAILABLE;
 		snprintf(accel.reason, sizeof(accel.reason), "the processor has neither %s",
 			 cpu_can_virtualize() ? "AVIC nor APICv" : "SVM nor VMX");
 	} else {

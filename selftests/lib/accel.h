@@ -10,7 +10,7 @@
  * VAPIC_EXPECT=accelerated or plain says what to expect.  Otherwise acceleration
  * is expected if vapic is loaded and takes over, or if the stock vendor module was
  * loaded with acceleration enabled.  A processor that cannot accelerate is tested only
- * if plain is expected.
+ * if plain is expected; it is a failure if VAPIC_EXPECT says accelerated, else a skip.
  */
 #ifndef SELFTESTS_LIB_ACCEL_H
 #define SELFTESTS_LIB_ACCEL_H
