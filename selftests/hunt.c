@@ -19,8 +19,8 @@
  *
  * Prints a line for each schedule. For each kind of interrupt that has how many were sent, how
  * many were accepted, which means that their handlers were entered, and how many were serviced,
- * which means that those signalled EOI. Ends with 0, with 1 if a schedule failed, with 2 if the
- * options are wrong, with 4 if this machine has no acceleration.
+ * which means that those signalled EOI. Ends with 0, with 1 if a schedule failed or none was run,
+ * with 2 if the options are wrong or ask for none, with 4 if this machine has no acceleration.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -270,6 +270,17 @@ static int kind_named(const char *name)
 	return -1;
 }
 
+/* The option's value. False if that is no number from @least to @most. */
+static bool number(uint64_t *value, uint64_t least, uint64_t most)
+{
+	char *end;
+
+	errno = 0;
+	*value = strtoull(optarg, &end, 0);
+	return *optarg >= '0' && *optarg <= '9' && !*end && !errno && *value >= least &&
+	       *value <= most;
+}
+
 static bool parse(int argc, char **argv)
 {
 	int option;
@@ -277,16 +288,20 @@ static bool parse(int argc, char **argv)
 	while ((option = getopt(argc, argv, "s:n:i:t:a:k:")) != -1) {
 		switch (option) {
 		case 's':
-			options.seed = strtoull(optarg, NULL, 0);
+			if (!number(&options.seed, 0, UINT64_MAX))
+				return false;
 			break;
 		case 'n':
-			options.schedules = strtoull(optarg, NULL, 0);
+			if (!number(&options.schedules, 1, UINT64_MAX))
+				return false;
 			break;
 		case 'i':
-			options.interrupts = strtoull(optarg, NULL, 0);
+			if (!number(&options.interrupts, 1, UINT64_MAX))
+				return false;
 			break;
 		case 't':
-			options.seconds = strtoull(optarg, NULL, 0);
+			if (!number(&options.seconds, 1, UINT64_MAX / 1000000))
+				return false;
 			break;
 		case 'a':
 			options.actions = actions_named(optarg);
@@ -300,12 +315,12 @@ static bool parse(int argc, char **argv)
 			return false;
 		}
 	}
-	return optind == argc && options.schedules && options.actions;
+	return optind == argc && options.actions;
 }
 
 int main(int argc, char **argv)
 {
-	uint64_t begun = host_clock_us(), done = 0;
+	uint64_t begun, done = 0;
 	bool passed = true;
 
 	if (!parse(argc, argv)) {
@@ -321,6 +336,7 @@ int main(int argc, char **argv)
 	if (report == MAP_FAILED)
 		vm_fail(NULL, "memory: %s", strerror(errno));
 	fair_servers_stop();
+	begun = host_clock_us();
 	while (passed && done < options.schedules &&
 	       host_clock_us() - begun < options.seconds * 1000000) {
 		passed = hunt_one(options.seed + done);
@@ -332,5 +348,5 @@ int main(int argc, char **argv)
 		       (unsigned long long)(options.seed + done - 1),
 		       (unsigned long long)options.interrupts);
 	summarize(done, begun);
-	return passed ? 0 : EXIT_FAIL;
+	return passed && done ? 0 : EXIT_FAIL;
 }

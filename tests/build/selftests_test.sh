@@ -106,6 +106,30 @@ says_what_is_missing()
 		[ "${PIPESTATUS[0]}" = 4 ]
 }
 
+# Or it would say that nothing is lost.
+refuses_to_hunt_nothing()
+{
+	local option value
+
+	for option in s n i t; do
+		for value in abc '' -1 3x 99999999999999999999; do
+			as_user "$fresh/hunt" "-$option" "$value"
+			[ $? = 2 ] || { echo "-$option '$value'"; return 1; }
+		done
+	done
+	for option in n i t; do
+		as_user "$fresh/hunt" "-$option" 0
+		[ $? = 2 ] || { echo "-$option 0"; return 1; }
+	done
+}
+
+# On any machine that lacks anything: whoever expects acceleration has not got it.
+fails_if_it_is_expected()
+{
+	as_user VAPIC_EXPECT=accelerated "$fresh/run_tests" vm_fails
+	[ $? = 1 ]
+}
+
 reports()
 {
 	local report=$work/user/vapic-report.txt
@@ -123,7 +147,9 @@ if grep -qw -e avic -e vid /proc/cpuinfo; then
 	echo "ok $number without hardware they skip, and say why # SKIP this machine has it"
 else
 	check 'without hardware they skip, and say why' says_what_is_missing
+	check 'without hardware they fail if they are to have it' fails_if_it_is_expected
 fi
+check 'the hunter refuses what is no number, and to hunt nothing' refuses_to_hunt_nothing
 check 'they report' reports
 echo "1..$number"
 [ $failures = 0 ]

@@ -195,10 +195,12 @@ def hunt_long(arguments: argparse.Namespace) -> int:
     subprocess.run(["strip", "--strip-debug", str(folder / "vapic.ko")], check=True)
     end = time.monotonic() + arguments.hours * 3600
     failed = False
-    while not failed and time.monotonic() < end:
+    before = state.schedules
+    while not failed and time.monotonic() + 1 <= end:
         for machine in arguments.machine or MACHINES:
             seconds = min(TURN, end - time.monotonic())
-            if seconds <= 0 or failed:
+            # The hunter wants a whole second.
+            if seconds < 1 or failed:
                 break
             status = hunt_on(machine, state, folder, seconds, arguments.schedules,
                              arguments.interrupts or LONG[machine])
@@ -209,6 +211,9 @@ def hunt_long(arguments: argparse.Namespace) -> int:
         if arguments.once:
             break
     print(state.shown())
+    if state.schedules == before:
+        print("no schedule was run")
+        failed = True
     return 1 if failed or any(covered.lost for covered in state.machines.values()) else 0
 
 

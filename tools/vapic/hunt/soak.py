@@ -104,6 +104,10 @@ class State:
     def on(self, machine: str) -> Covered:
         return self.machines.setdefault(machine, Covered())
 
+    @property
+    def schedules(self) -> int:
+        return sum(covered.schedules for covered in self.machines.values())
+
     def keep(self) -> None:
         """Whole, whatever ends this meanwhile."""
         new = self.path.with_suffix(".new")

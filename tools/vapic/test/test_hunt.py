@@ -194,6 +194,7 @@ class Soak(unittest.TestCase):
                 state.on("amd").add(schedule)
                 state.keep()
             covered = soak.State(path).on("amd")
+            self.assertEqual(2, soak.State(path).schedules)
         self.assertEqual((19, 2, [18]), (covered.next_seed, covered.schedules, covered.lost))
         self.assertEqual([441, 440, 440], covered.interrupts["ipi"])
         self.assertEqual(440 + 31 + 9 + 8, covered.serviced)
