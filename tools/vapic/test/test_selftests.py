@@ -130,7 +130,10 @@ TELLING = {
 SLIPPING = f"""echo 'TAP version 13'; echo 1..1
     echo "# $0: at {HOST}, {HOST.upper()}.example.org, by {USER}, Ada Byron, in $PWD and $HOME"
     echo '# "/srv/{USER}/x" --dir=/srv/project/y (/opt/z) IRR/ISR {SERIAL} {MAC} {UUID} 10.1.2.33'
-    echo '# lapic_fixes.c:12: 3 == 4, {USER}2 is another word'
+    echo '# fe80::5054:ff:feab:cdef%eth0/64 2001:db8:0:1:2:3:4:5: [::1]:80 byron,'
+    echo '# ../acme/x >/acme/y)/acme/z'
+    echo '# at 12:34:56, 0000:00:1f.2, vapic::avic and add: 5'
+    echo '# lapic_fixes.c:12: 3 == 4, x{USER}2 is another word'
     echo 'ok 1 one'"""
 TREE = {
     "proc/cpuinfo": f"""processor\t: 0
@@ -197,15 +200,16 @@ class Report(Folder):
         self.assertIn("ok 1 selftests: vapic: one", text)
         for planted in (HOST, "ada@", USER + " ", f"{USER},", "byron,", "Ada Byron", SERIAL, MAC,
                         UUID, "10.1.2.33", "/home", "/srv", "/opt", "0123456789abcdef",
-                        str(self.folder), "example.org", "BOOT_IMAGE", "eth0", "ada_byron"):
+                        str(self.folder), "example.org", "BOOT_IMAGE", "eth0", "ada_byron",
+                        "5054:ff", "2001:db8", "::1", "acme"):
             with self.subTest(planted=planted):
                 self.assertNotIn(planted.lower(), text.lower())
 
     def test_writes_nothing_if_a_name_came_through(self) -> None:
         leaky = self.folder / "leaky"
         text = (SELFTESTS / "report").read_text(encoding="utf-8")
-        self.assertIn('"$@" | clean >', text)
-        leaky.write_text(text.replace('"$@" | clean >', '"$@" | cat >'), encoding="utf-8")
+        self.assertIn('clean <"$work/raw"', text)
+        leaky.write_text(text.replace('clean <"$work/raw"', 'cat <"$work/raw"'), encoding="utf-8")
         leaky.chmod(0o755)
         file = self.folder / "leaked.txt"
         finished = subprocess.run(
@@ -223,11 +227,12 @@ class Report(Folder):
                      "release: 6.12.48-(removed)", "command line: kvm_amd.avic=1",
                      "kvm_amd/parameters/avic: Y", "0.1.0", "kvm_amd: AVIC enabled on (removed)",
                      "vapic: (path) bad luck", "# 1 passed, 0 failed, 0 skipped",
-                     f"# # lapic_fixes.c:12: 3 == 4, {USER}2 is another word",
+                     f"# # lapic_fixes.c:12: 3 == 4, x{USER}2 is another word",
                      "== active", "== ipi_bench", "== path_bench"):
             with self.subTest(line=line):
                 self.assertIn(line, text.splitlines())
         self.assertIn("IRR/ISR", text)
+        self.assertIn("# at 12:34:56, 0000:00:1f.2, vapic::avic and add: 5", text)
 
     def test_says_what_root_would_add(self) -> None:
         self.assertIn("not here, because it was not run as root", self.report())
@@ -239,6 +244,32 @@ class Report(Folder):
         self.assertNotIn("ok 1", text.partition("== active")[0])
         self.assertNotIn("== tests", text)
         self.assertIn("== active", text)
+
+    def test_fails_if_awk_does(self) -> None:
+        executable(self.bin / "awk", """case "$*" in *names=*) exit 2 ;; esac
+            exec /usr/bin/awk "$@" """)
+        file = self.folder / "report.txt"
+        status, _, said = self.run_script(
+            "report", "-f", "-d", str(self.programs), "-o", str(file),
+            PATH=f"{self.bin}:{os.environ['PATH']}", VAPIC_ROOT=f"{self.folder}/root")
+        self.assertEqual((1, False), (status, file.exists()))
+        self.assertIn("nothing was written", said)
+
+    def test_names_of_the_processor_and_of_the_distribution_make_no_holes(self) -> None:
+        executable(self.bin / "uname", "[ $1 = -n ] && echo epyc.deb13 || echo 6.12.48+deb13-amd64")
+        for name, text in (("chassis_serial", "None"), ("board_serial", "12")):
+            (self.folder / "root/sys/class/dmi/id" / name).write_text(text, encoding="utf-8")
+        lines = self.report().splitlines()
+        self.assertIn("model name: AMD EPYC 9354", lines)
+        self.assertIn("release: 6.12.48+deb13-amd64", lines)
+
+    def test_takes_no_processor_offline_unasked(self) -> None:
+        executable(self.programs / "host_hotplug", "echo 1..1; echo 'ok 1 offline'")
+        (self.programs / "tests").write_text("one\nhost_hotplug\n", encoding="utf-8")
+        for words, runs in (((), False), (("-H",), True), (("host_hotplug",), True),
+                            (("one",), False)):
+            with self.subTest(words=words):
+                self.assertEqual(runs, "ok 1 offline" in self.report(*words))
 
     def test_names_of_everybody_stay(self) -> None:
         for name in ("uname", "logname", "getent", "hostname"):
