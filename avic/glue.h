@@ -248,6 +248,7 @@ void vapic_avic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, b
 
 /* KVM begins or ends to reinject the PIT's ticks; ends before it destroys the PIT. May sleep. */
 void vapic_avic_pit_set_reinject(struct kvm *kvm, bool on);
+void vapic_avic_pit_end_vm(struct vapic_vm *vm);
 void vapic_avic_pit_init(struct vapic_vm *vm);
 
 /*

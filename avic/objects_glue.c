@@ -234,6 +234,7 @@ void vapic_svm_vm_destroy(struct kvm *kvm)
 
 	if (!vm)
 		return;
+	vapic_avic_pit_end_vm(vm);
 	vapic_avic_posting_end_vm(vm);
 	vapic_vm_leave(&vm->common);
 	kref_put(&vm->common.refs, vm_release);

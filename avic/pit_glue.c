@@ -181,13 +181,17 @@ static void calm_down(struct work_struct *work)
 	inhibit(vm, pit->kvm, false);
 }
 
-/* False too if another tick has come since then: the next one that is due has it looked for. */
+/*
+ * False too if another tick has come since then: the next one that is due has it looked for.  While
+ * the PIT reinjects, it exists.
+ */
 static bool still_taken(struct vapic_vm *vm, u64 suspect)
 {
 	u64 entry;
 
 	guard(mutex)(&vm->pit.lock);
-	return vm->pit.ticks == suspect && find_entry(vm->pit.pit->kvm, &entry) &&
+	return vm->pit.reinjects && vm->pit.ticks == suspect &&
+	       find_entry(vm->pit.pit->kvm, &entry) &&
 	       last_tick(vm->pit.pit->kvm, entry) >= TAKEN;
 }
 
@@ -198,18 +202,24 @@ static bool still_taken(struct vapic_vm *vm, u64 suspect)
 static void look_again(struct work_struct *work)
 {
 	struct vapic_vm *vm = container_of(work, struct vapic_vm, pit.look_again);
-	struct kvm_pit *pit = vm->pit.pit;
+	struct kvm *kvm = NULL;
+	struct kvm_pit *pit;
 	u64 suspect;
 
 	/* Later it may be that of another tick, for which this runs once more. */
 	mutex_lock(&vm->pit.lock);
 	suspect = vm->pit.suspect;
+	if (vm->pit.reinjects)
+		kvm = vm->pit.pit->kvm;
 	mutex_unlock(&vm->pit.lock);
-	synchronize_srcu(&pit->kvm->srcu);
+	if (!kvm)
+		return;
+	synchronize_srcu(&kvm->srcu);
 	if (!still_taken(vm, suspect))
 		return;
-	synchronize_srcu(&pit->kvm->srcu);
+	synchronize_srcu(&kvm->srcu);
 	guard(mutex)(&vm->pit.lock);
+	pit = vm->pit.pit;
 	if (vm->pit.reinjects && vm->pit.ticks == suspect && acknowledge(&pit->pit_state))
 		kthread_queue_work(pit->worker, &pit->expired);
 }
@@ -220,7 +230,7 @@ static void look_for_last_tick(struct vapic_vm *vm, struct kvm_pit *pit)
 	u64 entry;
 
 	guard(mutex)(&vm->pit.lock);
-	/* KVM may be ending reinjection, and then waits for the two work items. */
+	/* KVM may have ended reinjection. */
 	if (!vm->pit.reinjects || !find_entry(pit->kvm, &entry))
 		return;
 	vm->pit.pit = pit;
@@ -291,18 +301,24 @@ void vapic_hook_pit_do_work(struct kthread_work *work)
 			vapic_call(kvm_apic_nmi_wd_deliver)(kvm_vcpu);
 }
 
+/*
+ * KVM ends reinjection before it destroys the PIT, if user space has not.  Nothing may wait for
+ * vCPUs here, as look_again() does: the ioctl holds pit_state.lock, for which a vCPU may be waiting that
+ * writes to the PIT's ports.  From here on the work items leave the PIT alone.
+ */
 void vapic_avic_pit_set_reinject(struct kvm *kvm, bool on)
 {
 	struct vapic_vm *vm = vapic_vm_of(kvm);
 
-	mutex_lock(&vm->pit.lock);
+	guard(mutex)(&vm->pit.lock);
 	vm->pit.reinjects = on;
 	if (!on)
 		inhibit(vm, kvm, false);
-	mutex_unlock(&vm->pit.lock);
-	if (on)
-		return;
-	/* KVM does this before it destroys the PIT, and that before the first vCPU. */
+}
+
+/* Before the VM's SRCU goes, which is after its vCPUs and the PIT have gone. */
+void vapic_avic_pit_end_vm(struct vapic_vm *vm)
+{
 	cancel_work_sync(&vm->pit.look_again);
 	cancel_delayed_work_sync(&vm->pit.calm_down);
 }

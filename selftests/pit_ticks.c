@@ -18,8 +18,9 @@
 #define PERIOD_US	50000
 #define COUNT		((uint64_t)HZ_OF_PIT * PERIOD_US / 1000000)
 #define PERIODS_OFF	5
+#define HASTE		20
 
-static volatile bool by_pic, starts, started, stops, off, is_off, on_again;
+static volatile bool by_pic, hasty, asks, starts, started, stops, off, is_off, on_again;
 static volatile uint32_t taken;
 
 static void count_tick(struct guest_frame *frame)
@@ -31,7 +32,7 @@ static void count_tick(struct guest_frame *frame)
 /* Channel 0, both bytes, mode 2; or mode 0, whose single tick comes after the longest time. */
 static void program(bool periodic)
 {
-	uint32_t count = periodic ? COUNT : 0;
+	uint32_t count = !periodic ? 0 : hasty ? COUNT / HASTE : COUNT;
 
 	write_port8(0x43, periodic ? 0x34 : 0x30);
 	write_port8(0x40, count & 0xff);
@@ -65,6 +66,9 @@ static void ticking_guest(uint64_t unused)
 			program(false);
 			stops = false;
 		}
+		/* For the state of channel 0 */
+		if (asks)
+			write_port8(0x43, 0);
 		guest_poll();
 	}
 }
@@ -80,7 +84,7 @@ static struct vm *begin(bool pic)
 
 	roles_begin();
 	by_pic = pic;
-	starts = started = stops = off = is_off = on_again = false;
+	hasty = asks = starts = started = stops = off = is_off = on_again = false;
 	taken = 0;
 	guest_set_handler(VECTOR, count_tick);
 	vm_add_pit(vm);
@@ -267,6 +271,33 @@ TEST(vm_may_die_while_the_guest_is_behind)
 		sleep_us(3 * PERIOD_US + i * 7000);
 		vm_destroy(vm);
 	}
+}
+
+/*
+ * Whoever ends reinjection holds KVM's lock of the PIT, and must not wait for a vCPU that waits for
+ * that lock.  Vapic has something to wait for after a tick that is due while the vCPU is outside of
+ * the guest, and may have yet to say that the last one was taken.
+ */
+TEST(reinjection_ends_while_a_vcpu_programs_the_pit)
+{
+	struct kvm_reinject_control control = { 0 };
+	struct vm *vm;
+	uint32_t before;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	vm = begin(false);
+	hasty = asks = starts = true;
+	vm_wait(vm, started, "the guest starts the PIT");
+	for (unsigned int i = 0; i < 2 * rounds; i++) {
+		sleep_us(4 * PERIOD_US / HASTE + i % 11 * PERIOD_US / HASTE / 10);
+		control.pit_reinject = false;
+		vm_ioctl(vm, KVM_REINJECT_CONTROL, &control);
+		control.pit_reinject = true;
+		vm_ioctl(vm, KVM_REINJECT_CONTROL, &control);
+	}
+	before = ticks();
+	vm_wait(vm, ticks() >= before + 4, "the PIT ticks on");
+	roles_finish(vm);
 }
 
 TEST_MAIN(24)
