@@ -91,10 +91,11 @@ $(BUILD)/kvm/%.ko: FORCE
 	@mkdir -p $(@D)
 	@tools/plain-module $(KMODDIR)/$*.ko $@
 
-$(unpacked): $(image)
+# Packages date an image back, so its time says nothing.
+$(unpacked): FORCE
 	@mkdir -p $(@D)
 	@tools/boot-image $(image) >$@.new
-	@mv $@.new $@
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 clean:
 	@tools/clean

@@ -120,7 +120,9 @@ static void set_rvi(int vector)
  * Without virtual-interrupt delivery the processor compares TPR with a threshold, and in x2APIC
  * mode the entry fails if TPR is below it. When the guest lowers TPR that far, it exits, and KVM
  * computes PPR; but 6.1 leaves the threshold alone if no interrupt can be injected because another
- * one is in service. Before each entry this brings it down. @highest is that of the IRR.
+ * one is in service. Before each entry this brings it down, but with an APIC that is disabled, of
+ * which KVM asks nothing: there the threshold may stay stale, as in stock 6.1. @highest is that of
+ * the IRR.
  */
 static void lower_threshold(struct kvm_lapic *apic, int highest)
 {
