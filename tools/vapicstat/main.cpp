@@ -7,13 +7,15 @@
 
 #include "../../takeover/version.h"
 
+#include <fcntl.h>
 #include <getopt.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <thread>
 
 namespace {
@@ -166,18 +168,36 @@ void put(const std::string &text)
 		std::exit(1);
 }
 
-// A reader finds all of the old or all of the new.
+bool write_all(int fd, const std::string &text)
+{
+	for (std::size_t done = 0; done < text.size();) {
+		const ssize_t wrote = write(fd, text.data() + done, text.size() - done);
+
+		if (wrote < 0 && errno == EINTR)
+			continue;
+		if (wrote <= 0)
+			return false;
+		done += static_cast<std::size_t>(wrote);
+	}
+	return true;
+}
+
+// A reader finds all of the old or all of the new. Others may own the folder: a name that they
+// could guess might be a link of theirs to any file of root's.
 void replace(const std::string &path, const std::string &text)
 {
-	const std::string made = path + ".new";
-	std::ofstream file(made);
+	std::string made = path + ".XXXXXX";
+	const int fd = mkostemp(made.data(), O_CLOEXEC);
+	bool good = fd >= 0 && write_all(fd, text) && fchmod(fd, 0644) == 0 && fsync(fd) == 0;
 
-	file << text;
-	file.close();
-	if (!file || std::rename(made.c_str(), path.c_str()) != 0) {
-		std::fprintf(stderr, "vapicstat: cannot write %s\n", path.c_str());
-		std::exit(1);
-	}
+	if (fd >= 0 && close(fd) != 0)
+		good = false;
+	if (good && std::rename(made.c_str(), path.c_str()) == 0)
+		return;
+	if (fd >= 0)
+		unlink(made.c_str());
+	std::fprintf(stderr, "vapicstat: cannot write %s\n", path.c_str());
+	std::exit(1);
 }
 
 void show(const Options &options, const Snapshot &now, const Snapshot *earlier)

@@ -96,8 +96,30 @@ TEST_F(Program, WritesAFileForPrometheusAtOnce)
 	EXPECT_EQ(run(machine, "-p " + path).status, 0);
 	text << std::ifstream(path).rdbuf();
 	EXPECT_THAT(text.str(), HasSubstr("vapic_vm_active{vm=\"win10\",pid=\"4711\"} 0\n"));
-	EXPECT_FALSE(std::filesystem::exists(path + ".new"));
 	EXPECT_EQ(run(machine, "-p /no/such/folder/x").status, 1);
+}
+
+TEST_F(Program, FollowsNoLinkThatWaitsBesideTheFile)
+{
+	const std::string path = machine.root() + "/vapic.prom";
+	std::ostringstream text;
+
+	machine.file("/victim", "kept\n").link("/vapic.prom.new", machine.root() + "/victim");
+	EXPECT_EQ(run(machine, "-p " + path).status, 0);
+	text << std::ifstream(machine.root() + "/victim").rdbuf();
+	EXPECT_EQ(text.str(), "kept\n");
+	EXPECT_TRUE(std::filesystem::is_regular_file(std::filesystem::symlink_status(path)));
+	// The exporter runs as another user.
+	EXPECT_EQ(std::filesystem::status(path).permissions(), std::filesystem::perms(0644));
+}
+
+TEST_F(Program, LeavesNothingBesideAFileThatItCannotReplace)
+{
+	machine.file("/folder/vapic.prom/full", "");
+	EXPECT_EQ(run(machine, "-p " + machine.root() + "/folder/vapic.prom").status, 1);
+	EXPECT_EQ(std::distance(std::filesystem::directory_iterator(machine.root() + "/folder"),
+				std::filesystem::directory_iterator()),
+		  1);
 }
 
 TEST_F(Program, RefusesWhatItDoesNotKnow)
