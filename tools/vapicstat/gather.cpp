@@ -194,9 +194,14 @@ std::string of_process(int pid, const std::string &file)
 	return "/proc/" + std::to_string(pid) + "/" + file;
 }
 
+std::optional<Qemu> qemu_of(const System &system, int pid)
+{
+	return parse_qemu(words_of(system.read(of_process(pid, "cmdline"), kForeign).value_or("")));
+}
+
 void name_vm(const System &system, Vm &vm)
 {
-	vm.qemu = parse_qemu(words_of(system.read(of_process(vm.pid, "cmdline")).value_or("")));
+	vm.qemu = qemu_of(system, vm.pid);
 	if (vm.qemu && !vm.qemu->name.empty())
 		vm.name = vm.qemu->name;
 	else
@@ -221,8 +226,8 @@ std::map<int, std::string> processes(const System &system)
 
 		if (!pid || found.count(static_cast<int>(*pid)))
 			continue;
-		const auto qemu = parse_qemu(words_of(
-			system.read(of_process(static_cast<int>(*pid), "cmdline")).value_or("")));
+		const auto qemu = qemu_of(system, static_cast<int>(*pid));
+
 		if (qemu && qemu->kvm)
 			found[static_cast<int>(*pid)] = "";
 	}
@@ -262,7 +267,7 @@ void read_vcpu_stats(const System &system, Vm &vm)
 		if (target.compare(0, prefix.size(), prefix) != 0)
 			continue;
 		const auto id = number_of(target.substr(prefix.size()));
-		const auto file = system.stats(vm.pid, std::atoi(fd.c_str()));
+		const auto file = system.stats(vm.pid, std::atoi(fd.c_str()), target);
 
 		if (id && file)
 			vcpu_of(vm, static_cast<unsigned>(*id)).kvm = decode_stats(*file);

@@ -35,24 +35,27 @@ private:
 // those have got to.
 enum class Way { kOwn, kShared };
 
-std::optional<std::string> read_all(int fd, Way way)
+// No more than @limit bytes.
+std::optional<std::string> read_all(int fd, Way way, std::size_t limit)
 {
 	std::string text;
 	char part[16384];
 
-	for (;;) {
-		const ssize_t got = way == Way::kOwn ? ::read(fd, part, sizeof(part)) :
-						       pread(fd, part, sizeof(part),
-							     static_cast<off_t>(text.size()));
+	while (text.size() < limit) {
+		const std::size_t wanted = std::min(sizeof(part), limit - text.size());
+		const ssize_t got =
+			way == Way::kOwn ? ::read(fd, part, wanted) :
+					   pread(fd, part, wanted, static_cast<off_t>(text.size()));
 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
 			return std::nullopt;
 		if (got == 0)
-			return text;
+			break;
 		text.append(part, static_cast<std::size_t>(got));
 	}
+	return text;
 }
 
 bool by_number(const std::string &a, const std::string &b)
@@ -67,11 +70,11 @@ bool by_number(const std::string &a, const std::string &b)
 
 System::System(std::string root) : root_(std::move(root)) {}
 
-std::optional<std::string> System::read(const std::string &path) const
+std::optional<std::string> System::read(const std::string &path, std::size_t limit) const
 {
 	const Descriptor file(open((root_ + path).c_str(), O_RDONLY | O_CLOEXEC));
 
-	return file.get() < 0 ? std::nullopt : read_all(file.get(), Way::kOwn);
+	return file.get() < 0 ? std::nullopt : read_all(file.get(), Way::kOwn, limit);
 }
 
 std::optional<std::string> System::line(const std::string &path) const
@@ -123,9 +126,12 @@ std::uint32_t System::cpuid_edx(std::uint32_t leaf) const
 	return __get_cpuid(leaf, &eax, &ebx, &ecx, &edx) ? edx : 0;
 }
 
-// KVM gives such a descriptor to the process of the VM alone, so that process's is borrowed.
-std::optional<std::string> System::stats(int pid, int fd) const
+// KVM gives such a descriptor to the process of the VM alone, so that process's is borrowed. The
+// process may open another file under the number at any time: only what was borrowed is looked at.
+std::optional<std::string> System::stats(int pid, int fd, const std::string &target) const
 {
+	std::error_code error;
+
 	if (recorded())
 		return read("/stats/" + std::to_string(pid) + "/" + std::to_string(fd));
 	const Descriptor process(syscall(SYS_pidfd_open, pid, 0));
@@ -134,7 +140,14 @@ std::optional<std::string> System::stats(int pid, int fd) const
 		return std::nullopt;
 	const Descriptor file(syscall(SYS_pidfd_getfd, process.get(), fd, 0));
 
-	return file.get() < 0 ? std::nullopt : read_all(file.get(), Way::kShared);
+	if (file.get() < 0)
+		return std::nullopt;
+	const std::filesystem::path borrowed =
+		std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(file.get()), error);
+
+	if (error || borrowed.native() != target)
+		return std::nullopt;
+	return read_all(file.get(), Way::kShared, kForeign);
 }
 
 } // namespace vapicstat

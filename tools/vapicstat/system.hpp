@@ -5,6 +5,7 @@
 #ifndef VAPICSTAT_SYSTEM_HPP
 #define VAPICSTAT_SYSTEM_HPP
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -12,11 +13,16 @@
 
 namespace vapicstat {
 
+// As much is read of what another process may have made as long as it likes.
+constexpr std::size_t kForeign = 1u << 20;
+
 class System {
 public:
 	explicit System(std::string root = "");
 
-	[[nodiscard]] std::optional<std::string> read(const std::string &path) const;
+	// The first @limit bytes of it.
+	[[nodiscard]] std::optional<std::string> read(const std::string &path,
+						      std::size_t limit = SIZE_MAX) const;
 	// The first line, without its end.
 	[[nodiscard]] std::optional<std::string> line(const std::string &path) const;
 	// Sorted; numbers by value.
@@ -27,8 +33,9 @@ public:
 	[[nodiscard]] bool denied(const std::string &path) const;
 	// EDX of a leaf of CPUID; 0 if the processor has no such leaf.
 	[[nodiscard]] std::uint32_t cpuid_edx(std::uint32_t leaf) const;
-	// All of a statistics file that a process has open as @fd.
-	[[nodiscard]] std::optional<std::string> stats(int pid, int fd) const;
+	// A statistics file that a process has open as @fd, if that still is @target.
+	[[nodiscard]] std::optional<std::string> stats(int pid, int fd,
+						       const std::string &target) const;
 
 private:
 	[[nodiscard]] bool recorded() const { return !root_.empty(); }

@@ -5,7 +5,9 @@
 #include "recorded.hpp"
 
 #include <gmock/gmock.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <thread>
@@ -48,6 +50,30 @@ TEST(System, ReadsFilesThatCannotBeSought)
 	std::thread writer([&pipe] { std::ofstream(pipe) << "123\n"; });
 	EXPECT_EQ(System(machine.root()).line("/pipe"), "123");
 	writer.join();
+}
+
+TEST(System, ReadsNoMoreThanItsLimit)
+{
+	Recorded machine;
+
+	machine.file("/long", std::string(100000, 'a'));
+	EXPECT_EQ(System(machine.root()).read("/long", 20000).value().size(), 20000u);
+	EXPECT_EQ(System(machine.root()).read("/long").value().size(), 100000u);
+}
+
+// Of this process itself, with a plain file in place of statistics, which take /dev/kvm
+TEST(System, ReadsABorrowedDescriptorOnlyIfItIsWhatWasSeen)
+{
+	Recorded machine;
+	const System here;
+
+	machine.file("/a", "counts");
+	const int fd = open((machine.root() + "/a").c_str(), O_RDONLY | O_CLOEXEC);
+	ASSERT_GE(fd, 0);
+	EXPECT_EQ(here.stats(getpid(), fd, machine.root() + "/a"), "counts");
+	EXPECT_EQ(here.stats(getpid(), fd, "anon_inode:kvm-vcpu-stats:0"), std::nullopt);
+	close(fd);
+	EXPECT_EQ(here.stats(getpid(), fd, machine.root() + "/a"), std::nullopt);
 }
 
 TEST(Host, AmdWithVapic)
@@ -170,6 +196,19 @@ TEST(Vms, OnStockAreFoundByTheirCommandLine)
 	EXPECT_EQ(snapshot.vms[0].name, "a");
 	EXPECT_EQ(snapshot.vms[0].active, std::nullopt);
 	EXPECT_EQ(snapshot.vms[0].inhibits, std::nullopt);
+}
+
+TEST(Vms, AreReadUpToALengthOfTheirCommandLine)
+{
+	const auto vms =
+		Recorded()
+			.amd("avic", "Y")
+			.process(70, "kvm -name a -x " + std::string(kForeign, 'x') + " -name b")
+			.look()
+			.vms;
+
+	ASSERT_EQ(vms.size(), 1u);
+	EXPECT_EQ(vms[0].name, "a");
 }
 
 TEST(Vms, WhereNothingIsAcceleratedAreNot)
