@@ -80,17 +80,33 @@ std::string scalar(const nlohmann::json &value)
 	return value.dump();
 }
 
+// An object and its scalars. What is nested is not asked for, and is left out as it is read: its
+// author could make it deeper than the stack.
+nlohmann::json flat(const std::string &text)
+{
+	using Json = nlohmann::json;
+
+	return Json::parse(
+		text,
+		[](int depth, Json::parse_event_t event, Json &) {
+			return depth == 0 || (event != Json::parse_event_t::object_start &&
+					      event != Json::parse_event_t::array_start);
+		},
+		false);
+}
+
 // The argument of an option. If @first is given, a part without a key is its value.
 std::vector<Option> options(const std::string &argument, const std::string &first = "")
 {
 	std::vector<Option> found;
 
 	if (starts(argument, "{")) {
-		const auto json = nlohmann::json::parse(argument, nullptr, false);
+		const auto json = flat(argument);
 
 		if (json.is_object())
 			for (const auto &[key, value] : json.items())
-				found.push_back({plain(key), scalar(value)});
+				if (value.is_primitive())
+					found.push_back({plain(key), scalar(value)});
 		return found;
 	}
 	for (const std::string &part : split(argument)) {

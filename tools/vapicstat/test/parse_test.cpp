@@ -90,6 +90,22 @@ TEST(Qemu, ReadsObjectsAndDevicesInBothForms)
 	EXPECT_FALSE(parsed(R"(kvm -device {"driver":)").vfio);
 }
 
+TEST(Qemu, ReadsScalarsOfJsonHoweverDeepTheOthersAre)
+{
+	constexpr int kDepth = 250000;
+	std::string arrays, objects;
+
+	EXPECT_EQ(parsed(R"(kvm -name {"a":[[1]],"b":{"guest":"x"},"guest":"y"})").name, "y");
+	EXPECT_EQ(parsed(R"(kvm -name {"guest":["x"]})").name, "");
+	EXPECT_EQ(parsed(R"(kvm -name {"guest":7})").name, "7");
+	arrays = std::string(kDepth, '[') + std::string(kDepth, ']');
+	EXPECT_EQ(parsed(R"(kvm -name {"guest":"y","a":)" + arrays + "}").name, "y");
+	for (int i = 0; i < kDepth / 2; i++)
+		objects += R"({"a":)";
+	EXPECT_EQ(parsed(R"(kvm -name {"guest":"y","a":)" + objects).name, "");
+	EXPECT_EQ(parsed("kvm -name {\"a\":" + std::string(kDepth, '[')).name, "");
+}
+
 TEST(Qemu, KnowsLibvirtByItsFolder)
 {
 	EXPECT_TRUE(
