@@ -105,8 +105,8 @@ std::string json(const Snapshot &now, const Snapshot *earlier)
 			json["vms"].back()["rates"] = rates_of(vm, before, seconds);
 	}
 	json["notes"] = now.notes;
-	// A name may be anything: what is no UTF-8 is replaced.
-	return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+	// A name may be anything: what is no UTF-8 is replaced, and what terminals obey, escaped.
+	return json.dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 } // namespace vapicstat

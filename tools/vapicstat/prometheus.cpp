@@ -8,14 +8,15 @@ namespace vapicstat {
 
 namespace {
 
+// A label must be UTF-8, and people look at these files on terminals.
 std::string quoted(const std::string &value)
 {
 	std::string text = "\"";
 
-	for (const char c : value) {
+	for (const char c : printable(value)) {
 		if (c == '\\' || c == '"')
 			text += '\\';
-		text += c == '\n' ? "\\n" : std::string(1, c);
+		text += c;
 	}
 	return text + "\"";
 }

@@ -168,6 +168,21 @@ TEST(Json, IsOneLineAndUtf8WhateverTheName)
 	EXPECT_FALSE(nlohmann::json::parse(line, nullptr, false).is_discarded());
 }
 
+TEST(Json, HasNoByteThatATerminalObeys)
+{
+	// ESC, DEL, a C1 control in UTF-8 and as a byte, and a letter
+	const Snapshot snapshot = Recorded()
+					  .amd("avic", "Y")
+					  .process(4711, "kvm -name a\033\177\xc2\x9b\x9b\xc3\xbc")
+					  .look();
+	const std::string line = json(snapshot, nullptr);
+
+	for (const char c : line.substr(0, line.size() - 1))
+		EXPECT_TRUE(c >= ' ' && c <= '~') << static_cast<int>(c);
+	EXPECT_EQ(nlohmann::json::parse(line)["vms"][0]["name"],
+		  "a\033\177\xc2\x9b\xef\xbf\xbd\xc3\xbc");
+}
+
 TEST(Prometheus, HasTheSamplesOfAMetricUnderItsNameOnce)
 {
 	const Snapshot snapshot = Recorded()
@@ -196,7 +211,17 @@ TEST(Prometheus, ANameCannotEndItsLabel)
 	const Snapshot snapshot =
 		Recorded().amd("avic", "N").process(4711, "kvm -name a\"}\\\nb").look();
 
-	EXPECT_THAT(prometheus(snapshot), HasSubstr("{vm=\"a\\\"}\\\\\\nb\",pid=\"4711\"} 0\n"));
+	EXPECT_THAT(prometheus(snapshot), HasSubstr("{vm=\"a\\\"}\\\\?b\",pid=\"4711\"} 0\n"));
+}
+
+TEST(Prometheus, HasPrintableTextAlone)
+{
+	const Snapshot snapshot =
+		Recorded().amd("avic", "N").process(4711, "kvm -name a\033\177\xc2\x9b\xff").look();
+
+	for (const char c : prometheus(snapshot))
+		EXPECT_TRUE(c == '\n' || (c >= ' ' && c <= '~')) << static_cast<int>(c);
+	EXPECT_THAT(prometheus(snapshot), HasSubstr("{vm=\"a?????\",pid=\"4711\"} 0\n"));
 }
 
 TEST(Text, LeavesOutColumnsOfWhichNothingIsKnown)
