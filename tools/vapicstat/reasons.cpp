@@ -80,6 +80,13 @@ bool virtualizes_ipis(const Host &host, const Qemu &qemu)
 	return host.ipiv.value_or(false);
 }
 
+// AMD's do. Intel's do not send those to logical destinations, which Linux in x2APIC mode uses by
+// default: there one hypercall is less than the exits in its place.
+bool virtualizes_logical_ipis(const Host &host, const Qemu &qemu)
+{
+	return is_amd(host) && virtualizes_ipis(host, qemu);
+}
+
 // Of a kernel's command line, of which the last word of a kind counts.
 bool boots_with(const Host &host, const std::string &word)
 {
@@ -221,28 +228,27 @@ constexpr Reason kReasons[] = {
 	 "destinations, and "
 	 "broadcasts, exit.",
 	 Place::kNone, nullptr, nullptr, nullptr,
-	 "Linux in x2APIC mode: x2apic_phys on its command line",
+	 "Linux in x2APIC mode: x2apic_phys on its command line; with it, and only then, "
+	 "kvm-pv-ipi=off and hv-ipi=off, too",
 	 [](const Host &host, const Vm &vm) {
 		 return maybe_if(is_intel(host) && vm.qemu && virtualizes_ipis(host, *vm.qemu));
 	 }},
 	{"kvm-pv-ipi", Kind::kExit,
-	 "A Linux guest sends IPIs to more than one vCPU by a hypercall, where the hardware would "
-	 "send "
-	 "them.",
+	 "A Linux guest sends IPIs to more than one vCPU by a hypercall, where AMD's hardware "
+	 "would send them.",
 	 Place::kCpu, "kvm-pv-ipi=off", "<pv-ipi state='off'/> in <kvm> of <features>", nullptr,
 	 nullptr,
 	 [](const Host &host, const Vm &vm) {
-		 return maybe_if(vm.qemu && virtualizes_ipis(host, *vm.qemu) &&
+		 return maybe_if(vm.qemu && virtualizes_logical_ipis(host, *vm.qemu) &&
 				 shows_kvm(*vm.qemu) &&
 				 vm.qemu->feature("kvm-pv-ipi").value_or(vm.qemu->has_all()));
 	 }},
 	{"hv-ipi", Kind::kExit,
-	 "A guest that uses Hyper-V's interface sends IPIs by hypercalls, where the hardware would "
-	 "send "
-	 "them.",
+	 "A guest that uses Hyper-V's interface sends IPIs by hypercalls, where AMD's hardware "
+	 "would send them.",
 	 Place::kCpu, "hv-ipi=off", "<ipi state='off'/> in <hyperv>", nullptr, nullptr,
 	 [](const Host &host, const Vm &vm) {
-		 return maybe_if(vm.qemu && virtualizes_ipis(host, *vm.qemu) &&
+		 return maybe_if(vm.qemu && virtualizes_logical_ipis(host, *vm.qemu) &&
 				 vm.qemu->has("hv-ipi"));
 	 }},
 	{"hv-vapic", Kind::kExit,
