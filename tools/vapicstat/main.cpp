@@ -245,7 +245,8 @@ int explain(const System &system, const Options &options)
 
 	for (const Vm &vm : snapshot.vms)
 		if (options.vm.empty() || options.vm == vm.name ||
-		    options.vm == std::to_string(vm.pid))
+		    // As tables and completion show it
+		    options.vm == printable(vm.name) || options.vm == std::to_string(vm.pid))
 			text += "\n" + explanation(snapshot.host, vm);
 	if (text.empty() && !options.vm.empty())
 		refuse("no VM " + options.vm + (geteuid() ? " that this user may see" : ""));

@@ -54,6 +54,7 @@ struct Qemu {
 	std::string cpu; // as on the command line: model and features
 	std::string machine;
 	std::string irqchip = "on"; // on, split, off
+	std::string accel;	    // the argument of -accel, if it was that which set irqchip
 	bool kvm = false;
 	bool pit = true;
 	bool pit_discards = false;

@@ -131,12 +131,15 @@ bool is_program(const std::string &name, bool &kvm)
 void read_machine(Qemu &qemu, const std::string &argument)
 {
 	for (const Option &option : options(argument, "type")) {
-		if (option.key == "kernel-irqchip")
+		if (option.key == "kernel-irqchip") {
 			qemu.irqchip = option.value;
-		else if (option.key == "accel")
+			qemu.accel.clear();
+		} else if (option.key == "accel") {
 			qemu.kvm = starts(option.value, "kvm");
-		else if (option.key == "pit")
-			qemu.pit = is_on(option.value);
+		} else if (option.key == "pit") {
+			// With QEMU's other defaults, auto is on.
+			qemu.pit = is_on(option.value) || option.value == "auto";
+		}
 		// Others of the machine are not asked for.
 	}
 	// QEMU joins the arguments of several -machine, but for their types.
@@ -178,10 +181,12 @@ void read_option(Qemu &qemu, const std::string &option, const std::string &argum
 		read_machine(qemu, argument);
 	} else if (option == "accel") {
 		for (const Option &part : options(argument, "accel")) {
-			if (part.key == "accel")
+			if (part.key == "accel") {
 				qemu.kvm |= part.value == "kvm";
-			else if (part.key == "kernel-irqchip")
+			} else if (part.key == "kernel-irqchip") {
 				qemu.irqchip = part.value;
+				qemu.accel = argument;
+			}
 		}
 	} else if (option == "global") {
 		read_global(qemu, argument);

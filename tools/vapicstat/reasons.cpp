@@ -145,8 +145,9 @@ constexpr Reason kReasons[] = {
 	 nullptr, "it must start anew",
 	 [](const Host &host, const Vm &vm) {
 		 return maybe_if(accelerates(host) && vm.qemu && !vm.qemu->has("hv-avic") &&
-				 !vm.qemu->has("hv-apicv") &&
-				 (vm.qemu->has("hv-synic") || vm.qemu->has("hv-passthrough")));
+				 !vm.qemu->has("hv-apicv") && vm.qemu->has("hv-synic") &&
+				 // Sets hv-avic, too, where KVM has it.
+				 !vm.qemu->has("hv-passthrough"));
 	 }},
 	{"ABSENT", Kind::kInhibit, "QEMU emulates the local APIC itself, not KVM.", Place::kMachine,
 	 "kernel-irqchip=on", "<ioapic driver='kvm'/> in <features>", nullptr, nullptr,
@@ -416,6 +417,9 @@ std::string qemu_change(const Reason &reason, const Qemu *qemu)
 		return "-cpu " + (qemu && !qemu->cpu.empty() ? with_option(qemu->cpu, option) :
 							       "MODEL," + option);
 	case Place::kMachine:
+		// All entries of this place are of the irqchip, which -accel may set, too.
+		if (qemu && !qemu->accel.empty())
+			return "-accel " + with_option(qemu->accel, option);
 		return "-machine " + (qemu && !qemu->machine.empty() ?
 					      with_option(qemu->machine, option) :
 					      option);

@@ -77,6 +77,7 @@ TEST(Qemu, ThePitDiscardsInBothFormsOfGlobal)
 	EXPECT_TRUE(parsed("kvm -global driver=kvm-pit,property=lost_tick_policy,value=discard")
 			    .pit_discards);
 	EXPECT_FALSE(parsed("kvm -machine pc,pit=off").pit);
+	EXPECT_TRUE(parsed("kvm -machine pc,pit=auto").pit);
 }
 
 TEST(Qemu, ReadsObjectsAndDevicesInBothForms)

@@ -135,6 +135,15 @@ TEST_F(Program, NamesVmsToTheShell)
 	EXPECT_EQ(run(machine, "--names").said, "win10\n");
 }
 
+TEST_F(Program, ExplainsAVmByTheNameThatTheShellWasGiven)
+{
+	machine.process(4711, "kvm -name b\xc3\xbc -cpu host,hv-synic=on");
+	EXPECT_EQ(run(machine, "--names").said, "b?\?\n");
+	EXPECT_THAT(run(machine, "explain 'b?\?'").said, HasSubstr("hv-avic=on"));
+	EXPECT_THAT(run(machine, "explain b\xc3\xbc").said, HasSubstr("hv-avic=on"));
+	EXPECT_EQ(run(machine, "explain 'b?'").status, 2);
+}
+
 TEST_F(Program, SaysItsVersionAndItsUse)
 {
 	EXPECT_THAT(run(machine, "--version").said, HasSubstr("vapicstat 0."));

@@ -166,6 +166,8 @@ TEST(Inhibit, HypervEndsWithHvAvic)
 			       State::kMaybe);
 	EXPECT_EQ(state_of("HYPERV", intel(true), vm_of("-cpu host,hv_synic")), State::kMaybe);
 	EXPECT_EQ(state_of("HYPERV", amd(true), vm_of("-cpu host,hv-synic,hv-apicv")), State::kNo);
+	for (const char *cpu : {"-cpu host,hv-passthrough", "-cpu host,hv-synic,hv_passthrough=on"})
+		EXPECT_EQ(state_of("HYPERV", amd(true), vm_of(cpu)), State::kNo) << cpu;
 	EXPECT_EQ(change_of("HYPERV", vm_of("-cpu host,hv_synic")),
 		  "-cpu host,hv_synic,hv-avic=on");
 }
@@ -183,6 +185,18 @@ TEST(Inhibit, AbsentEndsWithTheIrqchip)
 	ends_by_its_own_change("ABSENT", amd(true), "-machine q35,kernel-irqchip=off",
 			       State::kExpected);
 	EXPECT_EQ(change_of("ABSENT", vm_of("-machine q35,kernel-irqchip=off")),
+		  "-machine q35,kernel-irqchip=on");
+}
+
+TEST(Inhibit, TheIrqchipIsChangedWhereItWasSet)
+{
+	ends_by_its_own_change("ABSENT", amd(true), "-machine q35 -accel kvm,kernel-irqchip=off",
+			       State::kExpected);
+	ends_by_its_own_change("irqchip-split", amd(true), "-accel kvm,kernel_irqchip=split,x=y",
+			       State::kMaybe);
+	EXPECT_EQ(change_of("irqchip-split", vm_of("-M q35 -accel kvm,kernel_irqchip=split,x=y")),
+		  "-accel kvm,x=y,kernel-irqchip=on");
+	EXPECT_EQ(change_of("ABSENT", vm_of("-machine q35,kernel-irqchip=off -accel kvm")),
 		  "-machine q35,kernel-irqchip=on");
 }
 
