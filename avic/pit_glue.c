@@ -191,8 +191,7 @@ static bool still_taken(struct vapic_vm *vm, u64 suspect)
 
 	guard(mutex)(&vm->pit.lock);
 	return vm->pit.reinjects && vm->pit.ticks == suspect &&
-	       find_entry(vm->pit.pit->kvm, &entry) &&
-	       last_tick(vm->pit.pit->kvm, entry) >= TAKEN;
+	       find_entry(vm->pit.pit->kvm, &entry) && last_tick(vm->pit.pit->kvm, entry) >= TAKEN;
 }
 
 /*
