@@ -205,7 +205,8 @@ STAGES: dict[str, Sequence[Test]] = {
     # They take a network. The steps use what those before them made.
     "package": [
         Program("deb", "tests/package/deb {logs}", lane=AMD_LANE),
-        Program("install", "tests/package/install {kdir} build/kvm", lane=AMD_LANE),
+        Program("install", "env PATH={path} tests/package/install {kdir} build/kvm",
+                lane=AMD_LANE),
         Program("bookworm", "tests/package/chroot bookworm {logs}", lane=AMD_LANE),
         Program("trixie", "tests/package/chroot trixie {logs}", lane=AMD_LANE),
         Program("autopkgtest", "tests/package/autopkgtest trixie {logs}", lane=AMD_LANE),
