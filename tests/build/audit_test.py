@@ -13,6 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import cases
+
 TREE = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TREE / "tools"))
 
@@ -20,7 +22,6 @@ from vapic import btf  # noqa: E402
 from vapic.audit import layout, machine_code  # noqa: E402
 
 KDIR, VMLINUX, FOLDER = map(os.path.abspath, sys.argv[1:])
-results = []
 
 BEFORE = """
 struct other { long a, b; };
@@ -43,18 +44,6 @@ int subject(struct outer *outer, int n)
 	return sum ^ helper(i);
 }
 """
-
-
-def test(function):
-    """Run it; what it asserts holds or not."""
-    try:
-        function()
-        verdict = "ok"
-    except AssertionError as error:
-        verdict = "not ok"
-        print("# " + str(error)[:2000].replace("\n", "\n# "))
-    results.append(verdict)
-    print(f"{verdict} {len(results)} {function.__doc__}", flush=True)
 
 
 def check(condition, text):
@@ -189,8 +178,4 @@ def edit(path, old, new):
     path.write_text(text.replace(old, new))
 
 
-print("TAP version 13")
-for each in (bodies, changed_module, without_pyelftools, prototypes):
-    test(each)
-print(f"1..{len(results)}")
-sys.exit(results.count("not ok"))
+cases.main(bodies, changed_module, without_pyelftools, prototypes)

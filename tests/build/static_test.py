@@ -13,10 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import cases
+
 TREE = Path(__file__).resolve().parents[2]
 KDIR = os.path.abspath(sys.argv[1])
 BUILT = Path(sys.argv[2] if len(sys.argv) > 2 else TREE).resolve()
-results = []
 
 HEAD = "#include <linux/module.h>\n"
 LICENCE = 'MODULE_LICENSE("GPL");\nMODULE_DESCRIPTION("planted");\n'
@@ -84,18 +85,6 @@ struct thing *planted_good(struct thing *other)
 	return thing;
 }
 """
-
-
-def test(function):
-    """Run it; what it asserts holds or not."""
-    try:
-        function()
-        verdict = "ok"
-    except AssertionError as error:
-        verdict = "not ok"
-        print("# " + str(error)[:3000].replace("\n", "\n# "))
-    results.append(verdict)
-    print(f"{verdict} {len(results)} {function.__doc__}", flush=True)
 
 
 def refused(words, folder, *expected):
@@ -188,8 +177,4 @@ def linked():
                 "avic/vmcb.o: no ENDBR in vapic_avic_vcpu_vmcb_words")
 
 
-print("TAP version 13")
-for each in (warnings, paths, objtool, linked):
-    test(each)
-print(f"1..{len(results)}")
-sys.exit(results.count("not ok"))
+cases.main(warnings, paths, objtool, linked)
