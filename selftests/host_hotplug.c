@@ -23,14 +23,26 @@
 /* The delay of the kernel's suspend test, in seconds. */
 static char test_delay[24];
 
-/* Restores the host at the end of a test, whether it failed or not. */
-static void restore(struct vm *vm)
+static void restore_host(void)
 {
-	(void)vm;
 	processors_restore();
 	file_write(POWER "pm_test", "none");
 	if (test_delay[0])
 		file_write(TEST_DELAY, test_delay);
+}
+
+/* Restores the host at the end of a test, whether it failed or not. */
+static void restore(struct vm *vm)
+{
+	(void)vm;
+	restore_host();
+}
+
+/* The host is put back even if somebody ends the program. */
+static void expect_restore(struct vm *vm)
+{
+	vm->on_failure = restore;
+	restore_if_killed(restore_host);
 }
 
 #define REQUIRE_VICTIMS() do {						\
@@ -104,7 +116,7 @@ TEST(a_vcpu_that_sleeps_where_a_processor_went_is_woken)
 	finished = false;
 	guest_set_handler(VECTOR, guest_count_irq);
 	vm = vm_create(0);
-	vm->on_failure = restore;
+	expect_restore(vm);
 	vm_add_vcpu(vm, 0, sender, 0);
 	target = vm_add_vcpu(vm, 1, sleeper, 0);
 	vm_start(vm);
@@ -144,7 +156,7 @@ static struct vm *busy_vm(void)
 {
 	struct vm *vm = vm_create(0);
 
-	vm->on_failure = restore;
+	expect_restore(vm);
 	traffic_begin(vm, TRAFFIC_MAX);
 	vm_start(vm);
 	for (unsigned int i = 0; i < vm->vcpu_count; i++)
@@ -194,6 +206,7 @@ static const char *choose_suspension(void)
 	if (access(POWER "state", W_OK) || access(POWER "pm_test", W_OK))
 		return NULL;
 	file_read(TEST_DELAY, test_delay, sizeof(test_delay));
+	restore_if_killed(restore_host);
 	file_write(TEST_DELAY, "0");
 	if (strstr(file_read(POWER "mem_sleep", modes, sizeof(modes)), "[deep]") &&
 	    file_write(POWER "pm_test", "core"))
@@ -231,6 +244,7 @@ int main(int argc, char **argv)
 {
 	int status;
 
+	restore_if_killed(fair_servers_start);
 	fair_servers_stop();
 	status = test_main(argc, argv, 4);
 	fair_servers_start();

@@ -100,6 +100,7 @@ static struct schedule now;
 
 static void schedule_process(void)
 {
+	restore_if_killed(processors_restore);
 	hunted_run(&now, report);
 }
 
@@ -145,9 +146,9 @@ static pid_t wait_for(pid_t schedule, pid_t beside, int *status)
 	return 0;
 }
 
-static void end_process(pid_t pid)
+static void end_process(pid_t pid, int how)
 {
-	kill(pid, SIGKILL);
+	kill(pid, how);
 	waitpid(pid, NULL, 0);
 }
 
@@ -163,10 +164,11 @@ static bool passes(void)
 		beside = begin_process(neighbours_process);
 	pid = begin_process(schedule_process);
 	ended = wait_for(pid, beside, &status);
+	/* The schedule may have to bring a processor back, the others have nothing to put back. */
 	if (ended != pid)
-		end_process(pid);
+		end_process(pid, SIGTERM);
 	if (beside && ended != beside)
-		end_process(beside);
+		end_process(beside, SIGKILL);
 	report->done[NEIGHBOUR] = report->births;
 	if (!ended)
 		fprintf(stderr, "# the schedule does not come to its end\n");
@@ -335,6 +337,7 @@ int main(int argc, char **argv)
 		      0);
 	if (report == MAP_FAILED)
 		vm_fail(NULL, "memory: %s", strerror(errno));
+	restore_if_killed(fair_servers_start);
 	fair_servers_stop();
 	begun = host_clock_us();
 	while (passed && done < options.schedules &&

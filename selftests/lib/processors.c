@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -81,6 +82,25 @@ void processors_restore(void)
 	if (offline)
 		file_write(online_file(offline), "1");
 	offline = 0;
+}
+
+static void (*restore_killed)(void);
+
+static void on_end(int signal)
+{
+	restore_killed();
+	/* SA_RESETHAND has put the default back. */
+	raise(signal);
+}
+
+void restore_if_killed(void (*restore)(void))
+{
+	static const int signals[] = {SIGHUP, SIGINT, SIGTERM};
+	struct sigaction action = {.sa_handler = on_end, .sa_flags = SA_RESETHAND};
+
+	restore_killed = restore;
+	for (unsigned int i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaction(signals[i], &action, NULL);
 }
 
 static const char *fair_server_file(int cpu)

@@ -26,6 +26,13 @@ void processor_set_online(struct vm *vm, int cpu, bool on);
 void processors_restore(void);
 
 /*
+ * Calls @restore, then ends the program, if SIGHUP, SIGINT or SIGTERM comes: for a change of the
+ * host that must not outlive a program that somebody stops. @restore may write files, as the
+ * functions here do, and may not allocate. A child inherits this until it asks for another.
+ */
+void restore_if_killed(void (*restore)(void));
+
+/*
  * Linux 6.12 counts a processor's fair server, which is not a task, among the tasks that run
  * there. Its timer may fire while the processor waits for the others to let it die. Then the
  * kernel warns "Dying CPU not properly vacated!", as if a task were left. With the fair servers
