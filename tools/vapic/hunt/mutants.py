@@ -103,9 +103,10 @@ class Builder:
         found = hashlib.sha256(self.headers.kdir.encode())
         guard = PATCHES / f"{GUARD}.patch"
         lists = (TOP / "tools/vapic").glob("*.py")
-        for path in [guard, *(TOP / name for name in COMPILED), *sorted(lists)]:
+        kernel = [Path(self.headers.vmlinux), *sorted((TOP / "build/kvm").rglob("*.ko"))]
+        for path in [guard, *(TOP / name for name in COMPILED), *sorted(lists), *kernel]:
             for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-                if is_source(file, file.relative_to(TOP)):
+                if path in kernel or is_source(file, file.relative_to(TOP)):
                     found.update(file.read_bytes())
         return found.digest()
 
