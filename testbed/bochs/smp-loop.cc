@@ -47,7 +47,12 @@ static Bit64u turn_length(void)
 
 static void end_of_round(void)
 {
-  if (turn.running) {
+  if (turn.running == 1) {
+    /* Most often. Spare the divisions. */
+    BX_TICKN((Bit32u) turn.executed);
+    turn.executed = 0;
+    turn.running = 0;
+  } else if (turn.running) {
     BX_TICKN((Bit32u) (turn.executed / turn.running));
     turn.executed %= turn.running;
     turn.running = 0;
@@ -69,6 +74,13 @@ static void next_turn(void)
   turn.start = BX_CPU(turn.cpu)->get_icount();
   turn.length = turn_length();
   BX_CPU(turn.cpu)->icount_last_sync = turn.start;
+}
+
+/* With no event at all there is nothing to wake it, and no need to ask it. */
+static bool sleeps(const BX_CPU_C *cpu)
+{
+  return cpu->activity_state != BX_CPU_C::BX_ACTIVITY_STATE_ACTIVE && ! cpu->pending_event &&
+    ! BX_HRQ;
 }
 
 unsigned smp_seed(void)
@@ -107,7 +119,7 @@ void smp_loop(unsigned quantum)
     BX_CPU_C *cpu = BX_CPU(turn.cpu);
     Bit64u before = cpu->get_icount();
 
-    if (before - turn.start < turn.length) {
+    if (before - turn.start < turn.length && ! sleeps(cpu)) {
       cpu->cpu_run_trace();
       if (cpu->get_icount() != before)
         continue;
