@@ -134,12 +134,12 @@ STAGES: dict[str, Sequence[Test]] = {
     ],
     "cycles": [
         Host("amd", "cycles", "--stock --kvm avic=0 --append slub_debug=FZP",
-             "/mnt/cycles 200 busy", 2400),
+             "/mnt/cycles 100 busy", 2400),
     ],
     # All of vm, errors and cycles that is not AMD's.
     "intel": [
         Host("intel", "cycles-intel", "--smp 4 --stock --kvm enable_apicv=0",
-             "env VAPIC_SUITE=cycles-intel /mnt/cycles 200", 3000),
+             "env VAPIC_SUITE=cycles-intel /mnt/cycles 100", 3000),
         Host("intel", "migration-stock-intel", "--stock --kvm enable_ipiv=1",
              "/mnt/migration migration-stock-intel stock 20", 3000),
         Host("intel", "migration-vapic-intel", "--kvm enable_apicv=0 --vapic enable_ipiv=1",
