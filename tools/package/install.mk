@@ -70,7 +70,7 @@ install-dkms:
 	install -m 755 tools/package/kernel $(DESTDIR)$(boot-folder)/kernel
 	echo $(version) > $(DESTDIR)$(boot-folder)/version
 	printf '%s\n' $(series) > $(DESTDIR)$(boot-folder)/series
-	for folder in postinst.d header_postinst.d; do \
+	for folder in postinst.d header_postinst.d postrm.d; do \
 		install -d $(DESTDIR)/etc/kernel/$$folder && \
 		$(in-prefix) tools/package/kernel-hook > $(DESTDIR)/etc/kernel/$$folder/vapic-dkms && \
 		chmod 755 $(DESTDIR)/etc/kernel/$$folder/vapic-dkms || exit 1; done

@@ -62,6 +62,7 @@ COMMANDS = {
         esac
         exit 0
         """,
+    "depmod": "",
     "x86_64-linux-gnu-g++-14": "",
 }
 
@@ -328,6 +329,23 @@ class Kernel(Machine):
             f" building for kernel {RELEASE}", f" built for kernel {RELEASE}",
             " building for kernel 6.12.118+deb13-amd64", " built for kernel 6.12.118+deb13-amd64"]))
 
+    def forget(self) -> list[str]:
+        self.assertEqual(self.run_program("kernel", "forget", RELEASE), (0, ""))
+        return self.called("depmod")
+
+    def test_a_kernel_that_is_removed_is_looked_at_once_more_if_its_modules_stay(self) -> None:
+        modules = f"lib/modules/{RELEASE}"
+        self.assertEqual(self.forget(), [])
+        self.put(f"{modules}/modules.dep", "kernel/a.ko: kernel/vapic.ko.d/b.ko\n")
+        self.assertEqual(self.forget(), [])
+        self.put(f"{modules}/modules.dep", "kernel/a.ko:\nupdates/dkms/vapic.ko.xz: kernel/a.ko\n")
+        self.assertEqual(self.forget(), [f"depmod {RELEASE}"])
+        self.put(f"{modules}/updates/dkms/vapic.ko.xz", "")
+        self.assertEqual(self.forget(), [])
+        (self.root / modules / "updates/dkms/vapic.ko.xz").unlink()
+        (self.root / modules / "kernel/arch/x86/kvm/kvm.ko.xz").unlink()
+        self.assertEqual(self.forget(), [])
+
     def test_no_kernel_has_headers(self) -> None:
         (self.root / "lib/modules").rename(self.root / "lib/other")
         self.assertEqual(self.run_program("kernel", "build-all"), (
@@ -344,6 +362,17 @@ class Kernel(Machine):
         self.assertEqual(subprocess.run(
             ["sh", "-c", hook.replace("/usr/lib/vapic/kernel", f"{self.bin}/false"), "hook",
              RELEASE]).returncode, 0)
+
+    def test_the_hook_for_a_kernel_that_goes_builds_nothing(self) -> None:
+        hook = (PROGRAMS / "kernel-hook").read_text()
+        self.put("bin/said", '#!/bin/sh\necho "$*" >&2\n')
+        (self.bin / "said").chmod(0o755)
+        for folder, word in (("postinst.d", "build"), ("header_postinst.d", "build"),
+                             ("postrm.d", "forget")):
+            self.put(f"{folder}/vapic", hook.replace("/usr/lib/vapic/kernel", f"{self.bin}/said"))
+            done = subprocess.run(["sh", self.root / folder / "vapic", RELEASE],
+                                  stderr=subprocess.PIPE, text=True)
+            self.assertEqual((done.returncode, done.stderr), (0, f"{word} {RELEASE}\n"))
 
 
 if __name__ == "__main__":
