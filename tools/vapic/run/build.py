@@ -102,8 +102,10 @@ def everything(board: Board) -> Built:
                 f"O={os.path.abspath(SELFTESTS)}"]
 
     module = Step(6, "module", "building", module_command, after=["kernel"])
-    # After the image: both read package lists into the same place.
-    harness = Step(7, "test harness", "fetching", ["tools/lib/kselftest-headers", name],
+    # After the image: both read package lists into the same place. Always that of the first
+    # kernel: the selftests take a harness of Linux 6.9 or later, and run on older kernels.
+    harness = Step(7, "test harness", "fetching",
+                   ["tools/lib/kselftest-headers", kernels.listed()[0].name],
                    after=["image"], keep=True)
     selftests = Step(7, "selftests", "building", selftests_command, after=["test harness"])
     steps_of.run_steps(board, [kernel, *emulators.values(), image, module, harness, selftests])
