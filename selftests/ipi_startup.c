@@ -202,6 +202,7 @@ TEST_F(guest, nothing_is_lost_while_acceleration_comes_and_goes)
 	struct vm *vm = begin(sender);
 	unsigned int toggles = 0;
 
+	MAY_LOSE_INTERRUPTS();
 	vm_add_blocker(vm);
 	start(vm);
 	while (!done) {

@@ -285,6 +285,7 @@ static void toggle_meanwhile(struct __test_metadata *_metadata, void (*guest)(ui
 
 TEST_F(guest, no_timer_interrupt_is_lost_while_acceleration_comes_and_goes)
 {
+	MAY_LOSE_INTERRUPTS();
 	toggle_meanwhile(_metadata, oneshot_guest, rounds, false);
 	toggle_meanwhile(_metadata, oneshot_guest, rounds, true);
 	toggle_meanwhile(_metadata, deadline_guest, rounds + 1, true);
