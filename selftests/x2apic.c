@@ -115,37 +115,6 @@ static void look(struct __test_metadata *_metadata, bool inhibited)
 	end(vm);
 }
 
-/* Stock 6.1 lets the guest read all MSRs from 800h to 8FFh without an exit, but TMCCT. */
-static bool others_can_be_read(void)
-{
-	return stock_before(6, 12) && accel_check()->active && !accel_is_avic();
-}
-
-#define CAN_BE_READ	"stock KVM of this Linux lets guests read MSRs that do not exist"
-
-TEST(msrs_are_the_same_with_and_without_acceleration)
-{
-	REQUIRE_EXPECTED_ACCELERATION();
-	look(_metadata, false);
-	look(_metadata, true);
-	for (unsigned int i = 0; i < MSRS; i++) {
-		const struct access *with = &found[0][i], *without = &found[1][i];
-
-		if (!memcmp(with, without, sizeof(*with)))
-			continue;
-		EXPECT_TRUE(false)
-			TH_LOG("MSR %x: reads %u/%u %llx/%llx, writes %u/%u, again %u/%u %llx/%llx, high %u/%u",
-			       MSR_X2APIC + i, with->reads, without->reads,
-			       (unsigned long long)with->value, (unsigned long long)without->value,
-			       with->writes, without->writes, with->reads_again,
-			       without->reads_again, (unsigned long long)with->value_again,
-			       (unsigned long long)without->value_again, with->takes_high,
-			       without->takes_high);
-	}
-	if (_metadata->exit_code == KSFT_FAIL && others_can_be_read())
-		EXPECTED_FAILURE(return, CAN_BE_READ);
-}
-
 /* The registers of x2APIC mode, in the order of the manuals' tables. */
 static bool is_readable(unsigned int index)
 {
@@ -162,6 +131,52 @@ static bool is_readable(unsigned int index)
 		if (index == INDEX(others[i]))
 			return true;
 	return false;
+}
+
+/*
+ * Stock 6.1 lets the guest read all MSRs from 800h to 8FFh without an exit, but TMCCT.  Whether this
+ * is one that must not be read, and nothing but that is wrong with it.
+ */
+static bool read_by_a_known_defect(unsigned int index, const struct access *access)
+{
+	return stock_before(6, 12) && accel_check()->active && !accel_is_avic() &&
+	       !is_readable(index) && access->reads && access->reads_again && !access->writes &&
+	       !access->takes_high;
+}
+
+/* Nothing else may have failed. */
+#define EXPECT_KNOWN_DEFECT(seen) do {						\
+	if ((seen) && _metadata->exit_code != KSFT_FAIL)			\
+		EXPECTED_FAILURE(return,					\
+				 "stock KVM: guests read %u MSRs that do not exist", seen); \
+} while (0)
+
+TEST(msrs_are_the_same_with_and_without_acceleration)
+{
+	unsigned int known = 0;
+
+	REQUIRE_EXPECTED_ACCELERATION();
+	look(_metadata, false);
+	look(_metadata, true);
+	for (unsigned int i = 0; i < MSRS; i++) {
+		const struct access *with = &found[0][i], *without = &found[1][i];
+
+		if (!memcmp(with, without, sizeof(*with)))
+			continue;
+		if (read_by_a_known_defect(i, with) && !without->reads) {
+			known++;
+			continue;
+		}
+		EXPECT_TRUE(false)
+			TH_LOG("MSR %x: reads %u/%u %llx/%llx, writes %u/%u, again %u/%u %llx/%llx, high %u/%u",
+			       MSR_X2APIC + i, with->reads, without->reads,
+			       (unsigned long long)with->value, (unsigned long long)without->value,
+			       with->writes, without->writes, with->reads_again,
+			       without->reads_again, (unsigned long long)with->value_again,
+			       (unsigned long long)without->value_again, with->takes_high,
+			       without->takes_high);
+	}
+	EXPECT_KNOWN_DEFECT(known);
 }
 
 static bool is_writable(unsigned int index)
@@ -187,15 +202,18 @@ TEST(msrs_read_and_refuse_what_the_manuals_say)
 		{ APIC_ICR, ICR_ASSERT | ICR_TO_SELF | PENDING }, { APIC_TMCCT, 0 },
 	};
 	const struct access *list = found[0];
-	unsigned int set = 0;
+	unsigned int set = 0, known = 0;
 
 	REQUIRE_EXPECTED_ACCELERATION();
 	look(_metadata, false);
 	for (unsigned int i = 0; i < MSRS; i++) {
 		if (may_exist(i))
 			continue;
-		EXPECT_EQ(is_readable(i), list[i].reads)
-			TH_LOG("MSR %x is read", MSR_X2APIC + i);
+		if (read_by_a_known_defect(i, &list[i]))
+			known++;
+		else
+			EXPECT_EQ(is_readable(i), list[i].reads)
+				TH_LOG("MSR %x is read", MSR_X2APIC + i);
 		EXPECT_EQ(list[i].reads, list[i].reads_again);
 		EXPECT_EQ(is_writable(i), list[i].writes)
 			TH_LOG("MSR %x is written", MSR_X2APIC + i);
@@ -212,8 +230,7 @@ TEST(msrs_read_and_refuse_what_the_manuals_say)
 	}
 	/* Of ISR, TMR and IRR nothing else. */
 	EXPECT_EQ(2, set);
-	if (_metadata->exit_code == KSFT_FAIL && others_can_be_read())
-		EXPECTED_FAILURE(return, CAN_BE_READ);
+	EXPECT_KNOWN_DEFECT(known);
 }
 
 /* ---- the ICR and self-IPIs ---- */
