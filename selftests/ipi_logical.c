@@ -366,6 +366,7 @@ TEST(x2apic_cluster_ipi_reaches_exactly_the_named_running_vcpus)
 TEST(x2apic_cluster_ipi_reaches_running_and_halted_vcpus)
 {
 	REQUIRE_EXPECTED_ACCELERATION();
+	MAY_MISS_SLEEPERS();
 	run_x2apic(_metadata, "RSR");
 	run_x2apic(_metadata, "SSS");
 }

@@ -94,6 +94,7 @@ static void switching_target(uint64_t count)
 TEST_F(guest, no_ipi_is_lost_when_the_target_changes_its_mode)
 {
 	struct vm *vm = vm_create(0);
+	bool accelerated, known;
 	struct vcpu *target;
 
 	roles_begin();
@@ -112,8 +113,14 @@ TEST_F(guest, no_ipi_is_lost_when_the_target_changes_its_mode)
 	 * hardware would still redirect accesses to it.  So xAPIC mode is not accelerated, either.
 	 */
 	vm_wait(vm, stage == 1, "the target has changed its mode");
-	/* Back in xAPIC mode, it has a logical ID beside the sender's of x2APIC mode: AVIC is off. */
-	EXPECT_EQ(accel_expected(true) && !(mode && accel_is_avic()), vcpu_is_accelerated(target));
+	/*
+	 * Back in xAPIC mode, it has a logical ID beside the sender's of x2APIC mode: AVIC is off, but
+	 * on stock 6.1, which does not know this inhibit.
+	 */
+	accelerated = vcpu_is_accelerated(target);
+	known = mode && accel_is_avic() && accelerated && stock_before(6, 12);
+	if (!known)
+		EXPECT_EQ(accel_expected(true) && !(mode && accel_is_avic()), accelerated);
 	stage_allowed = 2;
 	vm_wait(vm, stage == 2, "the target is in x2APIC mode");
 	EXPECT_EQ(accel_expected(true), vcpu_is_accelerated(target));
@@ -122,6 +129,8 @@ TEST_F(guest, no_ipi_is_lost_when_the_target_changes_its_mode)
 	pause_wanted = true;
 	vm_wait(vm, pausing, "the last IPI is handled");
 	roles_finish(vm);
+	if (known && _metadata->exit_code != KSFT_FAIL)
+		EXPECTED_FAILURE(return, "stock KVM: logical IDs of both modes do not inhibit");
 }
 
 static void let_traffic_flow(struct vm *vm, uint64_t more)
@@ -151,12 +160,14 @@ static void run_mixed(unsigned int vcpus, uint32_t set)
 TEST(no_ipi_is_lost_among_vcpus_in_different_modes)
 {
 	REQUIRE_EXPECTED_ACCELERATION();
+	MAY_MISS_SLEEPERS();
 	run_mixed(4, 0xa);
 }
 
 TEST(no_ipi_is_lost_when_one_vcpu_alone_is_in_x2apic_mode)
 {
 	REQUIRE_EXPECTED_ACCELERATION();
+	MAY_MISS_SLEEPERS();
 	run_mixed(4, 0x1);
 }
 
@@ -207,6 +218,7 @@ TEST(msr_filter_leaves_x2apic_msrs_and_acceleration_alone)
 	struct vm *vm;
 
 	REQUIRE_EXPECTED_ACCELERATION();
+	MAY_MISS_SLEEPERS();
 	vm = vm_create(VM_X2APIC);
 	traffic_begin(vm, TRAFFIC_VCPUS);
 	traffic_alone = false;

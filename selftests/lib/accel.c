@@ -84,6 +84,11 @@ bool accel_loses_interrupts(void)
 	return stock_before(6, 12) && accel_check()->active && !accel_is_avic();
 }
 
+bool accel_misses_sleepers(void)
+{
+	return stock_before(6, 12) && accel_is_avic() && accel_expected(true);
+}
+
 bool vapic_takes_over(const char *function)
 {
 	FILE *file = fopen("/sys/kernel/vapic/takeover", "re");

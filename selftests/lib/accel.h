@@ -72,6 +72,12 @@ bool stock_before(unsigned int major, unsigned int minor);
  */
 bool accel_loses_interrupts(void);
 
+/*
+ * Whether this kernel is known to leave vCPUs asleep: stock 6.1 does with x2AVIC, if an IPI goes to
+ * logical IDs of the first cluster.
+ */
+bool accel_misses_sleepers(void);
+
 /* Whether vapic is loaded and has redirected this function of KVM. */
 bool vapic_takes_over(const char *function);
 

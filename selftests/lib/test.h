@@ -47,6 +47,12 @@ static unsigned int rounds;
 		MAY_FAIL("stock KVM of this Linux loses interrupts when APICv comes and goes"); \
 } while (0)
 
+/* For a test with sleeping vCPUs, and IPIs to logical IDs of x2APIC mode. */
+#define MAY_MISS_SLEEPERS() do {					\
+	if (accel_misses_sleepers())					\
+		MAY_FAIL("stock KVM of this Linux wakes nobody for a logical ID of x2APIC mode"); \
+} while (0)
+
 /* A remark in the TAP stream. */
 #define NOTE(...) ksft_print_msg(__VA_ARGS__)
 
