@@ -10,7 +10,7 @@
 
 OWN_KERNEL_LIST=$TESTBED_DIR/kernels.own
 OWN_KERNEL_NAMES=$(sed '/^#/d; s/ .*//' "$OWN_KERNEL_LIST" | xargs)
-OWN_KERNEL_PACKAGES=(make flex bison bc libc6-dev libelf-dev xz-utils zstd kmod cpio perl)
+OWN_KERNEL_PACKAGES=(make flex bison bc libc6-dev libelf-dev xz-utils zstd kmod cpio perl pahole)
 
 # What takes most of the time to unpack: sources of drivers and architectures that no configuration
 # of ours has. Their Kconfig files stay, since the others name them.
@@ -27,9 +27,11 @@ own_kernel_is()
 # own_kernel_columns NAME: as kernel_columns does.
 own_kernel_columns()
 {
-	read -r _ KERNEL_RELEASE OWN_KERNEL_SOURCE KERNEL_COMPILER OWN_KERNEL_CONFIG < <(
+	local configs
+	read -r _ KERNEL_RELEASE OWN_KERNEL_SOURCE KERNEL_COMPILER configs < <(
 		grep "^$1 " "$OWN_KERNEL_LIST")
-	OWN_KERNEL_CONFIG=$TESTBED_DIR/config/$OWN_KERNEL_CONFIG
+	read -r -a OWN_KERNEL_CONFIGS <<<"$configs"
+	OWN_KERNEL_CONFIGS=("${OWN_KERNEL_CONFIGS[@]/#/$TESTBED_DIR/config/}")
 	KSERIES=${1%%-*}
 }
 
@@ -49,18 +51,19 @@ own_kernel_make()
 	make -s -C "$own_tree" LOCALVERSION="$own_suffix" "$@"
 }
 
-# The configuration must come out as the file has it, though Kconfig drops what depends on something
-# that is off.
+# The configuration must come out as the files have it, though Kconfig drops what depends on
+# something that is off.
 own_kernel_configure()
 {
 	local line
-	own_kernel_make KCONFIG_ALLCONFIG="$OWN_KERNEL_CONFIG" allnoconfig || return
+	cat "${OWN_KERNEL_CONFIGS[@]}" >"$own_tree/own.config"
+	own_kernel_make KCONFIG_ALLCONFIG=own.config allnoconfig || return
 	while read -r line; do
 		grep -qxF "$line" "$own_tree/.config" || {
 			echo "Kconfig drops $line"
 			return 1
 		}
-	done < <(grep '^CONFIG_' "$OWN_KERNEL_CONFIG")
+	done < <(grep '^CONFIG_' "$own_tree/own.config")
 }
 
 # Modules are built with the same compiler.
@@ -128,7 +131,7 @@ own_kernel_ensure()
 		debian_update
 		own_version=$(debian_field "$OWN_KERNEL_SOURCE" Version)
 	fi
-	own_id=$(part_hash "$own_version" "$OWN_KERNEL_CONFIG" "$TESTBED_DIR/lib/own-kernel.sh")
+	own_id=$(part_hash "$own_version" "${OWN_KERNEL_CONFIGS[@]}" "$TESTBED_DIR/lib/own-kernel.sh")
 	part_ensure OWN_KERNEL_PART "kernel-$1" own_kernel_build "$own_id"
 	debian_use bookworm
 	KVER=$(cat "$OWN_KERNEL_PART/release")
