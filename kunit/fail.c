@@ -17,6 +17,11 @@ void kunit_fail_allocation(unsigned int number)
 	WRITE_ONCE(current->fail_nth, number);
 }
 
+unsigned int kunit_next_allocation(unsigned int number)
+{
+	return number < 64 ? number + 1 : number + number / 8;
+}
+
 bool kunit_allocation_failed(void)
 {
 	unsigned int left = READ_ONCE(current->fail_nth);

@@ -12,6 +12,12 @@
 /* From now on, allocation @number of this task fails; the first is 1. */
 void kunit_fail_allocation(unsigned int number);
 
+/*
+ * Which one to try after @number, by tests that go through all: each of the first ones, then fewer and
+ * fewer. Those of a function that ftrace redirects come once for each function.
+ */
+unsigned int kunit_next_allocation(unsigned int number);
+
 /* No more. True if that allocation was reached, so that it has failed. */
 bool kunit_allocation_failed(void);
 

@@ -14,6 +14,7 @@
 #include <asm/text-patching.h>
 
 #include "fail.h"
+#include "log.h"
 #include "vm.h"
 
 #define MAX_ROWS 64
@@ -189,23 +190,30 @@ KUNIT_ARRAY_PARAM(step, takeover, name_step);
 /*
  * The steps before it stay entered; the step itself is entered with one allocation after the other
  * failing, until it needs no more. A failure must have changed nothing, so that the next attempt
- * starts as the first did.
+ * starts as the first did, and one line must say that it was one.
  */
 static void step_changes_nothing_if_an_allocation_fails(struct kunit *test)
 {
 	const struct step *step = test->param_value;
-	unsigned int before = step - takeover, number, refused = 0;
+	unsigned int before = step - takeover, number, tried = 0, refused = 0;
 	struct picture *there = kunit_kzalloc(test, sizeof(*there), GFP_KERNEL);
+	const char *said;
 	bool failed = true;
+	unsigned int lines;
 	int ret;
 
 	KUNIT_ASSERT_NOT_NULL(test, there);
 	KUNIT_ASSERT_EQ(test, enter_steps(before), 0);
 	take(there);
-	for (number = 1; failed && number < 2000; number++) {
+	kunit_log_errors(&said);
+	for (number = 1; failed && number < 4000; number = kunit_next_allocation(number)) {
 		kunit_fail_allocation(number);
 		ret = step->enter();
 		failed = kunit_allocation_failed();
+		tried += failed;
+		lines = kunit_log_errors(&said);
+		KUNIT_EXPECT_EQ_MSG(test, lines, ret ? 1 : 0, "allocation %u, error %d: %s", number,
+				    ret, said);
 		if (ret) {
 			refused++;
 			KUNIT_EXPECT_TRUE_MSG(test, failed, "error %d without a cause", ret);
@@ -218,8 +226,28 @@ static void step_changes_nothing_if_an_allocation_fails(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, failed);
 	leave(before);
 	expect_same(test, &stock, step->name);
-	kunit_info(test, "%s: %u allocations, %u of them needed\n", step->name, number - 2,
+	kunit_info(test, "%s: %u allocations failed, %u of them were needed\n", step->name, tried,
 		   refused);
+}
+
+/* Exit cannot be refused, so that it must not need what it allocates. */
+static void exit_leaves_nothing_if_an_allocation_fails(struct kunit *test)
+{
+	unsigned int number;
+	bool failed = true;
+	const char *said;
+
+	for (number = 1; failed && number < 100; number++) {
+		KUNIT_ASSERT_EQ(test, enter_steps(step_count), 0);
+		kunit_log_errors(&said);
+		kunit_fail_allocation(number);
+		leave(step_count);
+		failed = kunit_allocation_failed();
+		KUNIT_EXPECT_EQ_MSG(test, kunit_log_errors(&said), 0, "%s", said);
+		expect_same(test, &stock, "left");
+	}
+	KUNIT_EXPECT_FALSE(test, failed);
+	kunit_info(test, "%u allocations\n", number - 2);
 }
 
 static void init_refuses_while_a_vm_exists(struct kunit *test)
@@ -302,6 +330,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(an_allocation_fails_when_it_is_to),
 	KUNIT_CASE(steps_are_undone_from_wherever_init_got_to),
 	KUNIT_CASE_PARAM(step_changes_nothing_if_an_allocation_fails, step_gen_params),
+	KUNIT_CASE(exit_leaves_nothing_if_an_allocation_fails),
 	KUNIT_CASE(init_refuses_while_a_vm_exists),
 	KUNIT_CASE(verification_notices_an_op_that_somebody_changed),
 	KUNIT_CASE(verification_notices_a_function_that_runs_stock_code),

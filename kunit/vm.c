@@ -110,3 +110,21 @@ void kunit_vcpu_put(struct kvm_vcpu *vcpu)
 	call_kvm("vcpu_put", vcpu);
 	mutex_unlock(&vcpu->mutex);
 }
+
+void kunit_set_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)
+{
+	void (*function)(struct kvm * kvm, enum kvm_apicv_inhibit reason, bool set) =
+		(void *)vapic_symbols_find("kvm", "kvm_set_or_clear_apicv_inhibit");
+
+	if (!WARN_ON(!function))
+		function(kvm, reason, set);
+}
+
+void kunit_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags)
+{
+	void (*function)(struct kvm_vcpu * vcpu, unsigned long rflags) =
+		(void *)vapic_symbols_find("kvm", "kvm_set_rflags");
+
+	if (!WARN_ON(!function))
+		function(vcpu, rflags);
+}

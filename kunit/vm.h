@@ -10,6 +10,8 @@
 #include <linux/fs.h>
 #include <linux/kvm_host.h>
 
+#include "../kvm/layout.h"
+
 struct kunit;
 
 /* Give the test's thread what a process has: memory, of which KVM reads and writes one page. */
@@ -43,5 +45,11 @@ struct kunit_vm *kunit_vm(struct kunit *test);
  */
 void kunit_vcpu_load(struct kvm_vcpu *vcpu);
 void kunit_vcpu_put(struct kvm_vcpu *vcpu);
+
+/* What KVM does when something inhibits acceleration, and when it no longer does. */
+void kunit_set_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set);
+
+/* The guest's flags. The vCPU is loaded. */
+void kunit_set_rflags(struct kvm_vcpu *vcpu, unsigned long rflags);
 
 #endif
