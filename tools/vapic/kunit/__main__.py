@@ -2,7 +2,7 @@
 #
 # Build vapic.ko with the suites of kunit/ for the kernel that testbed/config/kunit configures, load
 # it on an emulated host of that kernel, and print a result for each case, as TAP has it. How many
-# lines of the glue have run goes to LOGS/kunit-MACHINE.coverage, with a line for each file.
+# lines of the glue have run goes to LOGS/kunit-MACHINE.coverage, with what has not run.
 #
 # usage: kunit [amd|intel] [LOGS]     amd, build/kunit/logs
 
@@ -38,13 +38,14 @@ class Machine:
     cpus: int
     # Seconds
     timeout: int
-    # The suite of the other vendor.
-    others: str
+    # Of the other vendor: the suite, and what begins the names of files.
+    suite: str
+    files: tuple[str, ...]
 
 
 MACHINES = {
-    "amd": Machine("avic=0", 2, 900, "vapic_vmx"),
-    "intel": Machine("enable_apicv=0", 1, 2400, "vapic_avic"),
+    "amd": Machine("avic=0", 2, 900, "vapic_vmx", ("vmx_apicv/", "takeover/vmx.c")),
+    "intel": Machine("enable_apicv=0", 1, 2400, "vapic_avic", ("avic/", "takeover/svm.c")),
 }
 
 
@@ -111,13 +112,14 @@ def run(name: str, logs: Path) -> int:
     if not (out / "dmesg").exists():
         raise Failed("\n".join([*read(host).splitlines()[-30:], "the host left no log"]))
     found = results.lines(parse(headers, out, logs / f"kunit-{name}-parse.log"),
-                          MACHINES[name].others)
+                          MACHINES[name].suite)
     print(*found, sep="\n")
     number = len(found) + 1
     print(f"{'not ok' if status else 'ok'} {number} - host ran to its end, kernel log clean")
     if status:
         print(*(f"# {line}" for line in read(host).splitlines()[-40:]), sep="\n")
-    table = coverage.table(coverage.measure(BUILD, out / "gcov", "gcov-12"))
+    table = coverage.table(coverage.measure(BUILD, out / "gcov", "gcov-12"),
+                           MACHINES[name].files)
     write(logs / f"kunit-{name}.coverage", "".join(f"{line}\n" for line in table))
     print(f"# coverage: {table[-1] if table else 'nothing was counted'}")
     print(f"1..{number}")

@@ -36,22 +36,38 @@ class Results(unittest.TestCase):
 class Coverage(unittest.TestCase):
     SAID = json.dumps({"files": [
         {"file": "kunit/../kvm/a.c", "lines": [
-            {"line_number": 3, "count": 2}, {"line_number": 4, "count": 0},
-            {"line_number": 4, "count": 1}, {"line_number": 9, "count": 0}]},
+            {"line_number": 3, "count": 2, "function_name": "one"},
+            {"line_number": 4, "count": 0, "function_name": "one"},
+            {"line_number": 4, "count": 1, "function_name": "two"},
+            {"line_number": 9, "count": 0, "function_name": "three"}]},
         {"file": "kvm/generated/b.h", "lines": [{"line_number": 1, "count": 1}]},
         {"file": "/usr/include/c.h", "lines": [{"line_number": 1, "count": 1}]},
         {"file": "avic/d.cpp", "lines": [{"line_number": 1, "count": 1}]}]})
 
-    def test_only_files_of_the_module_by_their_place(self) -> None:
-        self.assertEqual(coverage.read(self.SAID, Path("/build")),
-                         {"kvm/a.c": {3: 2, 4: 1, 9: 0}, "avic/d.cpp": {1: 1}})
+    def counts(self, times: int = 1) -> coverage.Counts:
+        found = coverage.nothing()
+        for _ in range(times):
+            coverage.add(found, self.SAID, Path("/build"))
+        return found
 
-    def test_the_sum_is_of_the_glue_alone(self) -> None:
-        self.assertEqual([line.split() for line in
-                          coverage.table(coverage.read(self.SAID, Path("/build")))], [
+    def test_only_files_of_the_module_by_their_place(self) -> None:
+        self.assertEqual(self.counts(), {
+            "kvm/a.c": {"one": {3: 2, 4: 0}, "two": {4: 1}, "three": {9: 0}},
+            "avic/d.cpp": {"": {1: 1}}})
+
+    def test_what_two_objects_have_is_one(self) -> None:
+        self.assertEqual(self.counts(2)["kvm/a.c"]["one"], {3: 4, 4: 0})
+
+    def test_the_sum_is_of_the_glue_alone_and_what_is_left_has_names(self) -> None:
+        self.assertEqual([line.split() for line in coverage.table(self.counts())], [
             ["avic/d.cpp", "1", "of", "1", "lines", "100.0", "%"],
             ["kvm/a.c", "2", "of", "3", "lines", "66.7", "%"],
+            ["never:", "three"],
+            ["not", "lines:", "one", "(4)"],
             ["glue", "2", "of", "3", "lines", "66.7", "%"]])
+
+    def test_without_the_other_vendors_files(self) -> None:
+        self.assertEqual(coverage.table(self.counts(), ["kvm/a.c", "avic/"]), [])
 
     def test_counts_go_beside_the_notes_of_their_object(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
