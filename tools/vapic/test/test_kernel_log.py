@@ -67,6 +67,32 @@ class KnownWarning(unittest.TestCase):
         self.assertEqual(len(kernel_log.complaints(cut)), 2)
 
 
+NO_MEMORY = """\
+[   31.5] __kmem_cache_create_args(vapic_avic_vcpu) failed with error -12
+[   31.5] CPU: 0 UID: 0 PID: 180 Comm: insmod Not tainted 6.12.117 #1
+[   31.5] Call Trace:
+[   31.5]  <TASK>
+[   31.5]  vapic_avic_init+0x90/0xd0 [vapic]
+[   31.5]  </TASK>
+"""
+
+
+class NoMemory(unittest.TestCase):
+    def test_does_not_count(self) -> None:
+        log = "[ 1.0] before\n" + NO_MEMORY + "[ 40.0] after\n" + NO_MEMORY
+        self.assertEqual(kernel_log.complaints(log), [])
+        self.assertEqual(kernel_log.first(log, 9), [])
+
+    def test_of_others_counts(self) -> None:
+        self.assertEqual(len(kernel_log.complaints(NO_MEMORY.replace("(vapic_", "(kvm_"))), 1)
+
+    def test_hides_nothing_in_it_or_behind_it(self) -> None:
+        other = "[   31.5] BUG: sleeping function called from invalid context\n"
+        within = NO_MEMORY.replace("[   31.5] Call", f"{other}[   31.5] Call")
+        for log in (NO_MEMORY + other, within):
+            self.assertIn(other.strip(), kernel_log.complaints(log))
+
+
 class Complaints(unittest.TestCase):
     def test_of_a_stall(self) -> None:
         self.assertEqual([line[15:] for line in kernel_log.complaints(LOG)],
