@@ -84,6 +84,17 @@ def loads(kernel: kernels.Kernel, machine: str, mode: str, parameters: str) -> H
     return under(kernel, machine, f"cycles-{mode}", parameters, "/mnt/cycles 50")
 
 
+DEBUG_KERNEL = "6.12-debug"
+
+
+def debug(machine: str, mode: str, parameters: str, more: Sequence[str]) -> Host:
+    """Where glue has most to do with locks. The processor's time goes into checks."""
+    programs = [*more, "ipi_lost", "ipi_blocked", "inhibit", "lapic_restore", "vm_fails"]
+    return Host(machine, f"debug-{mode}", f"--smp 4 --stock --kvm '{parameters}'",
+                f"env VAPIC_SUITE=debug-{mode} {in_turn(mode, programs)}", 6000, out=True,
+                kernel=DEBUG_KERNEL, joins=AMD_LANE)
+
+
 STAGES: dict[str, Sequence[Test]] = {
     "static": [Program("static", "tools/check.d/static {logs}", lane="static"),
                Program("selftests", "tests/build/selftests_test.sh", lane="static"),
@@ -202,6 +213,13 @@ STAGES: dict[str, Sequence[Test]] = {
         Program("kunit-amd", "tools/kunit amd {logs}", lane=AMD_LANE),
         Program("kunit-intel", "tools/kunit intel {logs}", lane=AMD_LANE),
     ],
+    # A kernel that looks for faults, and some selftests there.
+    "debug": [
+        Program(f"kernel-{DEBUG_KERNEL}", f"tools/check.d/kernel {DEBUG_KERNEL} {{logs}}",
+                lane=AMD_LANE),
+        debug("amd", "vapic", "avic=0", ["pit_ticks"]),
+        debug("intel", "vapic-ipiv", "enable_apicv=0", []),
+    ],
     # The packages of Debian: made, installed in both releases, and on a host that boots with them.
     # They take a network. The steps use what those before them made.
     "package": [
@@ -219,8 +237,8 @@ STAGES: dict[str, Sequence[Test]] = {
 }
 
 # `boots-whole`, what `boots` leaves out, takes more than an hour, `long` takes hours, and `package`
-# Debian's archive. `kunit` has yet to show what its kernel costs, and `hunt` is not yet a part.
-ONLY_IF_NAMED = ("boots-whole", "hunt", "long", "kunit", "package")
+# Debian's archive. `kunit` and `debug` build kernels, and `hunt` is not yet a part.
+ONLY_IF_NAMED = ("boots-whole", "hunt", "long", "kunit", "debug", "package")
 # What a stage uses of another.
 NEEDED = {"boots": "kernels", "boots-whole": "kernels"}
 # They need no host.

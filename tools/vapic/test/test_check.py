@@ -384,7 +384,7 @@ class Stages(unittest.TestCase):
             program.arguments()
         self.assertEqual(ended.exception.code, 2)
         self.assertIn("check: error: no stage 'vms': static, kernels, core, model, vm, errors,"
-                      " cycles, intel, seeds, boots, boots-whole, hunt, long, kunit,"
+                      " cycles, intel, seeds, boots, boots-whole, hunt, long, kunit, debug,"
                       " package\n", error.getvalue())
 
 
