@@ -58,16 +58,22 @@ struct import {
 
 static const struct import imports[] = {VAPIC_IMPORTS(FUNC_ROW, DATA_ROW, TRACE_ROW)};
 
+/*
+ * The kprobe is registered disabled: its address is all that is wanted. To arm and disarm one, the
+ * kernel allocates memory; if that fails when it disarms, the kprobe stays registered, which nobody
+ * is told, and the kernel would go on to read it here on the stack.
+ */
 int vapic_symbols_init(void)
 {
-	struct kprobe probe = {.symbol_name = "kallsyms_lookup_name"};
+	struct kprobe probe = {
+		.symbol_name = "kallsyms_lookup_name",
+		.flags = KPROBE_FLAG_DISABLED,
+	};
 	int ret;
 
 	ret = register_kprobe(&probe);
-	/* Kprobes on this function go through ftrace. */
-	if (ret == -ENODEV) {
-		vapic_err("ftrace has shut itself off, and redirects nothing until the next "
-			  "boot\n");
+	if (ret == -ENOMEM) {
+		vapic_err("no memory to look up kernel symbols\n");
 		return ret;
 	}
 	if (ret) {
