@@ -12,18 +12,15 @@
 /* The index in EXITINFO2 of exit 401h, as wide as the extension to 4,096 entries makes it. */
 #define IPI_INDEX_MASK 0xfff
 
-/* Called by core, for one destination whose IRR bit is set. */
-void vapic_host_avic_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low,
-				enum vapic_avic_ipi_target target)
+static __always_inline enum vapic_announcement announce(struct kvm_vcpu *kvm_vcpu, u32 icr_low,
+							enum vapic_avic_ipi_target target)
 {
-	struct kvm_vcpu *kvm_vcpu = vcpu->common.kvm_vcpu;
-
 	if (target == VAPIC_AVIC_TARGET_INACTIVE) {
 		/* KVM delivers the interrupt; the flag makes KVM look at the IRR. */
 		vapic_set_irr_pending(kvm_vcpu->arch.apic);
 		kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
 		vapic_kvm_kick(kvm_vcpu);
-		return;
+		return VAPIC_ANNOUNCED_BY_KICK;
 	}
 
 	vapic_trace_kvm_apicv_accept_irq(kvm_vcpu->vcpu_id, icr_low & APIC_MODE_MASK,
@@ -31,14 +28,35 @@ void vapic_host_avic_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low,
 	switch (target) {
 	case VAPIC_AVIC_TARGET_ASLEEP:
 		vapic_call(kvm_vcpu_wake_up)(kvm_vcpu);
-		break;
+		return VAPIC_ANNOUNCED_BY_WAKEUP;
 	case VAPIC_AVIC_TARGET_UNSEEN:
 		if (smp_load_acquire(&kvm_vcpu->mode) == IN_GUEST_MODE)
-			vapic_avic_ring_doorbell(kvm_vcpu);
+			return vapic_avic_ring_doorbell(kvm_vcpu);
 		break;
 	default:
 		break;
 	}
+	/* Hardware has rung its doorbell if the vCPU ran. */
+	return VAPIC_ANNOUNCED_BY_ENTRY;
+}
+
+static noinline void announce_traced(struct kvm_vcpu *kvm_vcpu, u32 icr_low,
+				     enum vapic_avic_ipi_target target)
+{
+	u32 vector = icr_low & APIC_VECTOR_MASK;
+
+	vapic_trace_handed_over(kvm_vcpu, vector, false);
+	vapic_trace_announced(kvm_vcpu, vector, announce(kvm_vcpu, icr_low, target));
+}
+
+/* Called by core, for one destination whose IRR bit is set. */
+void vapic_host_avic_ipi_target(struct vapic_vcpu *vcpu, u32 icr_low,
+				enum vapic_avic_ipi_target target)
+{
+	if (vapic_interrupt_is_traced())
+		announce_traced(vcpu->common.kvm_vcpu, icr_low, target);
+	else
+		announce(vcpu->common.kvm_vcpu, icr_low, target);
 }
 
 /* True for a broadcast in any form, for which stock walks all vCPUs. */
@@ -60,8 +78,8 @@ int vapic_hook_avic_incomplete_ipi_interception(struct kvm_vcpu *kvm_vcpu)
 		.info1 = vmcb->control.exit_info_1,
 		.info2 = vmcb->control.exit_info_2,
 		.x2apic = vapic_x2apic_mode(kvm_vcpu),
-		/* Stock reports every destination; do so only while the tracepoint is on. */
-		.visit_all = vapic_traced_kvm_apicv_accept_irq(),
+		/* Stock reports every destination; do so only while an event wants it. */
+		.visit_all = vapic_interrupt_is_traced() || vapic_traced_kvm_apicv_accept_irq(),
 	};
 	u32 icr_high = upper_32_bits(exit.info1);
 	u32 icr_low = lower_32_bits(exit.info1);
@@ -111,7 +129,7 @@ int vapic_hook_avic_unaccelerated_access_interception(struct kvm_vcpu *kvm_vcpu)
 	case VAPIC_AVIC_ACCESS_LOGICAL:
 		/* KVM goes first, because it clears the register's reserved bits. */
 		vapic_call(kvm_apic_write_nodecode)(kvm_vcpu, access.offset);
-		vapic_avic_vcpu_sync_logical(core, vapic_x2apic_mode(kvm_vcpu));
+		vapic_avic_sync_logical(kvm_vcpu, vapic_vcpu_of(svm));
 		break;
 	case VAPIC_AVIC_ACCESS_IGNORE:
 		break;

@@ -34,6 +34,7 @@
 #include "../kvm/objects.h"
 #include "../kvm/layout.h"
 #include "../kvm/symbols.h"
+#include "../kvm/tracing.h"
 
 /* The PIT of a VM, while KVM reinjects its ticks: pit_glue.c. */
 struct vapic_pit {
@@ -240,8 +241,16 @@ static inline void vapic_avic_remove_apic_page(struct vapic_vm *vm, struct kvm *
 void vapic_avic_remove_apic_page(struct vapic_vm *vm, struct kvm *kvm);
 #endif
 
-/* Make the CPU that runs @kvm_vcpu look at its IRR; do nothing if that is this CPU. */
-void vapic_avic_ring_doorbell(struct kvm_vcpu *kvm_vcpu);
+/* Make the CPU that runs @kvm_vcpu look at its IRR; do nothing if that is this CPU. Says how. */
+enum vapic_announcement vapic_avic_ring_doorbell(struct kvm_vcpu *kvm_vcpu);
+
+/* Bring the vCPU's logical entry in line with its registers: vapic_avic_vcpu_sync_logical(). */
+static inline void vapic_avic_sync_logical(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
+{
+	vapic_avic_vcpu_sync_logical(vapic_core(vcpu), vapic_x2apic_mode(kvm_vcpu));
+	if (trace_vapic_table_enabled())
+		vapic_trace_logical(kvm_vcpu);
+}
 
 /* Set or clear a reason for which the whole VM is inhibited. May sleep. */
 void vapic_avic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set);

@@ -303,6 +303,8 @@ static int map_apic_page(struct kvm *kvm)
 static void never_accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
 	vapic_apicv_set_active(kvm_vcpu->arch.apic, false);
+	trace_vapic_active(kvm_vcpu, false, READ_ONCE(kvm_vcpu->kvm->arch.apicv_inhibit_reasons),
+			   BIT(APICV_INHIBIT_REASON_DISABLED));
 
 	/*
 	 * The tables cannot name the vCPU, so the whole VM must run without AVIC: hardware would
@@ -389,6 +391,7 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 		vapic_avic_irq_window_close(vcpu);
 		vapic_avic_posting_end_vcpu(vcpu);
 		if (vapic_avic_vcpu_retire(vapic_core(vcpu))) {
+			trace_vapic_table(kvm_vcpu, VAPIC_TABLE_LEAVE, 0);
 			vapic_vm_wait_for_ipis(kvm_vcpu->kvm);
 			/* KVM destroys vCPUs before the VM: no vCPU may be freed before the tag goes. */
 			vapic_avic_posting_end_vm(vm);

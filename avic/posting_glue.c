@@ -372,6 +372,7 @@ int vapic_avic_ga_log_notifier(u32 tag)
 	guard(rcu)();
 	vm = xa_load(&tagged, vapic_avic_ga_tag_vm(tag));
 	vcpu = vm ? vapic_avic_vm_find(vapic_avic_vm_at_load(&vm->core), id) : NULL;
+	trace_vapic_ga_log(vcpu ? vcpu->common.kvm_vcpu->kvm->userspace_pid : 0, id, tag);
 	if (vcpu) {
 		atomic64_inc(&vcpu->logged);
 		vapic_call(kvm_vcpu_wake_up)(vcpu->common.kvm_vcpu);

@@ -14,6 +14,14 @@ static struct vapic_host_id host_id(int cpu)
 	return (struct vapic_host_id){vapic_kvm_apic_id(cpu)};
 }
 
+/* Nothing tells software what VMRUN finds; this is what the vCPU comes back to its CPU for. */
+static noinline void load_traced(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu, int cpu)
+{
+	if (vapic_apicv_active(kvm_vcpu->arch.apic))
+		vapic_trace_found(kvm_vcpu, NULL, VAPIC_FOUND_BY_LOAD);
+	vapic_avic_vcpu_load(vapic_on_cpu(vcpu), host_id(cpu));
+}
+
 /*
  * This and the op vcpu_put run in vcpu_load(), vcpu_put() and the preemption notifiers, always
  * in the vCPU's task (or its creator's).
@@ -22,7 +30,11 @@ void vapic_hook_avic_vcpu_load(struct kvm_vcpu *kvm_vcpu, int cpu)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
-	if (vcpu)
+	if (!vcpu)
+		return;
+	if (trace_vapic_found_enabled())
+		load_traced(kvm_vcpu, vcpu, cpu);
+	else
 		vapic_avic_vcpu_load(vapic_on_cpu(vcpu), host_id(cpu));
 }
 
@@ -59,40 +71,59 @@ void vapic_svm_vcpu_unblocking(struct kvm_vcpu *kvm_vcpu)
 }
 
 /*
- * The vCPU may move meanwhile. Then the old CPU ignores the doorbell, and VMRUN on the new CPU
- * finds the interrupt. If the vCPU was last on this CPU, it cannot be in the guest here any more,
- * even if this task has only just moved here, so its next VMRUN finds the interrupt as well.
+ * If the vCPU was last on this CPU, it cannot be in the guest here any more, even if this task has
+ * only just moved here, so its next VMRUN finds the interrupt.
  */
-static void ring(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
+static __always_inline bool was_here(struct kvm_vcpu *kvm_vcpu)
 {
-	u32 host;
+	return READ_ONCE(kvm_vcpu->cpu) == raw_smp_processor_id();
+}
 
-	if (READ_ONCE(kvm_vcpu->cpu) == raw_smp_processor_id())
-		return;
-	host = vapic_avic_vcpu_host_id(vapic_core(vcpu));
+/*
+ * The vCPU may move meanwhile. Then the old CPU ignores the doorbell, and VMRUN on the new CPU
+ * finds the interrupt.
+ */
+static __always_inline enum vapic_announcement ring_and_say(struct kvm_vcpu *kvm_vcpu,
+							    struct vapic_vcpu *vcpu)
+{
+	u32 host = vapic_avic_vcpu_host_id(vapic_core(vcpu));
+
 	if (unlikely(host == VAPIC_AVIC_NO_CPU)) {
 		/* The vCPU looks at its IRR before it enters the guest again. */
 		vapic_kvm_kick(kvm_vcpu);
-		return;
+		return VAPIC_ANNOUNCED_BY_KICK;
 	}
 	wrmsrq(MSR_AMD64_SVM_AVIC_DOORBELL, host);
 	vapic_trace_kvm_avic_doorbell(kvm_vcpu->vcpu_id, host);
+	return VAPIC_ANNOUNCED_BY_DOORBELL;
 }
 
-void vapic_avic_ring_doorbell(struct kvm_vcpu *kvm_vcpu)
+static noinline void ring(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
-	ring(kvm_vcpu, vapic_vcpu_of(to_svm(kvm_vcpu)));
+	ring_and_say(kvm_vcpu, vcpu);
+}
+
+enum vapic_announcement vapic_avic_ring_doorbell(struct kvm_vcpu *kvm_vcpu)
+{
+	if (was_here(kvm_vcpu))
+		return VAPIC_ANNOUNCED_BY_ENTRY;
+	return ring_and_say(kvm_vcpu, vapic_vcpu_of(to_svm(kvm_vcpu)));
 }
 
 /* KVM delivers to a vCPU that is not accelerated: make it look at the IRR. */
-static void kick(struct kvm_vcpu *kvm_vcpu)
+static __always_inline enum vapic_announcement kick(struct kvm_vcpu *kvm_vcpu)
 {
 	kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
 	vapic_kvm_kick(kvm_vcpu);
+	return VAPIC_ANNOUNCED_BY_KICK;
 }
 
-/* Make @kvm_vcpu notice an IRR bit that was just set, with a full barrier after it. */
-static __always_inline void announce(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic)
+/*
+ * Make @kvm_vcpu notice an IRR bit that was just set, with a full barrier after it. What this
+ * returns means something only if the caller wants it to @say how, which costs more.
+ */
+static __always_inline enum vapic_announcement announce(struct kvm_vcpu *kvm_vcpu,
+							struct kvm_lapic *apic, bool say)
 {
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 	/* Read this before apicv_active, which KVM writes before it enters guest mode. */
@@ -102,39 +133,48 @@ static __always_inline void announce(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic
 		return kick(kvm_vcpu);
 
 	/* vcpu is not NULL from here on: a vCPU without it is inhibited for good. */
-	if (in_guest)
+	if (in_guest) {
+		if (was_here(kvm_vcpu))
+			return VAPIC_ANNOUNCED_BY_ENTRY;
+		if (say)
+			return ring_and_say(kvm_vcpu, vcpu);
 		ring(kvm_vcpu, vcpu);
-	else if (vapic_avic_vcpu_must_wake(vapic_core(vcpu)))
-		vapic_call(kvm_vcpu_wake_up)(kvm_vcpu);
+		return VAPIC_ANNOUNCED_BY_DOORBELL;
+	}
+	if (!vapic_avic_vcpu_must_wake(vapic_core(vcpu)))
+		return VAPIC_ANNOUNCED_BY_ENTRY;
+	vapic_call(kvm_vcpu_wake_up)(kvm_vcpu);
+	return VAPIC_ANNOUNCED_BY_WAKEUP;
 }
 
-static noinline void trace_accepted(struct kvm_vcpu *kvm_vcpu, int delivery_mode, int trig_mode,
-				    int vector)
+static __always_inline void request(struct kvm_lapic *apic, int vector)
 {
-	if (vapic_apicv_active(kvm_vcpu->arch.apic))
-		vapic_trace_kvm_apicv_accept_irq(kvm_vcpu->vcpu_id, delivery_mode, trig_mode,
-						 vector);
+	vapic_lapic_set_irr(apic->regs, vector);
+	/* Set after the bit: KVM clears the flag, looks at the IRR, and sets the flag again. */
+	vapic_set_irr_pending(apic);
 }
 
+/* Either vapic's events or stock's are on, or both. */
 static noinline void deliver_traced(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
 				    int vector)
 {
 	struct kvm_vcpu *kvm_vcpu = apic->vcpu;
 
-	trace_accepted(kvm_vcpu, delivery_mode, trig_mode, vector);
-	announce(kvm_vcpu, apic);
+	vapic_trace_handed_over(kvm_vcpu, vector, trig_mode);
+	request(apic, vector);
+	if (vapic_apicv_active(apic))
+		vapic_trace_kvm_apicv_accept_irq(kvm_vcpu->vcpu_id, delivery_mode, trig_mode,
+						 vector);
+	vapic_trace_announced(kvm_vcpu, vector, announce(kvm_vcpu, apic, true));
 }
 
 void vapic_svm_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
 				 int vector)
 {
-	vapic_lapic_set_irr(apic->regs, vector);
-	/* Set after the bit: KVM clears the flag, looks at the IRR, and sets the flag again. */
-	vapic_set_irr_pending(apic);
-
-	if (unlikely(vapic_traced_kvm_apicv_accept_irq()))
+	if (vapic_interrupt_is_traced() || unlikely(vapic_traced_kvm_apicv_accept_irq()))
 		return deliver_traced(apic, delivery_mode, trig_mode, vector);
-	announce(apic->vcpu, apic);
+	request(apic, vector);
+	announce(apic->vcpu, apic, false);
 }
 
 static void set_intercept(struct vmcb *vmcb, unsigned int intercept, bool on)
@@ -211,6 +251,17 @@ void vapic_svm_msr_filter_changed(struct kvm_vcpu *kvm_vcpu)
 }
 #endif
 
+static u32 traced_mode(enum vapic_avic_mode mode)
+{
+	static const u8 traced[] = {
+		[VAPIC_AVIC_OFF] = VAPIC_MODE_OFF,
+		[VAPIC_AVIC_XAPIC] = VAPIC_MODE_XAPIC,
+		[VAPIC_AVIC_X2APIC] = VAPIC_MODE_X2APIC,
+	};
+
+	return traced[mode];
+}
+
 /* Store the VMCB words of AVIC, on or off, and do all that goes with the change. */
 void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)
 {
@@ -237,6 +288,8 @@ void vapic_hook_avic_init_vmcb(struct vcpu_svm *svm, struct vmcb *vmcb)
 	vmcb->control.clean &=
 		~(BIT(VMCB_CLEAN_INTERCEPTS) | BIT(VMCB_CLEAN_INT_CTL) | BIT(VMCB_CLEAN_AVIC));
 
+	if (trace_vapic_mode_enabled())
+		trace_vapic_mode(kvm_vcpu, traced_mode(now));
 	/*
 	 * While AVIC was off, or the guest's APIC was in x2APIC mode, the TLB may have cached
 	 * the page at the APIC's address as memory, and in xAPIC mode as the register page.
@@ -256,7 +309,7 @@ void vapic_svm_set_virtual_apic_mode(struct kvm_vcpu *kvm_vcpu)
 	if (vapic_x2apic_mode(kvm_vcpu))
 		vapic_avic_remove_apic_page(vcpu->vm, kvm_vcpu->kvm);
 	/* The entry depends on acceleration and mode, and LDR and DFR may have changed unseen. */
-	vapic_avic_vcpu_sync_logical(vapic_core(vcpu), vapic_x2apic_mode(kvm_vcpu));
+	vapic_avic_sync_logical(kvm_vcpu, vcpu);
 	vapic_hook_avic_init_vmcb(svm, svm->vmcb01.ptr);
 }
 
@@ -283,7 +336,7 @@ void vapic_svm_apicv_post_state_restore(struct kvm_vcpu *kvm_vcpu)
 	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_svm(kvm_vcpu));
 
 	if (vcpu)
-		vapic_avic_vcpu_sync_logical(vapic_core(vcpu), vapic_x2apic_mode(kvm_vcpu));
+		vapic_avic_sync_logical(kvm_vcpu, vcpu);
 }
 
 unsigned long vapic_svm_vcpu_get_apicv_inhibit_reasons(struct kvm_vcpu *kvm_vcpu)

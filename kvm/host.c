@@ -10,6 +10,7 @@
 #include <vapic/host.h>
 
 #include "objects.h"
+#include "tracing.h"
 
 /* Warn once for each number: a second number may be a consequence of the first, or its cause. */
 void vapic_host_broken(u32 what)
@@ -30,5 +31,9 @@ bool vapic_host_vcpu_stays(struct vapic_vcpu *vcpu)
 	/* common is the first member of either vendor's object. */
 	struct vapic_vcpu_common *common = (struct vapic_vcpu_common *)vcpu;
 
-	return mutex_is_locked(&common->kvm_vcpu->mutex);
+	if (!mutex_is_locked(&common->kvm_vcpu->mutex))
+		return false;
+	/* What the caller does next. */
+	trace_vapic_table(common->kvm_vcpu, VAPIC_TABLE_ENTER, 0);
+	return true;
 }

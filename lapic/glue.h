@@ -18,6 +18,7 @@
 #include "../kvm/symbols.h"
 #include "../kvm/compat.h"
 #include "../kvm/objects.h"
+#include "../kvm/tracing.h"
 
 /* Make the map anew by which KVM finds vCPUs by their APIC IDs, if something has changed. */
 static inline void vapic_recalculate_map(struct kvm *kvm)

@@ -74,11 +74,27 @@ static noinline bool has_only_extint(struct kvm_vcpu *kvm_vcpu)
 	return vapic_call(kvm_cpu_has_extint)(kvm_vcpu);
 }
 
+static noinline int has_interrupt_traced(struct kvm_vcpu *kvm_vcpu)
+{
+	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
+	int vector;
+
+	if (has_extint(kvm_vcpu, apic))
+		return true;
+	vector = deliverable(kvm_vcpu, apic);
+	/* Where interrupts are posted, what takes them from there has said so. */
+	if (vector >= 0 && !vapic_lapic_posted && vapic_apicv_active(apic))
+		trace_vapic_found(kvm_vcpu, vector, VAPIC_FOUND_BY_CHECK);
+	return vector >= 0;
+}
+
 int vapic_hook_kvm_cpu_has_interrupt(struct kvm_vcpu *kvm_vcpu)
 {
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 
 	if (unlikely(!apic) || unlikely(!enabled(kvm_vcpu)))
 		return has_only_extint(kvm_vcpu);
+	if (trace_vapic_found_enabled())
+		return has_interrupt_traced(kvm_vcpu);
 	return has_extint(kvm_vcpu, apic) || deliverable(kvm_vcpu, apic) >= 0;
 }

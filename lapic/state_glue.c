@@ -265,12 +265,20 @@ static bool may_be_active(struct kvm_vcpu *kvm_vcpu)
 	       (kvm_vcpu->arch.apic_base & (MSR_IA32_APICBASE_ENABLE | X2APIC_ENABLE));
 }
 
+static noinline void trace_active(struct kvm_vcpu *kvm_vcpu, bool active)
+{
+	trace_vapic_active(kvm_vcpu, active, READ_ONCE(kvm_vcpu->kvm->arch.apicv_inhibit_reasons),
+			   vapic_op(vcpu_get_apicv_inhibit_reasons)(kvm_vcpu));
+}
+
 /* Hand the page over. Runs in the vCPU's task, between two entries to the guest. */
 static void set_active(struct kvm_vcpu *kvm_vcpu, bool active)
 {
 	struct kvm_lapic *apic = kvm_vcpu->arch.apic;
 	u32 vector;
 
+	if (trace_vapic_active_enabled())
+		trace_active(kvm_vcpu, active);
 	vapic_apicv_set_active(apic, active);
 	refresh_copies(apic);
 	vapic_op(refresh_apicv_exec_ctrl)(kvm_vcpu);

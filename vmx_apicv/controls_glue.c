@@ -84,6 +84,42 @@ static bool apic_enabled(struct kvm_vcpu *kvm_vcpu)
 	       kvm_vcpu->arch.apic->sw_enabled;
 }
 
+static enum vapic_apic_mode apic_mode(struct kvm_vcpu *kvm_vcpu)
+{
+	switch (kvm_vcpu->arch.apic_base & (X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE)) {
+	case X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE:
+		return VAPIC_APIC_X2APIC;
+	case MSR_IA32_APICBASE_ENABLE:
+		return VAPIC_APIC_XAPIC;
+	case X2APIC_ENABLE:
+		WARN_ONCE(1, "vapic: the guest's APIC is in a mode that does not exist\n");
+		return VAPIC_APIC_INVALID;
+	default:
+		return VAPIC_APIC_DISABLED;
+	}
+}
+
+static u32 traced_mode(struct kvm_vcpu *kvm_vcpu)
+{
+	if (!vapic_apicv_active(kvm_vcpu->arch.apic))
+		return VAPIC_MODE_OFF;
+	switch (apic_mode(kvm_vcpu)) {
+	case VAPIC_APIC_X2APIC:
+		return VAPIC_MODE_X2APIC;
+	case VAPIC_APIC_XAPIC:
+		return VAPIC_MODE_XAPIC;
+	default:
+		return VAPIC_MODE_DISABLED;
+	}
+}
+
+/* The controls have been set. */
+static __always_inline void trace_mode(struct kvm_vcpu *kvm_vcpu)
+{
+	if (trace_vapic_mode_enabled())
+		trace_vapic_mode(kvm_vcpu, traced_mode(kvm_vcpu));
+}
+
 /*
  * KVM has turned acceleration on or off. The outer VMCS is loaded. @event: KVM handles an event
  * before it enters the guest, nested or not.
@@ -101,6 +137,7 @@ static __always_inline void refresh_outer(struct kvm_vcpu *kvm_vcpu, bool event)
 	controls_set(vmx, &controls);
 	update_msr_bitmap(kvm_vcpu, vmx, &controls);
 
+	trace_mode(kvm_vcpu);
 	/* Routes may have changed while it was off: make KVM load their EOI-exit bitmap. */
 	if (vapic_apicv_active(kvm_vcpu->arch.apic) && vcpu->eoi_exits_stale) {
 		vcpu->eoi_exits_stale = false;
@@ -114,21 +151,6 @@ static __always_inline void refresh_outer(struct kvm_vcpu *kvm_vcpu, bool event)
 	 */
 	if (!vapic_apicv_active(kvm_vcpu->arch.apic) && (!event || !apic_enabled(kvm_vcpu)))
 		vapic_vmcs_write(TPR_THRESHOLD, 0);
-}
-
-static enum vapic_apic_mode apic_mode(struct kvm_vcpu *kvm_vcpu)
-{
-	switch (kvm_vcpu->arch.apic_base & (X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE)) {
-	case X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE:
-		return VAPIC_APIC_X2APIC;
-	case MSR_IA32_APICBASE_ENABLE:
-		return VAPIC_APIC_XAPIC;
-	case X2APIC_ENABLE:
-		WARN_ONCE(1, "vapic: the guest's APIC is in a mode that does not exist\n");
-		return VAPIC_APIC_INVALID;
-	default:
-		return VAPIC_APIC_DISABLED;
-	}
 }
 
 /* The guest's APIC is in this mode from now on. The outer VMCS is loaded. */
@@ -145,6 +167,7 @@ static __always_inline void set_mode_outer(struct kvm_vcpu *kvm_vcpu)
 	controls_set(vmx, &controls);
 	update_msr_bitmap(kvm_vcpu, vmx, &controls);
 
+	trace_mode(kvm_vcpu);
 	/*
 	 * While accesses were not virtualized, KVM may have left the address of the APIC access
 	 * page unset, and the TLB may have cached what is at the APIC's address as memory.

@@ -26,6 +26,7 @@
 #include "../kvm/objects.h"
 #include "../kvm/layout.h"
 #include "../kvm/symbols.h"
+#include "../kvm/tracing.h"
 
 struct vapic_vm {
 	struct vapic_vm_common common;

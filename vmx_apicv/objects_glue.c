@@ -296,8 +296,10 @@ static void vcpu_release(struct kvm_vcpu *kvm_vcpu)
 
 	vapic_vcpu_leave(&vcpu->common, &vm->common);
 	vapic_pi_vcpu_leave_table(vapic_core(vcpu));
-	if (vm->pid_table && !vcpu->outside)
+	if (vm->pid_table && !vcpu->outside) {
+		trace_vapic_table(kvm_vcpu, VAPIC_TABLE_LEAVE, 0);
 		vapic_vm_wait_for_ipis(kvm_vcpu->kvm);
+	}
 
 	vapic_vmx_stop_waiting(vcpu);
 	vapic_set_vcpu_of(vmx, NULL);

@@ -18,27 +18,44 @@
  * has only just moved here, and it looks at ON before it enters the guest again. If it moves
  * meanwhile, the interrupt does nothing on the CPU where it arrives.
  */
-static noinline void interrupt(struct kvm_vcpu *kvm_vcpu, int vector)
+static __always_inline enum vapic_announcement interrupt_and_say(struct kvm_vcpu *kvm_vcpu,
+								 int vector)
 {
 	int cpu = READ_ONCE(kvm_vcpu->cpu);
 
 	if (cpu == raw_smp_processor_id())
-		return;
+		return VAPIC_ANNOUNCED_BY_ENTRY;
 	vapic_send_ipi(cpu, vector);
 	atomic64_inc(&vapic_vcpu_of(to_vmx(kvm_vcpu))->notifications);
+	return VAPIC_ANNOUNCED_BY_NOTIFICATION;
+}
+
+static noinline void interrupt(struct kvm_vcpu *kvm_vcpu, int vector)
+{
+	interrupt_and_say(kvm_vcpu, vector);
 }
 
 /*
  * Something was posted, with a full barrier after it. A vCPU that is neither in the guest nor
  * asleep looks at ON before it becomes either, but after it has written kvm_vcpu->mode or
- * kvm_vcpu->wait.
+ * kvm_vcpu->wait. What this returns means something only if the caller wants it to @say how, which
+ * costs more.
  */
-static __always_inline void notify(struct kvm_vcpu *kvm_vcpu, int vector)
+static __always_inline enum vapic_announcement notify(struct kvm_vcpu *kvm_vcpu, int vector,
+						      bool say)
 {
-	if (READ_ONCE(kvm_vcpu->mode) == IN_GUEST_MODE)
+	bool in_guest = READ_ONCE(kvm_vcpu->mode) == IN_GUEST_MODE;
+
+	if (in_guest && say)
+		return interrupt_and_say(kvm_vcpu, vector);
+	if (in_guest) {
 		interrupt(kvm_vcpu, vector);
-	else if (kvm_vcpu_is_blocking(kvm_vcpu))
-		vapic_call(kvm_vcpu_wake_up)(kvm_vcpu);
+		return VAPIC_ANNOUNCED_BY_NOTIFICATION;
+	}
+	if (!kvm_vcpu_is_blocking(kvm_vcpu))
+		return VAPIC_ANNOUNCED_BY_ENTRY;
+	vapic_call(kvm_vcpu_wake_up)(kvm_vcpu);
+	return VAPIC_ANNOUNCED_BY_WAKEUP;
 }
 
 /*
@@ -47,7 +64,8 @@ static __always_inline void notify(struct kvm_vcpu *kvm_vcpu, int vector)
  * uses no posted interrupts has no descriptor; posted_intr_nv is -1 then, but 6.1 keeps that of the
  * nested guest before.
  */
-static noinline bool deliver_nested(struct kvm_vcpu *kvm_vcpu, struct vcpu_vmx *vmx, int vector)
+static noinline bool deliver_nested(struct kvm_vcpu *kvm_vcpu, struct vcpu_vmx *vmx, int vector,
+				    enum vapic_announcement *how)
 {
 	if (vector != READ_ONCE(vmx->nested.posted_intr_nv) || !READ_ONCE(vmx->nested.pi_desc))
 		return false;
@@ -57,7 +75,7 @@ static noinline bool deliver_nested(struct kvm_vcpu *kvm_vcpu, struct vcpu_vmx *
 	kvm_make_request(KVM_REQ_EVENT, kvm_vcpu);
 	/* The request must be visible before kvm_vcpu->mode is read. */
 	smp_mb__after_atomic();
-	notify(kvm_vcpu, POSTED_INTR_NESTED_VECTOR);
+	*how = notify(kvm_vcpu, POSTED_INTR_NESTED_VECTOR, true);
 	return true;
 }
 
@@ -73,25 +91,35 @@ static noinline void deliver_inactive(struct kvm_vcpu *kvm_vcpu, struct kvm_lapi
 	vapic_kvm_kick(kvm_vcpu);
 }
 
-/* False if the vCPU is not accelerated. */
-static __always_inline bool deliver(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic, int vector)
+/* BY_KICK means that the vCPU is not accelerated; the rest is as with notify(). */
+static __always_inline enum vapic_announcement deliver(struct kvm_vcpu *kvm_vcpu,
+						       struct kvm_lapic *apic, int vector, bool say)
 {
 	if (unlikely(!vapic_apicv_active(apic))) {
 		deliver_inactive(kvm_vcpu, apic, vector);
-		return false;
+		return VAPIC_ANNOUNCED_BY_KICK;
 	}
-	if (vapic_pi_post(vapic_descriptor(to_vmx(kvm_vcpu)), vector))
-		notify(kvm_vcpu, POSTED_INTR_VECTOR);
-	return true;
+	if (!vapic_pi_post(vapic_descriptor(to_vmx(kvm_vcpu)), vector))
+		return VAPIC_ANNOUNCED_BEFORE;
+	return notify(kvm_vcpu, POSTED_INTR_VECTOR, say);
 }
 
 static noinline void deliver_rare(struct kvm_vcpu *kvm_vcpu, struct kvm_lapic *apic,
 				  int delivery_mode, int trig_mode, int vector)
 {
-	if ((vapic_guest_mode(kvm_vcpu) && deliver_nested(kvm_vcpu, to_vmx(kvm_vcpu), vector)) ||
-	    deliver(kvm_vcpu, apic, vector))
+	bool traced = vapic_interrupt_is_traced();
+	enum vapic_announcement how;
+
+	if (traced)
+		vapic_trace_handed_over(kvm_vcpu, vector, trig_mode);
+	if (!vapic_guest_mode(kvm_vcpu) ||
+	    !deliver_nested(kvm_vcpu, to_vmx(kvm_vcpu), vector, &how))
+		how = deliver(kvm_vcpu, apic, vector, true);
+	if (how != VAPIC_ANNOUNCED_BY_KICK)
 		vapic_trace_kvm_apicv_accept_irq(kvm_vcpu->vcpu_id, delivery_mode, trig_mode,
 						 vector);
+	if (traced)
+		vapic_trace_announced(kvm_vcpu, vector, how);
 }
 
 void vapic_vmx_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int trig_mode,
@@ -100,10 +128,11 @@ void vapic_vmx_deliver_interrupt(struct kvm_lapic *apic, int delivery_mode, int 
 	struct kvm_vcpu *kvm_vcpu = apic->vcpu;
 
 	/* Kept apart, like all that is not a tail call: else each delivery would save registers. */
-	if (unlikely(vapic_traced_kvm_apicv_accept_irq()) || unlikely(vapic_guest_mode(kvm_vcpu)))
+	if (vapic_interrupt_is_traced() || unlikely(vapic_traced_kvm_apicv_accept_irq()) ||
+	    unlikely(vapic_guest_mode(kvm_vcpu)))
 		deliver_rare(kvm_vcpu, apic, delivery_mode, trig_mode, vector);
 	else
-		deliver(kvm_vcpu, apic, vector);
+		deliver(kvm_vcpu, apic, vector, false);
 }
 
 /* Set RVI, a byte of the guest interrupt status, to @vector, or to 0 if @vector is -1. */
@@ -135,6 +164,19 @@ static void lower_threshold(struct kvm_lapic *apic, int highest)
 #endif
 }
 
+/* KVM writes that the vCPU is in the guest before it asks for the last time. */
+static noinline struct vapic_pi_irr sync_traced(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu,
+						bool to_rvi)
+{
+	enum vapic_place by = READ_ONCE(kvm_vcpu->mode) == IN_GUEST_MODE ? VAPIC_FOUND_BY_ENTRY :
+									   VAPIC_FOUND_BY_CHECK;
+	struct vapic_traced_irr before = vapic_trace_irr(kvm_vcpu);
+	struct vapic_pi_irr irr = vapic_pi_vcpu_sync(vapic_loaded(vcpu), to_rvi);
+
+	vapic_trace_found(kvm_vcpu, &before, by);
+	return irr;
+}
+
 /* Something was posted, or RVI is unknown, or RVI does not count (in a nested guest). */
 static noinline int sync(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 {
@@ -144,7 +186,10 @@ static noinline int sync(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 	struct vapic_pi_irr irr;
 	int highest;
 
-	irr = vapic_pi_vcpu_sync(vapic_loaded(vcpu), to_rvi);
+	if (trace_vapic_found_enabled())
+		irr = sync_traced(kvm_vcpu, vcpu, to_rvi);
+	else
+		irr = vapic_pi_vcpu_sync(vapic_loaded(vcpu), to_rvi);
 	highest = vapic_kvm_vector(irr.highest);
 	if (to_rvi) {
 		set_rvi(highest);

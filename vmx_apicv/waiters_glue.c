@@ -150,10 +150,31 @@ static __always_inline void let_go(struct vapic_vcpu *vcpu)
 	vapic_vmx_waits_on_publish(&vcpu->waits_on, -1);
 }
 
+/* Hardware has told nobody else what it has posted. */
+static noinline void trace_woken(struct vapic_vcpu *vcpu)
+{
+	struct kvm_vcpu *kvm_vcpu = vcpu->common.kvm_vcpu;
+	struct vapic_pi_descriptor *descriptor = vapic_descriptor(to_vmx(kvm_vcpu));
+	u64 left;
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(descriptor->pir); i++) {
+		left = vapic_pi_requests_load(&descriptor->pir[i]);
+		for (; left; left &= left - 1) {
+			trace_vapic_interrupt(kvm_vcpu, 64 * i + __ffs64(left),
+					      VAPIC_SOURCE_HARDWARE, -1);
+			vapic_trace_announced(kvm_vcpu, 64 * i + __ffs64(left),
+					      VAPIC_ANNOUNCED_BY_WAKEUP);
+		}
+	}
+}
+
 static __always_inline void wake(struct vapic_vcpu *vcpu)
 {
 	/* ON stays set until the vCPU runs again, so no sender needs to notify it again. */
 	vapic_count_add(&vcpu->wakeups, 1);
+	if (vapic_interrupt_is_traced())
+		trace_woken(vcpu);
 	let_go(vcpu);
 }
 
