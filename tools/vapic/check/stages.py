@@ -27,7 +27,8 @@ def in_turn(mode: str, programs: Sequence[str], skipped: str = "") -> str:
 def iommu(mode: str, parameters: str) -> Host:
     """Interrupts of a device behind an IOMMU, in a mode of tests/host/in-host."""
     return Host("amd", f"iommu-{mode}", f"--iommu --stock --kvm '{parameters}'",
-                in_turn(mode, ["iommu_posted", "device_posted", "inhibit"]), 1200, out=True)
+                in_turn(mode, ["iommu_posted", "device_posted", "inhibit",
+                               *(["trace_events"] if mode == "vapic" else [])]), 1200, out=True)
 
 
 def long(name: str, machine: str, mode: str, parameters: str, program: str,
