@@ -366,6 +366,22 @@ def interrupt_that_cannot_be_posted_stays_remapped():
     check_equal(said, wanted, "trace")
 
 
+def events_that_are_on_end_with_the_module():
+    """Whoever has left one on does not keep vapic from going, and finds it off after the next
+    load."""
+    instance = "/sys/kernel/tracing/instances/test"
+    ensure_loaded()
+    with traced("vapic/vapic_mode"):
+        with Kvm() as kvm:
+            kvm.vcpu(kvm.accelerated_vm())
+            said = read(f"{instance}/trace")
+            check(f"vapic_mode: pid={os.getpid()} vcpu=0 mode=" in said, f"trace is {said}")
+        check_unloads()
+        check(not os.path.exists(f"{instance}/events/vapic"), "events outlive the module")
+        check_loads()
+        check_equal(read(f"{instance}/events/vapic/vapic_mode/enable").strip(), "0", "event")
+
+
 TESTS = [
     nobody_but_root_sees_the_vms_of_root,
     users_see_their_own_vms,
@@ -373,7 +389,9 @@ TESTS = [
     pids_are_those_of_the_readers_namespace,
     process_that_has_ended_has_no_pid,
     many_readers_see_whole_texts,
-    *([] if INTEL else [interrupt_that_cannot_be_posted_stays_remapped]),
+    # On Intel a vCPU that never runs has no event of its mode.
+    *([] if INTEL else [interrupt_that_cannot_be_posted_stays_remapped,
+                        events_that_are_on_end_with_the_module]),
     open_file_outlives_the_module,
     parameters_tell_what_is_so,
 ]
