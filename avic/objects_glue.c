@@ -19,6 +19,7 @@
 
 #include "../kvm/log.h"
 #include "../kvm/hooks.h"
+#include "../kvm/vm_switches.h"
 #include "glue.h"
 #include "vendor.h"
 
@@ -156,6 +157,8 @@ static int vm_allocate_tables(struct vapic_vm *vm)
 	return 0;
 }
 
+static const struct vapic_vm_switch *const switches[] = {&vapic_switch_acceleration, NULL};
+
 /*
  * KVM calls this with kvm->lock held before each vCPU. From the first on, the largest ID of the VM
  * cannot change, nor can its local APIC move to user space. The VM may become an SEV guest if that
@@ -164,12 +167,18 @@ static int vm_allocate_tables(struct vapic_vm *vm)
 int vapic_svm_vcpu_precreate(struct kvm *kvm)
 {
 	struct vapic_vm *vm = vapic_vm_of(kvm);
+	int err;
 
-	if (vapic_avic_vm_at_load(&vm->core) || !vapic_irqchip_in_kernel(kvm) ||
-	    vapic_avic_vm_decision(encryption(kvm)) != VAPIC_ACCELERATED)
+	if (vapic_avic_vm_at_load(&vm->core) || !vapic_irqchip_in_kernel(kvm))
 		return 0;
-	vm->ids = min(ids(), kvm->arch.max_vcpu_ids);
-	return vm_allocate_tables(vm);
+	if (vapic_avic_vm_decision(encryption(kvm)) == VAPIC_ACCELERATED) {
+		vm->ids = min(ids(), kvm->arch.max_vcpu_ids);
+		err = vm_allocate_tables(vm);
+		if (err)
+			return err;
+	}
+	vapic_vm_switches_make(&vm->common, switches, vapic_avic_vm_at_load(&vm->core));
+	return 0;
 }
 
 static void vm_free(struct vapic_vm *vm)
@@ -252,25 +261,13 @@ static void vcpu_free(struct vapic_vcpu *vcpu)
 	kmem_cache_free(vcpu_cache, vcpu);
 }
 
-/* Said of a VM with a vCPU that the tables cannot name. */
-#if VAPIC_HAS_APICV_INHIBIT_REASON_PHYSICAL_ID_TOO_BIG
-#define ID_BEYOND_TABLE APICV_INHIBIT_REASON_PHYSICAL_ID_TOO_BIG
-#else
-#define ID_BEYOND_TABLE APICV_INHIBIT_REASON_DISABLED
-#endif
-
-/* Reasons that KVM sets and never takes back. */
-#define LASTING_INHIBITS                                                                           \
-	(BIT(APICV_INHIBIT_REASON_DISABLED) | BIT(APICV_INHIBIT_REASON_SEV) |                      \
-	 BIT(APICV_INHIBIT_REASON_APIC_BASE_MODIFIED) | BIT(ID_BEYOND_TABLE))
-
 static enum vapic_decision decide(struct kvm_vcpu *kvm_vcpu)
 {
 	struct vapic_avic_candidate candidate = {
 		.encryption = encryption(kvm_vcpu->kvm),
 		.apic_in_kernel = vapic_irqchip_in_kernel(kvm_vcpu->kvm),
 		.inhibited = READ_ONCE(kvm_vcpu->kvm->arch.apicv_inhibit_reasons) &
-			     LASTING_INHIBITS,
+			     VAPIC_LASTING_INHIBITS,
 		.id = kvm_vcpu->vcpu_id,
 		.ids = vapic_vm_of(kvm_vcpu->kvm)->ids,
 	};
@@ -314,7 +311,8 @@ static void never_accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 		pr_info_once("vapic: vCPU ID %d is beyond the AVIC table (%u): the VM runs without "
 			     "AVIC\n",
 			     kvm_vcpu->vcpu_id, vcpu->vm->ids - 1);
-		vapic_call(kvm_set_or_clear_apicv_inhibit)(kvm_vcpu->kvm, ID_BEYOND_TABLE, true);
+		vapic_call(kvm_set_or_clear_apicv_inhibit)(kvm_vcpu->kvm, VAPIC_INHIBIT_ID_BEYOND,
+							   true);
 	}
 }
 

@@ -352,11 +352,12 @@ unsigned long vapic_svm_vcpu_get_apicv_inhibit_reasons(struct kvm_vcpu *kvm_vcpu
 }
 
 #if VAPIC_HAS_check_apicv_inhibit_reasons
-/* Whether a reason counts. Those for aliased IDs are vapic's. */
+/* Whether a reason counts. Those for aliased IDs are vapic's, and so is the switch. */
 bool vapic_svm_check_apicv_inhibit_reasons(enum kvm_apicv_inhibit reason)
 {
 	return reason == APICV_INHIBIT_REASON_PHYSICAL_ID_ALIASED ||
 	       reason == APICV_INHIBIT_REASON_LOGICAL_ID_ALIASED ||
+	       reason == APICV_INHIBIT_REASON_SWITCHED ||
 	       vapic_svm_stock(check_apicv_inhibit_reasons)(reason);
 }
 #endif

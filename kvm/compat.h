@@ -108,6 +108,21 @@ static inline bool vapic_host_snp(void)
 #define APICV_INHIBIT_REASON_LOGICAL_ID_ALIASED ((enum kvm_apicv_inhibit)31)
 #endif
 
+/* Of vapic as well: the VM's switch (vm_switches.c). */
+#define APICV_INHIBIT_REASON_SWITCHED ((enum kvm_apicv_inhibit)29)
+
+/* Said of a VM with a vCPU that the tables cannot name. */
+#if VAPIC_HAS_APICV_INHIBIT_REASON_PHYSICAL_ID_TOO_BIG
+#define VAPIC_INHIBIT_ID_BEYOND APICV_INHIBIT_REASON_PHYSICAL_ID_TOO_BIG
+#else
+#define VAPIC_INHIBIT_ID_BEYOND APICV_INHIBIT_REASON_DISABLED
+#endif
+
+/* Reasons that KVM sets and never takes back. */
+#define VAPIC_LASTING_INHIBITS                                                                     \
+	(BIT(APICV_INHIBIT_REASON_DISABLED) | BIT(APICV_INHIBIT_REASON_SEV) |                      \
+	 BIT(APICV_INHIBIT_REASON_APIC_BASE_MODIFIED) | BIT(VAPIC_INHIBIT_ID_BEYOND))
+
 /* Why KVM does not accelerate a VM, with names, as some kernels have it in a header. */
 #ifndef APICV_INHIBIT_REASONS
 #define VAPIC_INHIBIT(reason)                                                                      \

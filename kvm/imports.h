@@ -46,8 +46,8 @@
 	VAPIC_UNLESS(kvm_alloc_apic_access_page, \
 		FUNC(kvm, void __user *, __x86_set_memory_region, \
 			(struct kvm *kvm, int id, gpa_t gpa, u32 size))) \
+	FUNC(kvm, void, kvm_put_kvm, (struct kvm *kvm)) \
 	VAPIC_UNLESS(inhibited_apic_page, \
-		FUNC(kvm, void, kvm_put_kvm, (struct kvm *kvm)) \
 		FUNC(vmlinux, int, task_work_add, \
 			(struct task_struct *task, struct callback_head *work, \
 			enum task_work_notify_mode notify))) \
@@ -169,6 +169,10 @@
 		(struct kernfs_node *parent, const char *name, umode_t mode, kuid_t uid, kgid_t gid, \
 		loff_t size, const struct kernfs_ops *ops, void *priv, const VAPIC_KERNFS_NS *ns, \
 		struct lock_class_key *key)) \
+	FUNC(vmlinux, struct kernfs_node *, kernfs_create_dir_ns, \
+		(struct kernfs_node *parent, const char *name, umode_t mode, kuid_t uid, kgid_t gid, \
+		void *priv, const VAPIC_KERNFS_NS *ns)) \
+	FUNC(vmlinux, void, kernfs_remove, (struct kernfs_node *node)) \
 	FUNC(vmlinux, struct module *, find_module, (const char *name)) \
 	/* The static call apic_call_send_IPI; modules get only the one for masks of CPUs. */ \
 	VAPIC_IF(apic_static_calls, \

@@ -10,6 +10,7 @@
 
 #include "symbols.h"
 #include "objects.h"
+#include "vm_switches.h"
 
 DEFINE_SPINLOCK(vapic_vms_lock);
 LIST_HEAD(vapic_vms);
@@ -31,6 +32,7 @@ void vapic_vm_enter(struct vapic_vm_common *vm, struct kvm *kvm)
 
 void vapic_vm_leave(struct vapic_vm_common *vm)
 {
+	vapic_vm_switches_remove(vm);
 	spin_lock(&vapic_vms_lock);
 	list_del(&vm->node);
 	vm->kvm = NULL;

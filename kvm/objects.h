@@ -13,11 +13,20 @@
 #include <linux/lockdep.h>
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
+#include <linux/workqueue.h>
 
 #include <vapic/hw/cell.h>
 
 #include "layout.h"
 #include "symbols.h"
+
+/* A file of a VM's folder: vm_switches.c. */
+struct vapic_switch_file {
+	struct vapic_vm_common *vm;
+	const struct vapic_vm_switch *what;
+};
+
+#define VAPIC_VM_SWITCHES 4
 
 struct vapic_vm_common {
 	struct kref refs; /* one for the VM, one for each vCPU object */
@@ -28,6 +37,12 @@ struct vapic_vm_common {
 	struct list_head node;
 	struct list_head vcpus; /* vapic_vms_lock */
 	unsigned int vcpu_count;
+
+	/* Of vm_switches.c, from before the first vCPU on */
+	struct kernfs_node *folder; /* NULL if it has none */
+	bool accelerated;	    /* hardware can run it */
+	struct vapic_switch_file files[VAPIC_VM_SWITCHES];
+	struct work_struct put_last;
 };
 
 struct vapic_vcpu_common {
@@ -45,7 +60,10 @@ extern struct list_head vapic_vms;
 /* KVM is making the VM: list the object, with its first reference. */
 void vapic_vm_enter(struct vapic_vm_common *vm, struct kvm *kvm);
 
-/* KVM destroys the VM, maybe before its vCPUs: unlist it. The caller then drops the reference. */
+/*
+ * KVM destroys the VM, maybe before its vCPUs: unlist it. The caller then drops the reference. May
+ * sleep.
+ */
 void vapic_vm_leave(struct vapic_vm_common *vm);
 
 /* The same for a vCPU, which holds a reference on the VM's object. */

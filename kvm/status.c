@@ -18,7 +18,7 @@
 static const struct {
 	unsigned long mask;
 	const char *name;
-} inhibits[] = {APICV_INHIBIT_REASONS};
+} inhibits[] = {APICV_INHIBIT_REASONS, {BIT(APICV_INHIBIT_REASON_SWITCHED), "SWITCHED"}};
 
 struct vcpu_facts {
 	int id;

@@ -53,6 +53,7 @@
 	REDIRECT(kvm, kvm_cpu_has_interrupt, int, (struct kvm_vcpu *vcpu)) \
 	REDIRECT(kvm, kvm_lapic_sync_from_vapic, void, (struct kvm_vcpu *vcpu)) \
 	SWITCH(kvm, enable_apicv) \
+	VAPIC_UNLESS(check_apicv_inhibit_reasons, SWITCH(kvm, required_apicv_inhibits)) \
 	VAPIC_IF(enable_device_posted_irqs, SWITCH(kvm, enable_device_posted_irqs))
 
 /*

@@ -29,8 +29,11 @@ struct vapic_switch {
 	},
 
 /* The three functions for @where, a bool that is @value while vapic is loaded. */
-#define VAPIC_BOOL_SWITCH(name, where, value)                                                      \
-	static bool stock_##name;                                                                  \
+#define VAPIC_BOOL_SWITCH(name, where, value) VAPIC_VALUE_SWITCH(name, bool, where, value)
+
+/* The same for any scalar. @value may be said by stock_@name. */
+#define VAPIC_VALUE_SWITCH(name, type, where, value)                                               \
+	static type stock_##name;                                                                  \
                                                                                                    \
 	static void set_##name(void)                                                               \
 	{                                                                                          \

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /sys/kernel/vapic/: version, audit, takeover, vcpus.
+ * /sys/kernel/vapic/: version, audit, takeover, vcpus; and the folder of kvm/vm_switches.c.
  *
  * Each file is text that a function writes into a buffer: to say more, add to that
  * function.  The text belongs to one open file: a read from its start makes the text anew,
@@ -30,6 +30,7 @@
 #include "../kvm/symbols.h"
 #include "../kvm/log.h"
 #include "../kvm/status.h"
+#include "../kvm/vm_switches.h"
 #include "vendor.h"
 #include "version.h"
 
@@ -182,7 +183,7 @@ int vapic_sysfs_create(void)
 {
 	static struct lock_class_key key;
 	struct kernfs_node *node;
-	int i;
+	int i, err;
 
 	folder = kobject_create_and_add("vapic", kernel_kobj);
 	if (!folder) {
@@ -200,11 +201,17 @@ int vapic_sysfs_create(void)
 			return PTR_ERR(node);
 		}
 	}
-	return 0;
+	err = vapic_vm_switches_begin(folder->sd);
+	if (err) {
+		vapic_err("cannot make /sys/kernel/vapic/vms\n");
+		vapic_sysfs_remove();
+	}
+	return err;
 }
 
 void vapic_sysfs_remove(void)
 {
+	vapic_vm_switches_end();
 	/* This removes the files as well. */
 	kobject_del(folder);
 	kobject_put(folder);

@@ -17,6 +17,7 @@
 #include "redirect.h"
 #include "shown.h"
 #include "switches.h"
+#include "../kvm/compat.h"
 #include "../kvm/status.h"
 
 /* Lists of kvm/takeovers.h as data: a vendor's, then kvm's, but without the gate. */
@@ -40,11 +41,25 @@ struct vapic_takeovers {
 #define VAPIC_POSTED_IRQS_SWITCH
 #endif
 
+/*
+ * The vendor's mask of the inhibits that count, with that of VMs' switches (kvm/vm_switches.h). The
+ * member is const, its structure is not.
+ */
+#if !VAPIC_HAS_check_apicv_inhibit_reasons
+#define VAPIC_INHIBITS_SWITCH                                                                      \
+	VAPIC_VALUE_SWITCH(required_apicv_inhibits, unsigned long,                                 \
+			   *(unsigned long *)&vapic_data(kvm_x86_ops).required_apicv_inhibits,     \
+			   stock_required_apicv_inhibits | BIT(APICV_INHIBIT_REASON_SWITCHED))
+#else
+#define VAPIC_INHIBITS_SWITCH
+#endif
+
 /* For svm.c and vmx.c, with the vendor's list: all that is taken over with this vendor. */
 #define VAPIC_DEFINE_TAKEOVERS(LIST)                                                               \
 	LIST(VAPIC_REDIRECT_STUB, VAPIC_OP_STOCK, VAPIC_OP_STOCK, VAPIC_SKIP)                      \
 	VAPIC_KVM_TAKEOVERS(VAPIC_REDIRECT_DECLARE, VAPIC_SKIP, VAPIC_SKIP)                        \
 	VAPIC_BOOL_SWITCH(enable_apicv, vapic_data(enable_apicv), true)                            \
+	VAPIC_INHIBITS_SWITCH                                                                      \
 	VAPIC_POSTED_IRQS_SWITCH                                                                   \
                                                                                                    \
 	static struct vapic_redirect redirects[] = {                                               \

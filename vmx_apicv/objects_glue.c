@@ -17,6 +17,7 @@
 
 #include "../kvm/hooks.h"
 #include "../kvm/log.h"
+#include "../kvm/vm_switches.h"
 #include "glue.h"
 #include "vendor.h"
 
@@ -164,6 +165,8 @@ static struct vapic_vm *vm_allocate(u32 ids)
 	return NULL;
 }
 
+static const struct vapic_vm_switch *const switches[] = {&vapic_switch_acceleration, NULL};
+
 /* Runs before each vCPU, with kvm->lock held, so that the object is made only once. */
 int vapic_vmx_vcpu_precreate(struct kvm *kvm)
 {
@@ -179,6 +182,7 @@ int vapic_vmx_vcpu_precreate(struct kvm *kvm)
 
 	to_kvm_vmx(kvm)->pid_table = vm;
 	vapic_vm_enter(&vm->common, kvm);
+	vapic_vm_switches_make(&vm->common, switches, true);
 	return 0;
 }
 

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The folder of a VM in /sys/kernel/vapic/vms/, and the switch of acceleration.
+ *
+ * The folders are for root alone: their names tell of processes of all users. They are made in
+ * kernfs, as the files of takeover/sysfs.c are, since sysfs makes none with such a mode.
+ */
+#include "vm_switches.h"
+
+#include <linux/kernfs.h>
+#include <linux/kvm_host.h>
+#include <linux/lockdep.h>
+#include <linux/pid.h>
+#include <linux/refcount.h>
+#include <linux/rwsem.h>
+#include <linux/seq_file.h>
+#include <linux/string.h>
+#include <linux/workqueue.h>
+
+#include "compat.h"
+#include "log.h"
+#include "objects.h"
+#include "symbols.h"
+
+static struct kernfs_node *vms;
+static struct lock_class_key key;
+
+static struct vapic_switch_file *file_of(struct kernfs_open_file *of)
+{
+	return of->kn->priv;
+}
+
+static int show(struct seq_file *s, void *unused)
+{
+	struct vapic_switch_file *file = file_of(s->private);
+
+	seq_printf(s, "%d\n", file->what->is_on(file->vm));
+	return 0;
+}
+
+/*
+ * The reference that a writer holds may be the last one, and whoever drops that destroys the VM, which
+ * waits for the writer: so leave that to a work item. It is queued by one writer at a time, because
+ * the one who has queued it still has a reference.
+ */
+static void put_last(struct work_struct *work)
+{
+	struct vapic_vm_common *vm = container_of(work, struct vapic_vm_common, put_last);
+
+	vapic_call(kvm_put_kvm)(vm->kvm);
+}
+
+static void put(struct vapic_vm_common *vm)
+{
+	if (!refcount_dec_not_one(&vm->kvm->users_count))
+		schedule_work(&vm->put_last);
+}
+
+static bool never_accelerated(const struct vapic_vm_common *vm)
+{
+	return !vm->accelerated ||
+	       READ_ONCE(vm->kvm->arch.apicv_inhibit_reasons) & VAPIC_LASTING_INHIBITS;
+}
+
+static ssize_t write(struct kernfs_open_file *of, char *text, size_t bytes, loff_t offset)
+{
+	struct vapic_switch_file *file = file_of(of);
+	struct vapic_vm_common *vm = file->vm;
+	bool on = sysfs_streq(text, "1");
+	int err;
+
+	if (!on && !sysfs_streq(text, "0"))
+		return -EINVAL;
+	/* While this file is in use, the VM's memory stays, but KVM may have begun to destroy it. */
+	if (!refcount_inc_not_zero(&vm->kvm->users_count))
+		return -ENODEV;
+	err = never_accelerated(vm) ? -EOPNOTSUPP : file->what->set(vm, on);
+	put(vm);
+	return err ?: bytes;
+}
+
+static const struct kernfs_ops file_ops = {
+	.seq_show = show,
+	.write = write,
+};
+
+static struct kernfs_node *make_folder(struct kernfs_node *parent, const char *name)
+{
+	return vapic_call(kernfs_create_dir_ns)(parent, name, 0700, GLOBAL_ROOT_UID,
+						GLOBAL_ROOT_GID, NULL, NULL);
+}
+
+static int make_files(struct vapic_vm_common *vm, const struct vapic_vm_switch *const *switches)
+{
+	struct kernfs_node *node;
+	unsigned int i;
+
+	for (i = 0; switches[i]; i++) {
+		if (WARN_ON_ONCE(i == ARRAY_SIZE(vm->files)))
+			return -ENOSPC;
+		vm->files[i] = (struct vapic_switch_file){.vm = vm, .what = switches[i]};
+		node = vapic_call(__kernfs_create_file)(vm->folder, switches[i]->name, 0600,
+							GLOBAL_ROOT_UID, GLOBAL_ROOT_GID, 0,
+							&file_ops, &vm->files[i], NULL, &key);
+		if (IS_ERR(node))
+			return PTR_ERR(node);
+	}
+	return 0;
+}
+
+void vapic_vm_switches_make(struct vapic_vm_common *vm,
+			    const struct vapic_vm_switch *const *switches, bool accelerated)
+{
+	struct kernfs_node *folder;
+	char name[32];
+	int err;
+
+	lockdep_assert_held(&vm->kvm->lock);
+	if (vm->folder)
+		return;
+	vm->accelerated = accelerated;
+	INIT_WORK(&vm->put_last, put_last);
+	scnprintf(name, sizeof(name), "%d-%llu", pid_nr(vm->pid), vm->number);
+	folder = make_folder(vms, name);
+	err = PTR_ERR_OR_ZERO(folder);
+	if (!err) {
+		vm->folder = folder;
+		err = make_files(vm, switches);
+	}
+	if (err) {
+		vapic_err("cannot make /sys/kernel/vapic/vms/%s: error %d\n", name, err);
+		vapic_vm_switches_remove(vm);
+	}
+}
+
+void vapic_vm_switches_remove(struct vapic_vm_common *vm)
+{
+	if (vm->folder)
+		vapic_call(kernfs_remove)(vm->folder);
+	vm->folder = NULL;
+}
+
+int vapic_vm_switches_begin(struct kernfs_node *parent)
+{
+	struct kernfs_node *folder = make_folder(parent, "vms");
+
+	if (IS_ERR(folder))
+		return PTR_ERR(folder);
+	vms = folder;
+	return 0;
+}
+
+void vapic_vm_switches_end(void)
+{
+	vms = NULL;
+}
+
+/* ---- acceleration ---- */
+
+/* KVM's word for it is the only one, so that two writers at once leave nothing that is at odds. */
+static bool is_accelerated(const struct vapic_vm_common *vm)
+{
+	return !(READ_ONCE(vm->kvm->arch.apicv_inhibit_reasons) &
+		 BIT(APICV_INHIBIT_REASON_SWITCHED));
+}
+
+static int accelerate(struct vapic_vm_common *vm, bool on)
+{
+	struct kvm *kvm = vm->kvm;
+
+	down_write(&kvm->arch.apicv_update_lock);
+	vapic_call(__kvm_set_or_clear_apicv_inhibit)(kvm, APICV_INHIBIT_REASON_SWITCHED, !on);
+	up_write(&kvm->arch.apicv_update_lock);
+	return 0;
+}
+
+const struct vapic_vm_switch vapic_switch_acceleration = {
+	.name = "acceleration",
+	.is_on = is_accelerated,
+	.set = accelerate,
+};
