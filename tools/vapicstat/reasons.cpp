@@ -190,6 +190,9 @@ constexpr Reason kReasons[] = {
 				    vm.qemu && vm.qemu->irqchip == "on" && vm.qemu->pit &&
 				    !vm.qemu->pit_discards);
 	 }},
+	{"SWITCHED", Kind::kInhibit, "Root has switched acceleration of this VM off.", Place::kNone,
+	 nullptr, nullptr, "1 in the VM's file acceleration in /sys/kernel/vapic/vms", nullptr,
+	 only_reported},
 	{"SEV", Kind::kInhibit, "The guest is encrypted: KVM cannot use AVIC for it.", Place::kNone,
 	 nullptr, nullptr, nullptr, nullptr,
 	 [](const Host &host, const Vm &vm) {
