@@ -104,6 +104,8 @@ struct vapic_vcpu {
 	struct vapic_vm *vm;
 	enum vapic_decision never; /* why it is never accelerated, or VAPIC_ACCELERATED */
 	bool irq_window;	   /* counted in irq_windows; read by the vCPU's own task only */
+	bool hidden;		   /* IPIs to it are to exit; likewise */
+	bool each_hlt_exits;	   /* likewise */
 
 	/* Interrupts of assigned devices that name it: posting_glue.c. */
 	raw_spinlock_t posting_lock; /* of the list and the count; inside of the VM's interrupts */
@@ -251,6 +253,9 @@ static inline void vapic_avic_sync_logical(struct kvm_vcpu *kvm_vcpu, struct vap
 	if (trace_vapic_table_enabled())
 		vapic_trace_logical(kvm_vcpu);
 }
+
+/* As vapic_follow_switches() of kvm/vm_switches.h. */
+void vapic_avic_follow_switches(struct kvm_vcpu *kvm_vcpu);
 
 /* Set or clear a reason for which the whole VM is inhibited. May sleep. */
 void vapic_avic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set);

@@ -27,6 +27,10 @@ static struct kmem_cache *vcpu_cache;
 static bool hide_running;
 static char mode[128];
 
+/* Of VMs, with NULL at the end. Only that of posting has a part of its own. */
+static const struct vapic_vm_switch *switches[VAPIC_VM_SWITCHES + 1];
+static struct vapic_vm_switch posting;
+
 /* CPUID 8000_000A ECX; this kernel has no name for the leaf's ECX. */
 #define CPUID_SVM_X2AVIC_EXT BIT(6)
 
@@ -61,9 +65,41 @@ static const char *ipi_virtualization(void)
 	return vapic_avic_hides_running(&host) ? "off, IsRunning hidden (erratum 1235)" : "off";
 }
 
+/* The IOMMU is told at once of interrupts that are connected later. */
+static void set_posting(struct vapic_vm_common *common, enum vapic_setting setting, bool on)
+{
+	static DEFINE_MUTEX(both);
+	struct vapic_vm *vm = container_of(common, struct vapic_vm, common);
+
+	/* So that core and status say the same, whoever writes meanwhile. */
+	guard(mutex)(&both);
+	vapic_avic_vm_set_remaps(vapic_avic_vm_at_load(&vm->core), !on);
+	vapic_switches[setting].set(common, setting, on);
+}
+
+/* All that this host has. */
+static void list_switches(void)
+{
+	const struct vapic_vm_switch **next = switches;
+
+	*next++ = &vapic_switch_acceleration;
+	if (!hide_running)
+		*next++ = &vapic_switches[VAPIC_IPI_VIRTUALIZATION];
+	if (vapic_has_idle_hlt())
+		*next++ = &vapic_switches[VAPIC_IDLE_HLT];
+	if (irq_remapping_cap(IRQ_POSTING_CAP)) {
+		posting = vapic_switches[VAPIC_POSTING];
+		posting.set = set_posting;
+		*next++ = &posting;
+	}
+	*next = NULL;
+	vapic_follow_switches = vapic_avic_follow_switches;
+}
+
 int vapic_avic_init(bool hide)
 {
 	hide_running = hide;
+	list_switches();
 	scnprintf(mode, sizeof(mode), "%s, %u vCPUs, IPI virtualization %s, IOMMU posting %s%s",
 		  vapic_has_x2avic() ? "x2AVIC" : "xAPIC mode, x2AVIC off", ids(),
 		  ipi_virtualization(), irq_remapping_cap(IRQ_POSTING_CAP) ? "on" : "off",
@@ -156,8 +192,6 @@ static int vm_allocate_tables(struct vapic_vm *vm)
 	vapic_avic_vm_at_publish(&vm->core, core);
 	return 0;
 }
-
-static const struct vapic_vm_switch *const switches[] = {&vapic_switch_acceleration, NULL};
 
 /*
  * KVM calls this with kvm->lock held before each vCPU. From the first on, the largest ID of the VM
@@ -331,6 +365,8 @@ static void accelerate(struct kvm_vcpu *kvm_vcpu, struct vapic_vcpu *vcpu)
 		vapic_avic_vcpu_activate(vapic_new_on_cpu(vcpu));
 	}
 	to_svm(kvm_vcpu)->avic_physical_id_cache = vcpu;
+	/* Before the vCPU runs, it follows what was switched earlier. */
+	kvm_make_request(KVM_REQ_APICV_UPDATE, kvm_vcpu);
 }
 
 int vapic_hook_avic_init_vcpu(struct vcpu_svm *svm)

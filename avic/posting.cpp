@@ -45,7 +45,7 @@ Posting vapic::avic::wanted_posting(const vapic_avic_vcpu &vcpu, HostApicId host
 {
 	const Attention seen = attention(vcpu).load();
 
-	if (seen.get(Attention::kInactive))
+	if (seen.get(Attention::kInactive) || vcpu.vm->remaps.load())
 		return kRemaps;
 	if (seen.get(Attention::kAsleep))
 		return kRemaps.with(Posting::kPosts, true);
@@ -106,6 +106,19 @@ void vapic_avic_posting_set(vapic_avic_posting_locked vcpu, struct vapic_posting
 void vapic_avic_posting_end(vapic_avic_posting_locked vcpu)
 {
 	vcpu.vcpu->posting.publish(Posting{});
+}
+
+// ORDERING remaps
+//   writers:  root, by the VM's switch
+//   order:    none: a request to each vCPU follows, which then has a look
+//   pairs:    wanted_posting(), of the vCPU's own task and of who adds the first interrupt; that one
+//             makes a request as well
+//   barrier:  KVM's, where requests are made and taken
+//   if lost:  interrupts are posted, or remapped, until the vCPU next has a look
+//   checked:  selftest switches
+void vapic_avic_vm_set_remaps(vapic_avic_vm *vm, bool remaps)
+{
+	vm->remaps.publish(remaps);
 }
 
 bool vapic_avic_vcpu_posts(const vapic_avic_vcpu *vcpu)

@@ -94,11 +94,11 @@ inline void run_nowhere(vapic_avic_on_cpu on)
 //             that the vCPU may be in the guest nevertheless
 //   pairs:    the exit of an IPI that saw IsRunning=0: IRR is set, then the handler reads the
 //             attention byte, then vcpu->mode. A software sender reads vcpu->mode, then the
-//             entry, which names no CPU
+//             entry, which names no CPU, or, of a hidden vCPU, the one to ring
 //   barrier:  vcpu_enter_guest(), as running-set
 //   if lost:  the vCPU runs on in the guest without looking at its IRR
-//   checked:  residency_history_test (LoadOnACpuThatNoEntryCanNameSaysSo); model avic
-//             (FAR_SILENTLY, FAR_KEEPS_CPU)
+//   checked:  residency_history_test (LoadOnACpuThatNoEntryCanNameSaysSo,
+//             HidingSaysSoBeforeTheEntryDoes); model avic (FAR_SILENTLY, FAR_KEEPS_CPU)
 void run_far(vapic_avic_on_cpu on)
 {
 	attention(*on.vcpu).publish(Attention{}.with(Attention::kFar, true));
@@ -128,6 +128,12 @@ inline void settle(vapic_avic_on_cpu on, HostApicId host)
 		settle_posting(on, host);
 }
 
+// It is hidden by itself, not with all of its VM.
+inline bool is_hidden(const vapic_avic_vcpu &vcpu)
+{
+	return !vcpu.resident.get(PhysicalIdEntry::kIsRunning) && !vcpu.vm->hide_running;
+}
+
 // Slow path of load: a bit of the attention byte is set, or no entry can name the CPU.
 [[gnu::noinline]] void load_rarely(vapic_avic_on_cpu on, vapic_host_id host)
 {
@@ -148,8 +154,8 @@ inline void settle(vapic_avic_on_cpu on, HostApicId host)
 	if (host.raw > kMaxHostApicId)
 		return run_far(on);
 	// Ordering: far-set. Far is cleared before the entry shows the CPU: until then the vCPU is
-	// not in the guest.
-	attention(*on.vcpu).publish(Attention{});
+	// not in the guest. A vCPU that is to be hidden keeps it, and its entry names the CPU.
+	attention(*on.vcpu).publish(Attention{}.with(Attention::kFar, is_hidden(*on.vcpu)));
 	run_on(on, HostApicId{host.raw});
 }
 
@@ -181,6 +187,19 @@ void vapic_avic_vcpu_put(vapic_avic_on_cpu on)
 	Slot<PhysicalIdEntry> &entry = slot(*on.vcpu);
 
 	entry.publish(left(entry));
+}
+
+void vapic_avic_vcpu_show_running(vapic_avic_on_cpu on, bool shown)
+{
+	vapic_avic_vcpu &vcpu = *on.vcpu;
+
+	if (vcpu.vm->hide_running)
+		return;
+	vcpu.resident = vcpu.resident.with(PhysicalIdEntry::kIsRunning, shown);
+	// Ordering: far-set. To hide: the bit comes first, and load then publishes the entry. To
+	// show: load finds the bit, and clears it before it does so.
+	if (!shown)
+		attention(vcpu).publish(attention(vcpu).load().with(Attention::kFar, true));
 }
 
 void vapic_avic_vcpu_block(vapic_avic_on_cpu on)

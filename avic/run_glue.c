@@ -191,14 +191,16 @@ static void set_intercept(struct vmcb *vmcb, unsigned int intercept, bool on)
 static void set_intercepts(struct vcpu_svm *svm, struct vmcb *vmcb, bool accelerated)
 {
 	struct kvm *kvm = svm->vcpu.kvm;
+	bool idle_hlt;
 
 	/* With AVIC, a CR8 write goes to the register page. For SEV-ES there is another trap. */
 	if (accelerated || !vapic_is_sev_es(kvm))
 		set_intercept(vmcb, INTERCEPT_CR8_WRITE, !accelerated);
 	/* HLT's own intercept comes first, so that it must be off. */
 	if (vapic_has_idle_hlt() && !vapic_kvm_hlt_in_guest(kvm)) {
-		set_intercept(vmcb, INTERCEPT_HLT, !accelerated);
-		set_intercept(vmcb, VAPIC_INTERCEPT_IDLE_HLT, accelerated);
+		idle_hlt = accelerated && !vapic_vcpu_of(svm)->each_hlt_exits;
+		set_intercept(vmcb, INTERCEPT_HLT, !idle_hlt);
+		set_intercept(vmcb, VAPIC_INTERCEPT_IDLE_HLT, idle_hlt);
 	}
 	vapic_recalc_intercepts(svm);
 }
@@ -328,6 +330,29 @@ void vapic_svm_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
 	} else {
 		vapic_avic_vcpu_deactivate(vapic_on_cpu(vcpu));
 		vapic_svm_set_virtual_apic_mode(kvm_vcpu);
+	}
+}
+
+/* The IOMMU follows whenever the vCPU is loaded. */
+void vapic_avic_follow_switches(struct kvm_vcpu *kvm_vcpu)
+{
+	struct vcpu_svm *svm = to_svm(kvm_vcpu);
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(svm);
+	bool off;
+
+	if (!vcpu)
+		return;
+	off = vapic_is_off(&vcpu->vm->common, VAPIC_IPI_VIRTUALIZATION);
+	if (off != vcpu->hidden) {
+		vcpu->hidden = off;
+		vapic_avic_vcpu_show_running(vapic_on_cpu(vcpu), !off);
+		vapic_avic_vcpu_load(vapic_on_cpu(vcpu), host_id(kvm_vcpu->cpu));
+	}
+	off = vapic_is_off(&vcpu->vm->common, VAPIC_IDLE_HLT);
+	if (off != vcpu->each_hlt_exits) {
+		vcpu->each_hlt_exits = off;
+		set_intercepts(svm, svm->vmcb01.ptr, vapic_apicv_active(kvm_vcpu->arch.apic));
+		svm->vmcb01.ptr->control.clean &= ~BIT(VMCB_CLEAN_INTERCEPTS);
 	}
 }
 

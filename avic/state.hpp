@@ -23,8 +23,10 @@ public:
 
 	static constexpr At<bool, 0, 1> kAsleep{};   // blocked: wake it
 	static constexpr At<bool, 1, 1> kInactive{}; // not accelerated: kick it
-	static constexpr At<bool, 2, 1> kFar{};	     // no entry names its CPU: kick in guest mode
-	static constexpr At<bool, 3, 1> kOutside{};  // in no table yet; in own_attention only
+	// The entry does not show it run: no entry names its CPU, or it is to be hidden. In guest
+	// mode, ring or kick it.
+	static constexpr At<bool, 2, 1> kFar{};
+	static constexpr At<bool, 3, 1> kOutside{}; // in no table yet; in own_attention only
 };
 
 // What the IOMMU does with the interrupts of assigned devices that name the vCPU, the same with
@@ -67,6 +69,9 @@ struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vm {
 	std::uint32_t ids;
 	bool hide_running;
 
+	// Interrupts of assigned devices are remapped. ORDERING remaps.
+	vapic::hw::Cell<bool> remaps;
+
 	// One above the largest ID that has entered the tables. ORDERING id-end.
 	vapic::hw::Cell<std::uint32_t> id_end;
 
@@ -89,8 +94,10 @@ struct alignas(VAPIC_AVIC_ALIGN) vapic_avic_vcpu {
 	vapic::lapic::RegisterPage *regs;
 	vapic_vcpu *glue;
 	vapic::hw::GuestApicId id;
-	vapic::hw::PhysicalIdEntry parked;   // its table entry with IsRunning clear and no CPU
-	vapic::hw::PhysicalIdEntry resident; // its table entry while it runs, all but the CPU
+	vapic::hw::PhysicalIdEntry parked; // its table entry with IsRunning clear and no CPU
+
+	// Its table entry while it runs, all but the CPU. Only the vCPU's own task writes it later.
+	vapic::hw::PhysicalIdEntry resident;
 
 	// Index of the logical table entry that names this vCPU, or kNoLogicalIndex.
 	// Written with the vCPU's mutex held.

@@ -60,7 +60,7 @@ static void has_a_line_for_the_vm_and_for_each_vcpu(struct kunit *test)
 	never_name = NULL;
 	KUNIT_EXPECT_EQ(test, write_all(&everybody, sizeof(text)), 0);
 	scnprintf(wanted, sizeof(wanted),
-		  "pid=%d vm active=1 inhibits=-\n"
+		  "pid=%d vm active=1 inhibits=- off=-\n"
 		  "pid=%d vcpu=0 active=1 inhibits=- seven=7 id=0\n"
 		  "pid=%d vcpu=1 active=1 inhibits=- seven=7 id=1\n",
 		  pid, pid, pid);
@@ -76,7 +76,7 @@ static void names_inhibits_and_why_a_vcpu_is_never_accelerated(struct kunit *tes
 	never_name = "because";
 	KUNIT_EXPECT_EQ(test, write_all(&everybody, sizeof(text)), 0);
 	vm->kvm->arch.apicv_inhibit_reasons = 0;
-	KUNIT_EXPECT_NOT_NULL(test, strstr(text, " vm active=0 inhibits=HYPERV,BLOCKIRQ\n"));
+	KUNIT_EXPECT_NOT_NULL(test, strstr(text, " vm active=0 inhibits=HYPERV,BLOCKIRQ off=-\n"));
 	KUNIT_EXPECT_NOT_NULL(test, strstr(text, " vcpu=1 active=1 inhibits=HYPERV,BLOCKIRQ "
 						 "seven=7 id=1 never=because\n"));
 }

@@ -20,13 +20,34 @@
 #include "layout.h"
 #include "symbols.h"
 
+/*
+ * Whether root has switched something off for a VM.
+ *
+ * ORDERING switched
+ *   writers:  whoever writes to the VM's file
+ *   order:    none: a request to all vCPUs of the VM follows
+ *   pairs:    the vCPU's own task, which takes the request, and then reads
+ *   barrier:  KVM's, where requests are made and taken
+ *   if lost:  a vCPU goes on as before the switch
+ *   checked:  selftest switches
+ */
+VAPIC_PLAIN_CELL(vapic_switched, bool)
+
+/* What a vCPU's own task follows: follow_switches() of either vendor. */
+enum vapic_setting {
+	VAPIC_IPI_VIRTUALIZATION,
+	VAPIC_IDLE_HLT,
+	VAPIC_POSTING,
+	VAPIC_SETTINGS,
+};
+
 /* A file of a VM's folder: vm_switches.c. */
 struct vapic_switch_file {
 	struct vapic_vm_common *vm;
 	const struct vapic_vm_switch *what;
 };
 
-#define VAPIC_VM_SWITCHES 4
+#define VAPIC_VM_SWITCHES (1 + VAPIC_SETTINGS)
 
 struct vapic_vm_common {
 	struct kref refs; /* one for the VM, one for each vCPU object */
@@ -41,6 +62,7 @@ struct vapic_vm_common {
 	/* Of vm_switches.c, from before the first vCPU on */
 	struct kernfs_node *folder; /* NULL if it has none */
 	bool accelerated;	    /* hardware can run it */
+	struct vapic_switched off[VAPIC_SETTINGS];
 	struct vapic_switch_file files[VAPIC_VM_SWITCHES];
 	struct work_struct put_last;
 };
@@ -70,6 +92,12 @@ void vapic_vm_leave(struct vapic_vm_common *vm);
 void vapic_vcpu_enter(struct vapic_vcpu_common *vcpu, struct kvm_vcpu *kvm_vcpu,
 		      struct vapic_vm_common *vm);
 void vapic_vcpu_leave(struct vapic_vcpu_common *vcpu, struct vapic_vm_common *vm);
+
+/* Whether root has switched it off for the VM. */
+static inline bool vapic_is_off(const struct vapic_vm_common *vm, enum vapic_setting setting)
+{
+	return vapic_switched_load(&vm->off[setting]);
+}
 
 /* The caller's task has the vCPU loaded. */
 static inline void vapic_assert_loaded(const struct vapic_vcpu_common *vcpu)

@@ -9,6 +9,7 @@
 #include "status.h"
 
 #include "compat.h"
+#include "vm_switches.h"
 
 #include <linux/mm.h>
 #include <linux/pid.h>
@@ -32,6 +33,7 @@ struct vm_facts {
 	u64 number;
 	pid_t pid;
 	unsigned long inhibits;
+	const char *off[VAPIC_VM_SWITCHES]; /* names of switches that are, NULL between them */
 	unsigned int vcpu_count;
 	unsigned int room; /* how many vCPUs fit */
 	struct vcpu_facts vcpus[] __counted_by(room);
@@ -49,6 +51,20 @@ static void print_inhibits(struct seq_buf *s, unsigned long reasons)
 		separator = ",";
 	}
 	seq_buf_printf(s, "%s", *separator == ',' ? "" : " inhibits=-");
+}
+
+static void print_off(struct seq_buf *s, const struct vm_facts *vm)
+{
+	const char *separator = " off=";
+	int i;
+
+	for (i = 0; i < ARRAY_SIZE(vm->off); i++) {
+		if (!vm->off[i])
+			continue;
+		seq_buf_printf(s, "%s%s", separator, vm->off[i]);
+		separator = ",";
+	}
+	seq_buf_printf(s, "%s", *separator == ',' ? "" : " off=-");
 }
 
 static void print_vcpu(struct seq_buf *s, const struct vm_facts *vm, const struct vcpu_facts *vcpu,
@@ -72,6 +88,7 @@ static void print_vm(struct seq_buf *s, const struct vm_facts *vm,
 
 	seq_buf_printf(s, "pid=%d vm active=%d", vm->pid, !vm->inhibits);
 	print_inhibits(s, vm->inhibits);
+	print_off(s, vm);
 	seq_buf_printf(s, "\n");
 	for (i = 0; i < vm->vcpu_count; i++)
 		print_vcpu(s, vm, &vm->vcpus[i], ops);
@@ -108,10 +125,13 @@ static void note_facts(struct vm_facts *facts, struct vapic_vm_common *vm,
 {
 	struct vcpu_facts *noted = facts->vcpus;
 	struct vapic_vcpu_common *vcpu;
+	int i;
 
 	facts->number = vm->number;
 	facts->pid = pid_in(viewer, vm->pid);
 	facts->inhibits = READ_ONCE(vm->kvm->arch.apicv_inhibit_reasons);
+	for (i = 0; i < ARRAY_SIZE(facts->off); i++)
+		facts->off[i] = vapic_vm_switch_off(vm, i);
 	facts->vcpu_count = vm->vcpu_count;
 	list_for_each_entry(vcpu, &vm->vcpus, node) {
 		noted->id = vcpu->kvm_vcpu->vcpu_id;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The folder of a VM in /sys/kernel/vapic/vms/, and the switch of acceleration.
+ * The folder of a VM in /sys/kernel/vapic/vms/, the switch of acceleration, and the settings that
+ * each vCPU follows by itself.
  *
  * The folders are for root alone: their names tell of processes of all users. They are made in
  * kernfs, as the files of takeover/sysfs.c are, since sysfs makes none with such a mode.
@@ -34,7 +35,7 @@ static int show(struct seq_file *s, void *unused)
 {
 	struct vapic_switch_file *file = file_of(s->private);
 
-	seq_printf(s, "%d\n", file->what->is_on(file->vm));
+	seq_printf(s, "%d\n", file->what->is_on(file->vm, file->what->setting));
 	return 0;
 }
 
@@ -66,17 +67,18 @@ static ssize_t write(struct kernfs_open_file *of, char *text, size_t bytes, loff
 {
 	struct vapic_switch_file *file = file_of(of);
 	struct vapic_vm_common *vm = file->vm;
-	bool on = sysfs_streq(text, "1");
-	int err;
+	bool on = sysfs_streq(text, "1"), never;
 
 	if (!on && !sysfs_streq(text, "0"))
 		return -EINVAL;
 	/* While this file is in use, the VM's memory stays, but KVM may have begun to destroy it. */
 	if (!refcount_inc_not_zero(&vm->kvm->users_count))
 		return -ENODEV;
-	err = never_accelerated(vm) ? -EOPNOTSUPP : file->what->set(vm, on);
+	never = never_accelerated(vm);
+	if (!never)
+		file->what->set(vm, file->what->setting, on);
 	put(vm);
-	return err ?: bytes;
+	return never ? -EOPNOTSUPP : bytes;
 }
 
 static const struct kernfs_ops file_ops = {
@@ -98,7 +100,8 @@ static int make_files(struct vapic_vm_common *vm, const struct vapic_vm_switch *
 	for (i = 0; switches[i]; i++) {
 		if (WARN_ON_ONCE(i == ARRAY_SIZE(vm->files)))
 			return -ENOSPC;
-		vm->files[i] = (struct vapic_switch_file){.vm = vm, .what = switches[i]};
+		vm->files[i].vm = vm;
+		WRITE_ONCE(vm->files[i].what, switches[i]);
 		node = vapic_call(__kernfs_create_file)(vm->folder, switches[i]->name, 0600,
 							GLOBAL_ROOT_UID, GLOBAL_ROOT_GID, 0,
 							&file_ops, &vm->files[i], NULL, &key);
@@ -140,6 +143,14 @@ void vapic_vm_switches_remove(struct vapic_vm_common *vm)
 	vm->folder = NULL;
 }
 
+/* While the VM is listed; what it has may be noted just now. */
+const char *vapic_vm_switch_off(const struct vapic_vm_common *vm, unsigned int n)
+{
+	const struct vapic_vm_switch *what = READ_ONCE(vm->files[n].what);
+
+	return what && !what->is_on(vm, what->setting) ? what->name : NULL;
+}
+
 int vapic_vm_switches_begin(struct kernfs_node *parent)
 {
 	struct kernfs_node *folder = make_folder(parent, "vms");
@@ -158,24 +169,48 @@ void vapic_vm_switches_end(void)
 /* ---- acceleration ---- */
 
 /* KVM's word for it is the only one, so that two writers at once leave nothing that is at odds. */
-static bool is_accelerated(const struct vapic_vm_common *vm)
+static bool is_accelerated(const struct vapic_vm_common *vm, enum vapic_setting unused)
 {
 	return !(READ_ONCE(vm->kvm->arch.apicv_inhibit_reasons) &
 		 BIT(APICV_INHIBIT_REASON_SWITCHED));
 }
 
-static int accelerate(struct vapic_vm_common *vm, bool on)
+static void accelerate(struct vapic_vm_common *vm, enum vapic_setting unused, bool on)
 {
 	struct kvm *kvm = vm->kvm;
 
 	down_write(&kvm->arch.apicv_update_lock);
 	vapic_call(__kvm_set_or_clear_apicv_inhibit)(kvm, APICV_INHIBIT_REASON_SWITCHED, !on);
 	up_write(&kvm->arch.apicv_update_lock);
-	return 0;
 }
 
 const struct vapic_vm_switch vapic_switch_acceleration = {
 	.name = "acceleration",
 	.is_on = is_accelerated,
 	.set = accelerate,
+};
+
+/* ---- what vCPUs follow ---- */
+
+void (*vapic_follow_switches)(struct kvm_vcpu *kvm_vcpu);
+
+static bool is_on(const struct vapic_vm_common *vm, enum vapic_setting setting)
+{
+	return !vapic_is_off(vm, setting);
+}
+
+/* KVM makes a vCPU that is in the guest leave it, and waits for that. */
+static void set(struct vapic_vm_common *vm, enum vapic_setting setting, bool on)
+{
+	vapic_switched_store(&vm->off[setting], !on);
+	vapic_call(kvm_make_all_cpus_request)(vm->kvm, KVM_REQ_APICV_UPDATE);
+}
+
+#define SETTING(name_, setting_)                                                                   \
+	[setting_] = {.name = name_, .setting = setting_, .is_on = is_on, .set = set}
+
+const struct vapic_vm_switch vapic_switches[VAPIC_SETTINGS] = {
+	SETTING("ipi_virtualization", VAPIC_IPI_VIRTUALIZATION),
+	SETTING("idle_hlt", VAPIC_IDLE_HLT),
+	SETTING("posting", VAPIC_POSTING),
 };

@@ -16,6 +16,7 @@
 
 #include <vapic/lapic_hot.h>
 
+#include "../kvm/vm_switches.h"
 #include "glue.h"
 
 /* A value of kvm.arch.apic_map_dirty. */
@@ -316,6 +317,7 @@ static void update_active(struct kvm_vcpu *kvm_vcpu)
 	else
 		/* Some requests are for the vendor to see anew where the vCPU, which is awake, runs. */
 		vapic_op(vcpu_unblocking)(kvm_vcpu);
+	vapic_follow_switches(kvm_vcpu);
 	preempt_enable();
 	up_read(lock);
 }

@@ -17,11 +17,14 @@
 #include "lib/device.h"
 #include "lib/roles.h"
 #include "lib/traffic.h"
+#include "lib/vapic_counts.h"
 
 #define VMS		"/sys/kernel/vapic/vms"
 #define TRAFFIC_VCPUS	3
 #define NOBODY		65534
 #define MAX_SWITCHES	8
+#define VECTOR		0x72
+#define IPIS		100
 /* IPIs between a switch and the next: so few that the switch finds others on their way. */
 #define FLOW		4
 
@@ -238,7 +241,7 @@ TEST_F(guest, acceleration_stays_off_until_it_is_switched_on)
 	EXPECT_TRUE(status_says(" active=1 inhibits=-"));
 	EXPECT_EQ(0, turn("acceleration", "0"));
 	EXPECT_STREQ("0", setting("acceleration"));
-	EXPECT_TRUE(status_says(" active=0 inhibits=SWITCHED"));
+	EXPECT_TRUE(status_says(" active=0 inhibits=SWITCHED off=acceleration\n"));
 	EXPECT_FALSE(becomes(&vm->vcpus[0], false));
 	/* Twice the same is no error, and counts once. */
 	EXPECT_EQ(0, turn("acceleration", "0"));
@@ -253,6 +256,126 @@ TEST_F(guest, acceleration_stays_off_until_it_is_switched_on)
 	EXPECT_TRUE(status_says(" active=1 inhibits=-"));
 	EXPECT_EQ(mode_is_accelerated(), becomes(&vm->vcpus[0], mode_is_accelerated()));
 	roles_finish(vm);
+}
+
+/* ---- what each of the others does ---- */
+
+static volatile uint32_t ordered, received;
+
+static void take(struct guest_frame *frame)
+{
+	(void)frame;
+	received++;
+	apic_eoi();
+}
+
+/* Sends IPIs, one at a time, as many as the host has ordered. */
+static void sender(uint64_t arg)
+{
+	uint32_t sent = 0;
+
+	(void)arg;
+	irq_enable();
+	role_set_ready();
+	while (!roles_finished) {
+		guest_poll();
+		if (sent == ordered)
+			continue;
+		sent++;
+		apic_send_fixed(guest_cpus[1].apic_id, VECTOR);
+		guest_wait(received == sent);
+	}
+}
+
+/*
+ * The kind of exits that IPIs cause without virtualization.  On Intel vapic does not count those of
+ * x2APIC mode.
+ */
+static uint64_t exits_so_far(struct vm *vm)
+{
+	struct vapic_counts counts;
+
+	if (!accel_is_avic() && mode & VM_X2APIC)
+		return vcpu_own_exits(&vm->vcpus[0]);
+	vapic_counts_read(&counts);
+	return vapic_counts_get(&counts, accel_is_avic() ? "ipi_not_running" : "apic_write");
+}
+
+/* How many of them come with IPIS IPIs. */
+static uint64_t exits_for_ipis(struct vm *vm)
+{
+	uint64_t before = exits_so_far(vm);
+
+	ordered += IPIS;
+	vm_wait(vm, received == ordered, "IPIs are handled");
+	return exits_so_far(vm) - before;
+}
+
+TEST_F(guest, ipis_exit_while_ipi_virtualization_is_off)
+{
+	struct vm *vm;
+
+	REQUIRE_SWITCHES();
+	if (accel_ipis_exit(mode))
+		SKIP(return, "all IPIs exit here");
+	vm = vm_create(mode);
+	roles_begin();
+	ordered = received = 0;
+	guest_set_handler(VECTOR, take);
+	vm_add_vcpu(vm, 0, sender, 0);
+	vm_add_vcpu(vm, 1, role_spinner, 0);
+	vm_start(vm);
+	roles_wait_ready(vm, 0);
+	ASSERT_TRUE(find_folder());
+	/* Some exit because the target has been preempted. */
+	EXPECT_GT(IPIS / 2, exits_for_ipis(vm));
+	ASSERT_EQ(0, turn("ipi_virtualization", "0"));
+	EXPECT_TRUE(status_says(" inhibits=- off=ipi_virtualization\n"));
+	EXPECT_LE(IPIS - 2, exits_for_ipis(vm));
+	/* It stays off when acceleration comes back. */
+	ASSERT_EQ(0, turn("acceleration", "0"));
+	EXPECT_FALSE(becomes(&vm->vcpus[0], false));
+	ASSERT_EQ(0, turn("acceleration", "1"));
+	EXPECT_TRUE(becomes(&vm->vcpus[0], true));
+	EXPECT_TRUE(becomes(&vm->vcpus[1], true));
+	EXPECT_LE(IPIS - 2, exits_for_ipis(vm));
+	ASSERT_EQ(0, turn("ipi_virtualization", "1"));
+	EXPECT_GT(IPIS / 2, exits_for_ipis(vm));
+	roles_finish(vm);
+}
+
+/* How many of the VM's interrupts of devices this file of status counts, once it is as wanted. */
+static uint64_t count_becomes(const char *name, uint64_t wanted)
+{
+	struct vapic_counts counts;
+
+	for (int tries = 0; tries < 1000; tries++) {
+		vapic_counts_read(&counts);
+		if (vapic_counts_get(&counts, name) == wanted)
+			break;
+		sleep_us(1000);
+	}
+	return vapic_counts_get(&counts, name);
+}
+
+TEST_F(guest, device_is_remapped_while_posting_is_off)
+{
+	struct vm *vm;
+
+	REQUIRE_SWITCHES();
+	/* On Intel KVM itself does that, and vapic has no such switch. */
+	if (!accel_is_avic() || !device_is_there() || !device_posts() || !device_is_real())
+		SKIP(return, "vapic posts for no device here");
+	vm = begin_traffic();
+	ASSERT_TRUE(find_folder());
+	EXPECT_EQ(1, count_becomes("posted", 1));
+	ASSERT_EQ(0, turn("posting", "0"));
+	EXPECT_EQ(0, count_becomes("posted", 0));
+	EXPECT_EQ(1, count_becomes("remapped", 1));
+	let_traffic_flow(vm, 20);
+	ASSERT_EQ(0, turn("posting", "1"));
+	EXPECT_EQ(1, count_becomes("posted", 1));
+	end_traffic(_metadata, vm, 2);
 }
 
 TEST(other_values_are_refused)

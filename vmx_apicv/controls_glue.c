@@ -15,6 +15,7 @@
 enum msr_bitmap_mode {
 	MSR_BITMAP_X2APIC = BIT(0),
 	MSR_BITMAP_APICV = BIT(1),
+	MSR_BITMAP_IPIV = BIT(2),
 };
 
 static struct vmcs_controls_shadow *shadow(struct vcpu_vmx *vmx)
@@ -65,7 +66,8 @@ static void update_msr_bitmap(struct kvm_vcpu *kvm_vcpu, struct vcpu_vmx *vmx,
 	if (controls->secondary & SECONDARY_EXEC_VIRTUALIZE_X2APIC_MODE)
 		mode = MSR_BITMAP_X2APIC |
 		       (controls->secondary & SECONDARY_EXEC_APIC_REGISTER_VIRT ? MSR_BITMAP_APICV :
-										  0);
+										  0) |
+		       (controls->tertiary & TERTIARY_EXEC_IPI_VIRT ? MSR_BITMAP_IPIV : 0);
 	if (mode == vmx->x2apic_msr_bitmap_mode)
 		return;
 	vmx->x2apic_msr_bitmap_mode = mode;
@@ -120,6 +122,11 @@ static __always_inline void trace_mode(struct kvm_vcpu *kvm_vcpu)
 		trace_vapic_mode(kvm_vcpu, traced_mode(kvm_vcpu));
 }
 
+static bool virtualizes_ipis(const struct vapic_vcpu *vcpu)
+{
+	return vcpu->vm->pid_table && !vcpu->ipis_exit;
+}
+
 /*
  * KVM has turned acceleration on or off. The outer VMCS is loaded. @event: KVM handles an event
  * before it enters the guest, nested or not.
@@ -133,7 +140,8 @@ static __always_inline void refresh_outer(struct kvm_vcpu *kvm_vcpu, bool event)
 	/* While acceleration was off, RVI did not follow the IRR. */
 	vapic_pi_vcpu_unsettle(vapic_core(vcpu));
 	controls = controls_get(vmx);
-	vapic_vmx_activate(&controls, vapic_apicv_active(kvm_vcpu->arch.apic), vcpu->vm->pid_table);
+	vapic_vmx_activate(&controls, vapic_apicv_active(kvm_vcpu->arch.apic),
+			   virtualizes_ipis(vcpu));
 	controls_set(vmx, &controls);
 	update_msr_bitmap(kvm_vcpu, vmx, &controls);
 
@@ -254,6 +262,22 @@ void vapic_vmx_refresh_apicv_exec_ctrl(struct kvm_vcpu *kvm_vcpu)
 	refresh(kvm_vcpu, true);
 }
 
+void vapic_vmx_follow_switches(struct kvm_vcpu *kvm_vcpu)
+{
+	struct vapic_vcpu *vcpu = vapic_vcpu_of(to_vmx(kvm_vcpu));
+	bool off;
+
+	if (!vcpu)
+		return;
+	off = vapic_is_off(&vcpu->vm->common, VAPIC_IPI_VIRTUALIZATION);
+	if (off == vcpu->ipis_exit)
+		return;
+	vcpu->ipis_exit = off;
+	/* Without acceleration IPIs exit anyhow, and its return comes here by itself. */
+	if (vapic_apicv_active(kvm_vcpu->arch.apic))
+		refresh(kvm_vcpu, true);
+}
+
 #if VAPIC_HAS_nested_defers
 /*
  * kvm_intel calls this when a nested guest has exited. KVM may enter another nested guest before
@@ -321,6 +345,7 @@ void vapic_vmx_vcpu_reset(struct kvm_vcpu *kvm_vcpu, bool init_event)
 	vapic_vmcs_write(PID_POINTER_TABLE, __pa(vm->pid_table));
 	vapic_vmcs_write(LAST_PID_POINTER_INDEX, vm->pid_entries - 1);
 	controls = controls_get(vmx);
-	vapic_vmx_activate(&controls, vapic_apicv_active(kvm_vcpu->arch.apic), true);
+	vapic_vmx_activate(&controls, vapic_apicv_active(kvm_vcpu->arch.apic),
+			   virtualizes_ipis(vcpu));
 	controls_set(vmx, &controls);
 }

@@ -59,6 +59,9 @@ struct vapic_vcpu {
 	/* The vCPU has yet to enter the VM's PID-pointer table. Its own task only. */
 	bool outside;
 
+	/* IPIs that it sends are to exit. Its own task only. */
+	bool ipis_exit;
+
 	/* The EOI-exit bitmap that the VMCS holds, and whether KVM has had a newer one. */
 	u64 eoi_exits[4];
 	bool eoi_exits_stale;
@@ -129,6 +132,9 @@ static inline void vapic_set_vcpu_of(struct vcpu_vmx *vmx, struct vapic_vcpu *vc
 
 /* When the vCPU is loaded: enter the table if KVM has accepted the vCPU. */
 void vapic_vmx_enter_table(struct vapic_vcpu *vcpu);
+
+/* As vapic_follow_switches() of kvm/vm_switches.h. */
+void vapic_vmx_follow_switches(struct kvm_vcpu *kvm_vcpu);
 
 /* Remove the vCPU from the waiters of the CPU that it waits on, if any. */
 void vapic_vmx_stop_waiting(struct vapic_vcpu *vcpu);

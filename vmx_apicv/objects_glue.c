@@ -25,6 +25,9 @@ bool vapic_vmx_ipiv;
 bool vapic_vmx_iommu_posts;
 static char mode[80];
 
+/* Of VMs, with NULL at the end. */
+static const struct vapic_vm_switch *switches[VAPIC_VM_SWITCHES + 1];
+
 static struct kmem_cache *vcpu_cache;
 
 bool vapic_vmx_apicv_usable(void)
@@ -100,6 +103,10 @@ int vapic_vmx_init(bool want_ipiv)
 	scnprintf(mode, sizeof(mode), "posted interrupts, IPI virtualization %s, IOMMU posting %s",
 		  str_on_off(vapic_vmx_ipiv), str_on_off(vapic_vmx_iommu_posts));
 
+	switches[0] = &vapic_switch_acceleration;
+	switches[1] = vapic_vmx_ipiv ? &vapic_switches[VAPIC_IPI_VIRTUALIZATION] : NULL;
+	vapic_follow_switches = vapic_vmx_follow_switches;
+
 	accept_processors();
 
 	vcpu_cache = kmem_cache_create("vapic_vmx_vcpu",
@@ -164,8 +171,6 @@ static struct vapic_vm *vm_allocate(u32 ids)
 	vm_free(vm);
 	return NULL;
 }
-
-static const struct vapic_vm_switch *const switches[] = {&vapic_switch_acceleration, NULL};
 
 /* Runs before each vCPU, with kvm->lock held, so that the object is made only once. */
 int vapic_vmx_vcpu_precreate(struct kvm *kvm)
@@ -266,6 +271,8 @@ int vapic_vmx_vcpu_create(struct kvm_vcpu *kvm_vcpu)
 	vcpu->outside = vm->pid_table;
 	vapic_set_vcpu_of(vmx, vcpu);
 	vapic_vcpu_enter(&vcpu->common, kvm_vcpu, &vm->common);
+	/* Before the vCPU runs, it follows what was switched earlier. */
+	kvm_make_request(KVM_REQ_APICV_UPDATE, kvm_vcpu);
 	return 0;
 }
 

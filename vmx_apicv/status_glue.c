@@ -12,7 +12,7 @@ static void counts(struct vapic_vcpu_common *common, u64 *to)
 {
 	struct vapic_vcpu *vcpu = container_of(common, struct vapic_vcpu, common);
 
-	to[0] = vcpu->vm->pid_table != NULL;
+	to[0] = vcpu->vm->pid_table && !vapic_is_off(&vcpu->vm->common, VAPIC_IPI_VIRTUALIZATION);
 	to[1] = vapic_count_load(&vcpu->apic_writes);
 	to[2] = vapic_count_load(&vcpu->apic_accesses);
 	to[3] = vapic_count_load(&vcpu->eoi_exits_taken);

@@ -102,6 +102,13 @@ void vapic_avic_vcpu_activate(struct vapic_avic_on_cpu on);
 void vapic_avic_vcpu_deactivate(struct vapic_avic_on_cpu on);
 
 /*
+ * Show IPI hardware that the vCPU runs, as is so at first, or hide it, so that IPIs to the vCPU exit.
+ * The caller calls load afterwards, before the vCPU enters the guest again. If the tables hide all
+ * vCPUs, this does nothing.
+ */
+void vapic_avic_vcpu_show_running(struct vapic_avic_on_cpu on, bool shown);
+
+/*
  * Interrupts of assigned devices.
  *
  * block, unblock, load and deactivate call vapic_host_posting() when the IOMMU must do
@@ -132,6 +139,12 @@ void vapic_avic_posting_set(struct vapic_avic_posting_locked vcpu, struct vapic_
  * request as for add: the IOMMU may have posted by an entry that it had cached, and told nobody.
  */
 void vapic_avic_posting_end(struct vapic_avic_posting_locked vcpu);
+/*
+ * From now on the IOMMU is to remap all interrupts that name vCPUs of the VM, or to post them. The
+ * caller then requests of each vCPU what is requested for add. Any task may call this.
+ */
+void vapic_avic_vm_set_remaps(struct vapic_avic_vm *vm, bool remaps);
+
 /* Whether the IOMMU posts now. */
 bool vapic_avic_vcpu_posts(const struct vapic_avic_vcpu *vcpu);
 

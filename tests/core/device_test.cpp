@@ -87,6 +87,28 @@ TEST_P(Device, LoadTellsTheCpuOnlyIfItIsAnother)
 	EXPECT_THAT(take(), ElementsAre(rings(4)));
 }
 
+// Root has switched posting off for the VM: the vCPU follows when it is next loaded.
+TEST_P(Device, IsRemappedWhileTheVmSaysSo)
+{
+	vapic_avic_vcpu_load(vcpu.core(), 3);
+	EXPECT_EQ(assign(9), rings(3));
+	vapic_avic_vm_set_remaps(machine.core(), true);
+	EXPECT_THAT(take(), IsEmpty());
+	vapic_avic_vcpu_unblock(vcpu.core(), 3);
+	EXPECT_THAT(take(), ElementsAre(kRemaps));
+	vapic_avic_vcpu_block(vcpu.core());
+	vapic_avic_vcpu_unblock(vcpu.core(), 4);
+	EXPECT_THAT(take(), IsEmpty());
+	// Nor is another interrupt posted that comes meanwhile.
+	vapic_avic_posting_end(vcpu.core());
+	EXPECT_EQ(assign(9), kRemaps);
+	vapic_avic_vm_set_remaps(machine.core(), false);
+	vapic_avic_vcpu_block(vcpu.core());
+	EXPECT_THAT(take(), ElementsAre(kLogs));
+	vapic_avic_vcpu_unblock(vcpu.core(), 4);
+	EXPECT_THAT(take(), ElementsAre(rings(4)));
+}
+
 // The log would wake a vCPU that does not sleep.
 TEST_P(Device, PreemptedVcpuIsNotLogged)
 {

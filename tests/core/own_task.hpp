@@ -39,6 +39,11 @@ static inline void vapic_avic_vcpu_deactivate(vapic_avic_vcpu *vcpu)
 	vapic_avic_vcpu_deactivate(vapic_avic_on_cpu{vcpu});
 }
 
+static inline void vapic_avic_vcpu_show_running(vapic_avic_vcpu *vcpu, bool shown)
+{
+	vapic_avic_vcpu_show_running(vapic_avic_on_cpu{vcpu}, shown);
+}
+
 // Likewise of the vCPU's posting lock.
 static inline vapic_posting vapic_avic_posting_add(vapic_avic_vcpu *vcpu, u32 here)
 {

@@ -125,6 +125,23 @@ TEST_F(ResidencyHistory, LoadOnACpuThatNoEntryCanNameSaysSo)
 		    ElementsAre("af-", "f-", "-", "r4"));
 }
 
+TEST_F(ResidencyHistory, HidingSaysSoBeforeTheEntryDoes)
+{
+	vapic_avic_vcpu_load(vcpu.core(), 3);
+	EXPECT_THAT(seen([](auto *v) {
+			    vapic_avic_vcpu_show_running(v, false);
+			    vapic_avic_vcpu_load(v, 3);
+		    }),
+		    ElementsAre("r3", "r3f", "f"));
+	EXPECT_THAT(seen([](auto *v) { vapic_avic_vcpu_block(v); }), ElementsAre("f", "af"));
+	EXPECT_THAT(seen([](auto *v) { vapic_avic_vcpu_unblock(v, 4); }), ElementsAre("af", "f"));
+	EXPECT_THAT(seen([](auto *v) {
+			    vapic_avic_vcpu_show_running(v, true);
+			    vapic_avic_vcpu_load(v, 4);
+		    }),
+		    ElementsAre("f", "", "r4"));
+}
+
 TEST_F(ResidencyHistory, RetirementLeavesTheTableInOneWrite)
 {
 	vapic_avic_vcpu_load(vcpu.core(), 3);

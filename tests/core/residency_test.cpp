@@ -152,6 +152,64 @@ TEST_P(Residency, SenderIsToldOfAVcpuOnACpuThatNoEntryCanName)
 			    fake_host::Target{vcpu.host(), 0x41, VAPIC_AVIC_TARGET_UNSEEN}));
 }
 
+// Root has switched IPI virtualization off for its VM. Where all are hidden there is nothing to hide.
+TEST_P(Residency, HiddenVcpuKeepsItsCpuAndSendersKnow)
+{
+	const bool hides = !GetParam();
+
+	vapic_avic_vcpu_activate(vcpu.core());
+	vapic_avic_vcpu_load(vcpu.core(), 3);
+	vapic_avic_vcpu_show_running(vcpu.core(), false);
+	// Senders know before the table says so.
+	expect(on(3), false, false, hides);
+	vapic_avic_vcpu_load(vcpu.core(), 3);
+	expect(off(3), false, false, hides);
+	vapic_avic_vcpu_put(vcpu.core());
+	expect(off(3), false, false, hides);
+	vapic_avic_vcpu_load(vcpu.core(), 4);
+	expect(off(4), false, false, hides);
+	vapic_avic_vcpu_block(vcpu.core());
+	expect(off(4), true, false, hides);
+	vapic_avic_vcpu_unblock(vcpu.core(), 5);
+	expect(off(5), false, false, hides);
+	vapic_avic_vcpu_deactivate(vcpu.core());
+	expect(off(5), false, true, hides);
+	vapic_avic_vcpu_activate(vcpu.core());
+	vapic_avic_vcpu_load(vcpu.core(), 0x1003);
+	expect(parked(vcpu), false, false, true);
+	vapic_avic_vcpu_load(vcpu.core(), 6);
+	expect(off(6), false, false, hides);
+
+	vapic_avic_vcpu_show_running(vcpu.core(), true);
+	expect(off(6), false, false, hides);
+	vapic_avic_vcpu_load(vcpu.core(), 6);
+	expect(on(6), false, false);
+}
+
+TEST_P(Residency, VcpuMayBeHiddenWhileItIsNotAccelerated)
+{
+	vapic_avic_vcpu_show_running(vcpu.core(), false);
+	vapic_avic_vcpu_load(vcpu.core(), 3);
+	expect(parked(vcpu), false, true, !GetParam());
+	vapic_avic_vcpu_activate(vcpu.core());
+	vapic_avic_vcpu_load(vcpu.core(), 3);
+	expect(off(3), false, false, !GetParam());
+}
+
+TEST_P(Residency, SenderIsToldOfAHiddenVcpu)
+{
+	Vcpu &sender = machine.add_active(8);
+
+	vapic_avic_vcpu_activate(vcpu.core());
+	vapic_avic_vcpu_show_running(vcpu.core(), false);
+	vapic_avic_vcpu_load(vcpu.core(), 3);
+	EXPECT_EQ(incomplete_ipi(sender.core(), 0x0700000000000041ull, 0x100000000ull, false),
+		  VAPIC_AVIC_IPI_DONE);
+	EXPECT_THAT(fake_host::take_targets(),
+		    testing::ElementsAre(
+			    fake_host::Target{vcpu.host(), 0x41, VAPIC_AVIC_TARGET_UNSEEN}));
+}
+
 TEST_P(Residency, OneVcpuDoesNotDisturbAnother)
 {
 	Vcpu &other = machine.add_active(8);

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import glob
 import json
 import os
 import re
@@ -160,7 +161,7 @@ def check_whole(text):
     check(text == "" or text.endswith("\n"), f"the end is cut: {text[-200:]!r}")
     pid = expected = None
     for line in text.splitlines():
-        new = re.fullmatch(r"pid=(\d+) vm active=[01] inhibits=[\w,-]+", line)
+        new = re.fullmatch(r"pid=(\d+) vm active=[01] inhibits=[\w,-]+ off=[\w,-]+", line)
         if new:
             pid, expected = new[1], None
             continue
@@ -284,9 +285,19 @@ def open_file_outlives_the_module():
     ensure_loaded()
     fd = os.open(VCPUS, os.O_RDONLY)
     unread = os.open(VCPUS, os.O_RDONLY)
+    with Kvm() as kvm:
+        kvm.vcpu(kvm.accelerated_vm())
+        switch = os.open(glob.glob(f"/sys/kernel/vapic/vms/{os.getpid()}-*/acceleration")[0],
+                         os.O_RDWR)
+        os.write(switch, b"0\n")
     os.read(fd, 10)
     check_unloads()
-    for file in (fd, unread):
+    try:
+        os.write(switch, b"1\n")
+        raise AssertionError("a VM that is gone can be switched")
+    except OSError as error:
+        check_equal(error.errno, errno.ENODEV, "errno")
+    for file in (fd, unread, switch):
         try:
             os.pread(file, 10, 0)
             raise AssertionError("a file of an unloaded module can be read")
