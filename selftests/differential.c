@@ -410,7 +410,7 @@ static void run_side(struct __test_metadata *_metadata, enum side side, unsigned
 		vm_block(vm, true);
 	vm_start(vm);
 	active = vcpu_is_accelerated(&vm->vcpus[ACTOR]);
-	EXPECT_EQ(side != PLAIN && mode_is_accelerated() && accel_check()->active, active);
+	EXPECT_EQ(side != PLAIN && mode_is_accelerated(), active);
 	go = 1;
 	for (unsigned int i = 0; i < count; i++)
 		vm_wait(vm, done > i || (side == TOGGLED && toggle(vm, &toggles)),
@@ -473,6 +473,8 @@ static void differ(struct __test_metadata *_metadata, enum side side)
 	uint64_t first = host_random_state, seed;
 	unsigned int interrupts = 0, refused = 0;
 
+	if (!accel_check()->active)
+		SKIP(return, "no acceleration to compare with");
 	guest_msr_begin();
 	guest_set_handler(VECTOR_NMI, on_vector);
 	for (unsigned int vector = FIRST_VECTOR; vector < 256; vector++)
@@ -508,4 +510,4 @@ TEST_F(guest, while_acceleration_comes_and_goes_it_sees_what_it_sees_without)
 	differ(_metadata, TOGGLED);
 }
 
-TEST_MAIN(3)
+TEST_MAIN(2)
