@@ -54,7 +54,7 @@ static struct program {
 	struct step steps[STEPS];
 	/* A bit for each class of vectors whose handler leaves the EOI to the program. */
 	uint32_t unended;
-} programs[BATCH];
+} programs[BATCH + 1];	/* the last one is empty */
 
 /* ESR is a latch, and TMCCT is time. */
 static const uint16_t compared[] = {
@@ -395,7 +395,8 @@ static bool toggle(struct vm *vm, uint32_t *toggles)
 	return false;
 }
 
-static void run_side(struct __test_metadata *_metadata, enum side side, unsigned int count)
+/* Returns how often acceleration came or went. */
+static uint32_t run_side(struct __test_metadata *_metadata, enum side side, unsigned int count)
 {
 	struct vm *vm = vm_create(mode);
 	uint32_t toggles = 0;
@@ -418,8 +419,7 @@ static void run_side(struct __test_metadata *_metadata, enum side side, unsigned
 	go = UINT32_MAX;
 	vm_join(vm);
 	vm_destroy(vm);
-	if (side == TOGGLED)
-		EXPECT_LT(2, toggles);
+	return toggles;
 }
 
 static void show_step(const struct step *step)
@@ -472,9 +472,12 @@ static void differ(struct __test_metadata *_metadata, enum side side)
 {
 	uint64_t first = host_random_state, seed;
 	unsigned int interrupts = 0, refused = 0;
+	uint32_t toggles = 0;
 
 	if (!accel_check()->active)
 		SKIP(return, "no acceleration to compare with");
+	if (stock_before(6, 12))
+		SKIP(return, "stock KVM of this Linux is known to differ");
 	guest_msr_begin();
 	guest_set_handler(VECTOR_NMI, on_vector);
 	for (unsigned int vector = FIRST_VECTOR; vector < 256; vector++)
@@ -485,7 +488,7 @@ static void differ(struct __test_metadata *_metadata, enum side side)
 		write_programs(seed, count);
 		run_side(_metadata, PLAIN, count);
 		memcpy(plain, seen, sizeof(plain));
-		run_side(_metadata, side, count);
+		toggles += run_side(_metadata, side, count);
 		for (unsigned int i = 0; i < count; i++) {
 			ASSERT_TRUE(compare(seed, i));
 			for (unsigned int n = 0; n < STEPS; n++) {
@@ -494,9 +497,12 @@ static void differ(struct __test_metadata *_metadata, enum side side)
 			}
 		}
 	}
-	NOTE("seeds %llu to %llu: %u interrupts, %u accesses refused\n", (unsigned long long)first,
-	     (unsigned long long)(first + rounds - 1), interrupts, refused);
+	NOTE("seeds %llu to %llu: %u interrupts, %u accesses refused, %u changes\n",
+	     (unsigned long long)first, (unsigned long long)(first + rounds - 1), interrupts, refused,
+	     toggles);
 	EXPECT_LT(rounds, interrupts);
+	if (side == TOGGLED)
+		EXPECT_LT(2, toggles);
 }
 
 TEST_F(guest, accelerated_it_sees_what_it_sees_without)

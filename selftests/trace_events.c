@@ -497,6 +497,7 @@ TEST(stocks_events_of_avic_are_there)
 	vm_add_vcpu(vm, 1, role_sleeper, 0);
 	vm_add_vcpu(vm, 2, role_spinner, 0);
 	trace_begin();
+	trace_own_alone();
 	for (unsigned int i = 0; i < sizeof(stocks) / sizeof(*stocks); i++)
 		trace_on(stocks[i], NULL);
 	vm_add_blocker(vm);
@@ -542,6 +543,7 @@ TEST(stocks_events_of_apicv_are_there)
 	vm_start(vm);
 	roles_wait_ready(vm, 0);
 	trace_begin();
+	trace_own_alone();
 	trace_on("kvm/kvm_apicv_accept_irq", NULL);
 	trace_on("kvm/kvm_apicv_inhibit_changed", NULL);
 	for (uint32_t i = 1; i <= rounds; i++) {
@@ -560,4 +562,11 @@ TEST(stocks_events_of_apicv_are_there)
 	roles_finish(vm);
 }
 
-TEST_MAIN(10)
+/* Each test is a process of its own; this is their parent. */
+int main(int argc, char **argv)
+{
+	int status = test_main(argc, argv, 10);
+
+	trace_clean_up();
+	return status;
+}

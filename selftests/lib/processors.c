@@ -13,8 +13,10 @@
 
 #include "run.h"
 
-/* The processor that is offline, or 0 for none, because processor 0 never goes offline. */
-static int offline;
+/*
+ * The processor that is offline, or is to go, or 0 for none, because processor 0 never goes offline.
+ */
+static volatile int offline;
 
 static int removable[CPU_SETSIZE];
 static unsigned int removable_count;
@@ -71,10 +73,14 @@ int removable_cpu(unsigned int n)
 
 void processor_set_online(struct vm *vm, int cpu, bool on)
 {
+	/* A signal that comes meanwhile is handled when it has gone. */
+	if (!on)
+		offline = cpu;
 	if (!file_write(online_file(cpu), on ? "1" : "0"))
 		vm_fail(vm, "processor %d does not go %sline: %s", cpu, on ? "on" : "off",
 			strerror(errno));
-	offline = on ? 0 : cpu;
+	if (on)
+		offline = 0;
 }
 
 void processors_restore(void)

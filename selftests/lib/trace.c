@@ -3,8 +3,10 @@
 #define _GNU_SOURCE
 #include "trace.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,9 +75,38 @@ const char *trace_unavailable(void)
 	return NULL;
 }
 
+#define PREFIX	"selftest-"
+
+void trace_clean_up(void)
+{
+	DIR *all = opendir(TRACEFS "/instances");
+	struct dirent *entry;
+
+	while (all && (entry = readdir(all))) {
+		int pid;
+
+		if (sscanf(entry->d_name, PREFIX "%d", &pid) != 1 || !kill(pid, 0))
+			continue;
+		snprintf(instance, sizeof(instance), TRACEFS "/instances/" PREFIX "%d", pid);
+		/* Its events are off then, too. */
+		rmdir(instance);
+	}
+	if (all)
+		closedir(all);
+}
+
+void trace_own_alone(void)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	write_to(NULL, "options/event-fork", "1");
+	write_to(NULL, "set_event_pid", pid);
+}
+
 void trace_begin(void)
 {
-	snprintf(instance, sizeof(instance), TRACEFS "/instances/selftest-%d", getpid());
+	snprintf(instance, sizeof(instance), TRACEFS "/instances/" PREFIX "%d", getpid());
 	if (mkdir(instance, 0700))
 		vm_fail(NULL, "%s: %s", instance, strerror(errno));
 	/* Each event has a number of its own, whichever processor it happens on. */

@@ -17,6 +17,12 @@ const char *trace_unavailable(void);
 void trace_begin(void);
 void trace_end(void);
 
+/* Removes the instances of tests that have ended without trace_end(). */
+void trace_clean_up(void);
+
+/* Records what this thread does, and those that it starts from now on: no other VM of the host. */
+void trace_own_alone(void);
+
 /* Whether the kernel has the event.  After trace_begin(). */
 bool trace_has(const char *event);
 

@@ -26,9 +26,11 @@ def in_turn(mode: str, programs: Sequence[str], skipped: str = "") -> str:
 
 def iommu(mode: str, parameters: str) -> Host:
     """Interrupts of a device behind an IOMMU, in a mode of tests/host/in-host."""
+    programs = ["iommu_posted", "device_posted", "inhibit"]
+    if mode == "vapic":
+        programs += ["trace_events", "switches"]
     return Host("amd", f"iommu-{mode}", f"--iommu --stock --kvm '{parameters}'",
-                in_turn(mode, ["iommu_posted", "device_posted", "inhibit",
-                               *(["trace_events"] if mode == "vapic" else [])]), 1200, out=True)
+                in_turn(mode, programs), 1200, out=True)
 
 
 def long(name: str, machine: str, mode: str, parameters: str, program: str,
@@ -68,7 +70,8 @@ def vital(kernel: kernels.Kernel, machine: str, mode: str, parameters: str) -> H
     """The selftests that matter most, with those of a device that posts."""
     options, devices, skipped = "", ["device_posted"], ""
     if machine == "amd" and kernel.flavour.startswith("cloud"):
-        devices, skipped = [], "device_posted # SKIP this kernel has no driver of AMD IOMMUs"
+        devices = []
+        skipped = "iommu_posted, device_posted # SKIP this kernel has no driver of AMD IOMMUs"
     elif machine == "amd":
         options, devices = "--iommu", ["iommu_posted", "device_posted"]
     return under(kernel, machine, f"vital-{mode}", parameters,
