@@ -110,7 +110,7 @@ void vapic_avic_posting_end(vapic_avic_posting_locked vcpu)
 
 // ORDERING remaps
 //   writers:  root, by the VM's switch
-//   order:    none: a request to each vCPU follows, which then has a look
+//   order:    release, though none is needed: a request to each vCPU follows, which then has a look
 //   pairs:    wanted_posting(), of the vCPU's own task and of who adds the first interrupt; that one
 //             makes a request as well
 //   barrier:  KVM's, where requests are made and taken

@@ -21,6 +21,7 @@ void vapic_vm_enter(struct vapic_vm_common *vm, struct kvm *kvm)
 	kref_init(&vm->refs);
 	INIT_LIST_HEAD(&vm->vcpus);
 	vm->kvm = kvm;
+	vm->folder = NULL;
 	vm->pid = get_pid(task_tgid(current));
 	vm->owner = current_euid();
 

@@ -42,7 +42,8 @@ static int show(struct seq_file *s, void *unused)
 /*
  * The reference that a writer holds may be the last one, and whoever drops that destroys the VM, which
  * waits for the writer: so leave that to a work item. It is queued by one writer at a time, because
- * the one who has queued it still has a reference.
+ * the one who has queued it still has a reference. Vapic may be unloaded before KVM comes to the end of
+ * it: the call must be the last thing here, which compilers make a jump.
  */
 static void put_last(struct work_struct *work)
 {

@@ -272,8 +272,9 @@ void vapic_vmx_load_eoi_exitmap(struct kvm_vcpu *kvm_vcpu, u64 *eoi_exit_bitmap)
 
 #if VAPIC_HAS_check_apicv_inhibit_reasons
 /*
- * Whether a reason counts. That for aliased IDs and the switch are vapic's. Logical IDs need none: hardware sends
- * no IPIs by them, or only in x2APIC mode, where they follow from the physical ones.
+ * Whether a reason counts. That for aliased IDs is vapic's, and so is the switch. Logical IDs need
+ * none: hardware sends no IPIs by them, or only in x2APIC mode, where they follow from the physical
+ * ones.
  */
 bool vapic_vmx_check_apicv_inhibit_reasons(enum kvm_apicv_inhibit reason)
 {
