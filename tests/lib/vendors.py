@@ -37,8 +37,8 @@ LOG = ("iommu_ga_log_notifier",) if "svm" in flags() and kernel_has("iommu_ga_lo
 # How many functions are redirected, those of kvm included, how many ops are swapped or wrapped, and
 # how many variables are set, without LOG; by the series of the kernel, for AMD and for Intel.
 COUNTS = {"6.1": ((14, 21, 1), (14, 15, 3)),
-          "6.12": ((13, 20, 2), (13, 15, 3)),
-          "7.3": ((12, 18, 3), (11, 14, 4))}
+          "6.12": ((13, 20, 3), (13, 15, 4)),
+          "7.3": ((12, 18, 4), (11, 14, 5))}
 SERIES = ".".join(os.uname().release.split(".")[:2])
 AMD_COUNTS, INTEL_COUNTS = COUNTS[SERIES]
 
