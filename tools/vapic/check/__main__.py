@@ -70,7 +70,7 @@ def run() -> int:
     try:
         with Runner(OUT, lanes=len(os.sched_getaffinity(0))) as runner:
             if not chosen:
-                runner.say("all takes some 70 minutes on 2 CPUs; with nothing in the cache,"
+                runner.say("all takes some 65 minutes on 2 CPUs; with nothing in the cache,"
                            " a quarter of an hour more")
             prepare(runner)
             run_tests(runner, wanted)
