@@ -524,8 +524,8 @@ TEST(stocks_events_of_avic_are_there)
 	EXPECT_LINES(EQ, sent + 1, "kvm_apicv_accept_irq: apicid 2 vec %u (Fixed|edge)", VECTOR);
 	EXPECT_LINES(GE, 1, "kvm_avic_doorbell: vcpuid=2, apicid=");
 	EXPECT_LINES(GE, 1, "kvm_avic_unaccelerated_access: ");
-	EXPECT_LINES(EQ, 1, "kvm_apicv_inhibit_changed: set");
-	EXPECT_LINES(EQ, 1, "kvm_apicv_inhibit_changed: cleared");
+	EXPECT_LINES(GE, 1, "kvm_apicv_inhibit_changed: set");
+	EXPECT_LINES(GE, 1, "kvm_apicv_inhibit_changed: cleared");
 	trace_end();
 	roles_finish(vm);
 }
@@ -556,8 +556,8 @@ TEST(stocks_events_of_apicv_are_there)
 	trace_off("kvm/kvm_apicv_accept_irq");
 	trace_off("kvm/kvm_apicv_inhibit_changed");
 	EXPECT_LINES(EQ, rounds, "kvm_apicv_accept_irq: apicid 0 vec %u (Fixed|edge)", VECTOR);
-	EXPECT_LINES(EQ, 1, "kvm_apicv_inhibit_changed: set");
-	EXPECT_LINES(EQ, 1, "kvm_apicv_inhibit_changed: cleared");
+	EXPECT_LINES(GE, 1, "kvm_apicv_inhibit_changed: set");
+	EXPECT_LINES(GE, 1, "kvm_apicv_inhibit_changed: cleared");
 	trace_end();
 	roles_finish(vm);
 }
