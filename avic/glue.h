@@ -257,9 +257,6 @@ static inline void vapic_avic_sync_logical(struct kvm_vcpu *kvm_vcpu, struct vap
 /* As vapic_follow_switches() of kvm/vm_switches.h. */
 void vapic_avic_follow_switches(struct kvm_vcpu *kvm_vcpu);
 
-/* Set or clear a reason for which the whole VM is inhibited. May sleep. */
-void vapic_avic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set);
-
 /* KVM begins or ends to reinject the PIT's ticks; ends before it destroys the PIT. May sleep. */
 void vapic_avic_pit_set_reinject(struct kvm *kvm, bool on);
 void vapic_avic_pit_end_vm(struct vapic_vm *vm);

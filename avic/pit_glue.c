@@ -146,7 +146,7 @@ static void inhibit(struct vapic_vm *vm, struct kvm *kvm, bool on)
 	if (vm->pit.inhibits == on)
 		return;
 	vm->pit.inhibits = on;
-	vapic_avic_change_inhibit(kvm, APICV_INHIBIT_REASON_PIT_REINJ, on);
+	vapic_kvm_change_inhibit(kvm, APICV_INHIBIT_REASON_PIT_REINJ, on);
 }
 
 static void begin_inhibit(struct vapic_vm *vm)

@@ -19,22 +19,8 @@
  * So the vCPU's own state decides, not the inhibits of the VM, which may change at any time: AVIC
  * stays on for the vCPU until its own task turns it off.
  */
-#include <linux/rwsem.h>
-
 #include "../kvm/hooks.h"
 #include "glue.h"
-
-void vapic_avic_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)
-{
-	down_write(&kvm->arch.apicv_update_lock);
-#if VAPIC_HAS_apicv_nr_irq_window_req
-	/* KVM counts requests, and looks at the count alone. Ours all count as one. */
-	if (reason == APICV_INHIBIT_REASON_IRQWIN)
-		atomic_set(&kvm->arch.apicv_nr_irq_window_req, set);
-#endif
-	vapic_call(__kvm_set_or_clear_apicv_inhibit)(kvm, reason, set);
-	up_write(&kvm->arch.apicv_update_lock);
-}
 
 /* Inhibit AVIC.  Counts a vCPU once, however often KVM asks before the window opens. */
 static void inhibit_vm(struct vapic_vcpu *vcpu)
@@ -46,8 +32,8 @@ static void inhibit_vm(struct vapic_vcpu *vcpu)
 	mutex_lock(&vm->irq_window_lock);
 	vcpu->irq_window = true;
 	if (!vm->irq_windows++)
-		vapic_avic_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN,
-					  true);
+		vapic_kvm_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN,
+					 true);
 	mutex_unlock(&vm->irq_window_lock);
 }
 
@@ -60,8 +46,8 @@ void vapic_avic_irq_window_close(struct vapic_vcpu *vcpu)
 	mutex_lock(&vm->irq_window_lock);
 	vcpu->irq_window = false;
 	if (!--vm->irq_windows)
-		vapic_avic_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN,
-					  false);
+		vapic_kvm_change_inhibit(vcpu->common.kvm_vcpu->kvm, APICV_INHIBIT_REASON_IRQWIN,
+					 false);
 	mutex_unlock(&vm->irq_window_lock);
 }
 
@@ -156,7 +142,7 @@ void vapic_hook_kvm_set_or_clear_apicv_inhibit(struct kvm *kvm, enum kvm_apicv_i
 	if (reason == APICV_INHIBIT_REASON_PIT_REINJ && boot_cpu_has(X86_FEATURE_SVM))
 		return vapic_avic_pit_set_reinject(kvm, set);
 	if (vapic_data(enable_apicv))
-		vapic_avic_change_inhibit(kvm, reason, set);
+		vapic_kvm_change_inhibit(kvm, reason, set);
 }
 
 /*

@@ -141,7 +141,7 @@ static void an_inhibit_turns_avic_off_until_it_ends(struct kunit *test)
 	update(vm->vcpus[0]);
 	KUNIT_EXPECT_TRUE(test, vapic_apicv_active(apic));
 
-	vapic_avic_change_inhibit(vm->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, true);
+	vapic_kvm_change_inhibit(vm->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, true);
 	control->clean = ~0;
 	kunit_vcpu_load(vm->vcpus[0]);
 	vapic_hook___kvm_vcpu_update_apicv(vm->vcpus[0]);
@@ -158,7 +158,7 @@ static void an_inhibit_turns_avic_off_until_it_ends(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, entry(vm, 0) & ENTRY_RUNNING, 0);
 	kunit_vcpu_put(vm->vcpus[0]);
 
-	vapic_avic_change_inhibit(vm->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, false);
+	vapic_kvm_change_inhibit(vm->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, false);
 	kunit_vcpu_load(vm->vcpus[0]);
 	vapic_hook___kvm_vcpu_update_apicv(vm->vcpus[0]);
 	KUNIT_EXPECT_TRUE(test, vapic_apicv_active(apic));
@@ -181,7 +181,7 @@ static void an_interrupt_is_in_the_irr_and_wakes_who_sleeps(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, kvm_test_request(KVM_REQ_EVENT, vm->vcpus[1]));
 
 	/* To a vCPU that is not accelerated, KVM brings it. */
-	vapic_avic_change_inhibit(vm->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, true);
+	vapic_kvm_change_inhibit(vm->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, true);
 	update(vm->vcpus[1]);
 	kvm_clear_request(KVM_REQ_EVENT, vm->vcpus[1]);
 	vapic_svm_deliver_interrupt(apic, APIC_DM_FIXED, 0, 0x52);
@@ -212,7 +212,7 @@ static void the_logical_table_follows_the_register(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, logical_entry(vm, 6), 0);
 	KUNIT_EXPECT_EQ(test, logical_entry(vm, 10), LOGICAL_VALID | 1);
 
-	vapic_avic_change_inhibit(vm->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, true);
+	vapic_kvm_change_inhibit(vm->kvm, APICV_INHIBIT_REASON_BLOCKIRQ, true);
 	update(vm->vcpus[1]);
 	KUNIT_EXPECT_EQ(test, logical_entry(vm, 10), 0);
 }

@@ -9,6 +9,7 @@
 #include <linux/cc_platform.h>
 #include <linux/ftrace.h>
 #include <linux/kvm_host.h>
+#include <linux/rwsem.h>
 
 #include <asm/apic.h>
 #include <asm/msr.h>
@@ -161,6 +162,20 @@ static __always_inline void vapic_kvm_kick(struct kvm_vcpu *vcpu)
 #else
 	vapic_call(__kvm_vcpu_kick)(vcpu, false);
 #endif
+}
+
+/* Set or clear a reason for which the whole VM is inhibited. May sleep. */
+static inline void vapic_kvm_change_inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason,
+					    bool set)
+{
+	down_write(&kvm->arch.apicv_update_lock);
+#if VAPIC_HAS_apicv_nr_irq_window_req
+	/* KVM counts requests, and looks at the count alone. Ours all count as one. */
+	if (reason == APICV_INHIBIT_REASON_IRQWIN)
+		atomic_set(&kvm->arch.apicv_nr_irq_window_req, set);
+#endif
+	vapic_call(__kvm_set_or_clear_apicv_inhibit)(kvm, reason, set);
+	up_write(&kvm->arch.apicv_update_lock);
 }
 
 /* The ID of a CPU's own APIC. */

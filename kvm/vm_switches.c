@@ -13,7 +13,6 @@
 #include <linux/lockdep.h>
 #include <linux/pid.h>
 #include <linux/refcount.h>
-#include <linux/rwsem.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
 #include <linux/workqueue.h>
@@ -178,11 +177,7 @@ static bool is_accelerated(const struct vapic_vm_common *vm, enum vapic_setting 
 
 static void accelerate(struct vapic_vm_common *vm, enum vapic_setting unused, bool on)
 {
-	struct kvm *kvm = vm->kvm;
-
-	down_write(&kvm->arch.apicv_update_lock);
-	vapic_call(__kvm_set_or_clear_apicv_inhibit)(kvm, APICV_INHIBIT_REASON_SWITCHED, !on);
-	up_write(&kvm->arch.apicv_update_lock);
+	vapic_kvm_change_inhibit(vm->kvm, APICV_INHIBIT_REASON_SWITCHED, !on);
 }
 
 const struct vapic_vm_switch vapic_switch_acceleration = {

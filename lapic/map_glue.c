@@ -12,7 +12,6 @@
 #include <linux/mutex.h>
 #include <linux/overflow.h>
 #include <linux/rcupdate.h>
-#include <linux/rwsem.h>
 #include <linux/slab.h>
 
 #include <asm/apicdef.h>
@@ -176,9 +175,7 @@ static void inhibit(struct kvm *kvm, enum kvm_apicv_inhibit reason, bool set)
 	/* Only here it changes, with the map's lock held. */
 	if (!!(READ_ONCE(kvm->arch.apicv_inhibit_reasons) & BIT(reason)) == set)
 		return;
-	down_write(&kvm->arch.apicv_update_lock);
-	vapic_call(__kvm_set_or_clear_apicv_inhibit)(kvm, reason, set);
-	up_write(&kvm->arch.apicv_update_lock);
+	vapic_kvm_change_inhibit(kvm, reason, set);
 }
 
 /*
