@@ -3,7 +3,6 @@
  * Interrupts from the host's side, as device models and vhost send them: by
  * KVM_SIGNAL_MSI and by irqfd, to vCPUs that run and that halt.
  */
-#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 
 #include "lib/test.h"
@@ -161,23 +160,10 @@ TEST(msi_to_logical_destination_reaches_exactly_the_named_vcpus)
 
 static void by_irqfd(struct __test_metadata *_metadata, const char *target)
 {
-	struct {
-		struct kvm_irq_routing header;
-		struct kvm_irq_routing_entry entry;
-	} routing = {
-		.header = { .nr = 1 },
-		.entry = {
-			.gsi = GSI, .type = KVM_IRQ_ROUTING_MSI,
-			.u.msi = { .address_lo = 0xfee00000U, .data = VECTOR },
-		},
-	};
-	int trigger = eventfd(0, EFD_CLOEXEC);
-	struct kvm_irqfd irqfd = { .fd = trigger, .gsi = GSI };
-	uint64_t one = 1;
 	struct vm *vm = begin(target);
+	int trigger = vm_add_irqfd(vm, GSI, 0, VECTOR);
+	uint64_t one = 1;
 
-	vm_ioctl(vm, KVM_SET_GSI_ROUTING, &routing.header);
-	vm_ioctl(vm, KVM_IRQFD, &irqfd);
 	for (uint32_t i = 1; i <= rounds; i++) {
 		if (*target == 'S')
 			vm_wait(vm, vcpu_is_blocked(&vm->vcpus[0]), "the target blocks");

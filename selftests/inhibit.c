@@ -35,45 +35,20 @@
 #define VECTOR		0x72
 
 #define EXPECT_ACCELERATED_AGAIN(vcpu) do {				\
-	EXPECT_EQ(mode_is_accelerated(), becomes(vcpu, mode_is_accelerated())) \
+	EXPECT_EQ(mode_is_accelerated(), vcpu_acceleration_becomes(vcpu, mode_is_accelerated())) \
 		TH_LOG("acceleration did not return");			\
 } while (0)
 
 #define EXPECT_INHIBITED(vcpu) do {					\
-	EXPECT_EQ(false, accel_is_avic() && becomes(vcpu, false))	\
+	EXPECT_EQ(false, accel_is_avic() && vcpu_acceleration_becomes(vcpu, false))	\
 		TH_LOG("still accelerated");				\
 } while (0)
-
-/* Waits for the state, which may take a moment to change; returns the last state seen. */
-static bool becomes(struct vcpu *vcpu, bool wanted)
-{
-	bool active = vcpu_is_accelerated(vcpu);
-
-	for (int tries = 0; active != wanted && tries < 100; tries++) {
-		sleep_us(1000);
-		active = vcpu_is_accelerated(vcpu);
-	}
-	return active;
-}
-
-/* Waits until `more` IPIs were handled, so that some are sent in each state. */
-static void let_traffic_flow(struct vm *vm, uint64_t more)
-{
-	uint64_t before = traffic_handled();
-
-	for (; traffic_handled() < before + more; sleep_us(200))
-		traffic_check(vm);
-}
 
 static struct vm *begin_traffic(void)
 {
 	struct vm *vm = vm_create(mode);
 
-	traffic_begin(vm, TRAFFIC_VCPUS);
-	/* There is the device's vCPU. */
-	traffic_alone = false;
-	roles_begin();
-	device_traffic_add(vm);
+	traffic_begin_beside_device(vm, TRAFFIC_VCPUS);
 	return vm;
 }
 
@@ -86,7 +61,7 @@ static void start_traffic(struct vm *vm)
 	changes_counter = geteuid() ? -1 : tracepoint_count(vm, "kvm/kvm_apicv_inhibit_changed");
 	vm_start(vm);
 	device_traffic_begin(vm);
-	let_traffic_flow(vm, 20);
+	traffic_flow(vm, 20);
 	if (changes_counter >= 0)
 		changes_before = tracepoint_counted(vm, changes_counter);
 }
@@ -112,7 +87,7 @@ static void finish_traffic(struct __test_metadata *_metadata, struct vm *vm, boo
 
 	/* Probes vCPU 0, because it never halts. */
 	EXPECT_ACCELERATED_AGAIN(&vm->vcpus[0]);
-	let_traffic_flow(vm, 20);
+	traffic_flow(vm, 20);
 	roles_finished = true;
 	traffic_end(vm);
 	EXPECT_LT(0, interrupts);
@@ -132,9 +107,9 @@ static void toggle(struct __test_metadata *_metadata, struct vm *vm,
 		set(vm, true);
 		if (!i && inhibits)
 			EXPECT_INHIBITED(&vm->vcpus[0]);
-		let_traffic_flow(vm, FLOW);
+		traffic_flow(vm, FLOW);
 		set(vm, false);
-		let_traffic_flow(vm, FLOW);
+		traffic_flow(vm, FLOW);
 	}
 	finish_traffic(_metadata, vm, inhibits);
 }
@@ -303,7 +278,7 @@ TEST_F(guest, no_interrupt_is_lost_when_nested_guests_come_and_go)
 	EXPECT_INHIBITED(&vm->vcpus[0]);
 	nested_stays = false;
 	while (nested_runs < rounds)
-		let_traffic_flow(vm, 1);
+		traffic_flow(vm, 1);
 	traffic_between = NULL;
 	finish_traffic(_metadata, vm, false);
 }

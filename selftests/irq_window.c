@@ -23,18 +23,6 @@ static bool defect_is_known(void)
 	return accel_is_avic() && !accel_check()->vapic;
 }
 
-/* Waits for the state, which may take a moment to change; returns the last state seen. */
-static bool becomes(struct vcpu *vcpu, bool wanted)
-{
-	bool active = vcpu_is_accelerated(vcpu);
-
-	for (int tries = 0; active != wanted && tries < 100; tries++) {
-		sleep_us(1000);
-		active = vcpu_is_accelerated(vcpu);
-	}
-	return active;
-}
-
 static volatile bool pic_ready;
 static volatile uint32_t rounds_begun, window_may_open;
 
@@ -204,7 +192,7 @@ TEST(no_interrupt_is_lost_when_another_inhibit_changes_in_a_window)
 		pic_set_line(vm, false);
 	}
 	vm_block(vm, false);
-	EXPECT_EQ(accel_check()->active, becomes(&vm->vcpus[0], accel_check()->active))
+	EXPECT_EQ(accel_check()->active, vcpu_acceleration_becomes(&vm->vcpus[0], accel_check()->active))
 		TH_LOG("acceleration did not return");
 	sender_stop = true;
 	vm_wait(vm, role_is_ready(&vm->vcpus[1]), "the last IPI is handled");
@@ -255,14 +243,14 @@ TEST(acceleration_returns_though_a_nested_guest_took_the_extint)
 	vm_wait(vm, pic_ready && role_is_ready(&vm->vcpus[1]), "the vCPUs run");
 	pic_set_line(vm, true);
 	if (accel_is_avic())
-		EXPECT_EQ(false, becomes(&vm->vcpus[1], false))
+		EXPECT_EQ(false, vcpu_acceleration_becomes(&vm->vcpus[1], false))
 			TH_LOG("the window inhibits nothing");
 	window_may_open = 1;
 	vm_wait(vm, role_is_ready(&vm->vcpus[0]), "the ExtINT is delivered");
 	pic_set_line(vm, false);
 	EXPECT_EQ(1, pic_extints);
 	NOTE("%s a nested guest\n", nested ? "in" : "without");
-	accelerated = becomes(&vm->vcpus[1], accel_check()->active);
+	accelerated = vcpu_acceleration_becomes(&vm->vcpus[1], accel_check()->active);
 	roles_finish(vm);
 	if (!accelerated && defect_is_known() && stock_before(7, 3))
 		EXPECTED_FAILURE(return, "stock KVM: the inhibit of the window remains");
@@ -309,11 +297,11 @@ TEST(acceleration_returns_when_the_vcpu_that_waits_is_reset)
 	vm_wait(vm, pic_ready, "the PIC is set up");
 	pic_set_line(vm, true);
 	if (accel_is_avic())
-		EXPECT_EQ(false, becomes(&vm->vcpus[0], false))
+		EXPECT_EQ(false, vcpu_acceleration_becomes(&vm->vcpus[0], false))
 			TH_LOG("the window inhibits nothing");
 	may_send_init = true;
 	vm_wait(vm, init_sent, "the INIT is sent");
-	accelerated = becomes(&vm->vcpus[0], accel_check()->active);
+	accelerated = vcpu_acceleration_becomes(&vm->vcpus[0], accel_check()->active);
 	vm_destroy(vm);
 	EXPECT_EQ(0, pic_extints);
 	if (!accelerated && defect_is_known())

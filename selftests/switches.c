@@ -137,18 +137,6 @@ static unsigned int list_switches(void)
 	return count;
 }
 
-/* Waits for the state, which may take a moment to change; returns the last state seen. */
-static bool becomes(struct vcpu *vcpu, bool wanted)
-{
-	bool active = vcpu_is_accelerated(vcpu);
-
-	for (int tries = 0; active != wanted && tries < 100; tries++) {
-		sleep_us(1000);
-		active = vcpu_is_accelerated(vcpu);
-	}
-	return active;
-}
-
 /* Whether a line of status is of this VM and has these words. */
 static bool status_says(const char *words)
 {
@@ -164,27 +152,26 @@ static bool status_says(const char *words)
 	return found;
 }
 
-/* Waits until `more` IPIs were handled, so that some are sent in each state. */
-static void let_traffic_flow(struct vm *vm, uint64_t more)
-{
-	uint64_t before = traffic_handled();
-
-	for (; traffic_handled() < before + more; sleep_us(200))
-		traffic_check(vm);
-}
-
 static struct vm *begin_traffic(void)
 {
 	struct vm *vm = vm_create(mode);
 
-	traffic_begin(vm, TRAFFIC_VCPUS);
-	/* There is the device's vCPU. */
-	traffic_alone = false;
-	roles_begin();
-	device_traffic_add(vm);
+	traffic_begin_beside_device(vm, TRAFFIC_VCPUS);
 	vm_start(vm);
 	device_traffic_begin(vm);
-	let_traffic_flow(vm, 20);
+	traffic_flow(vm, 20);
+	return vm;
+}
+
+/* A VM of one vCPU, which runs. */
+static struct vm *spinner_begin(unsigned int options)
+{
+	struct vm *vm = vm_create(options);
+
+	roles_begin();
+	vm_add_vcpu(vm, 0, role_spinner, 0);
+	vm_start(vm);
+	roles_wait_ready(vm, 0);
 	return vm;
 }
 
@@ -193,7 +180,7 @@ static void end_traffic(struct __test_metadata *_metadata, struct vm *vm, unsign
 	uint64_t interrupts = device_traffic_end(vm);
 
 	roles_finished = true;
-	EXPECT_EQ(mode_is_accelerated(), becomes(&vm->vcpus[0], mode_is_accelerated()));
+	EXPECT_EQ(mode_is_accelerated(), vcpu_acceleration_becomes(&vm->vcpus[0], mode_is_accelerated()));
 	traffic_end(vm);
 	EXPECT_LT(0, interrupts);
 	NOTE("%u times switched: %llu IPIs, %llu interrupts of a device\n", turns,
@@ -217,12 +204,12 @@ TEST_F(guest, no_interrupt_is_lost_when_a_switch_is_turned)
 				TH_LOG("%s", names[s]);
 			ASSERT_EQ(0, turn(names[s], "0\n"))
 				TH_LOG("%s", names[s]);
-			let_traffic_flow(vm, FLOW);
+			traffic_flow(vm, FLOW);
 			ASSERT_STREQ("0", setting(names[s]))
 				TH_LOG("%s", names[s]);
 			ASSERT_EQ(0, turn(names[s], "1"))
 				TH_LOG("%s", names[s]);
-			let_traffic_flow(vm, FLOW);
+			traffic_flow(vm, FLOW);
 		}
 	}
 	end_traffic(_metadata, vm, turns);
@@ -233,18 +220,14 @@ TEST_F(guest, acceleration_stays_off_until_it_is_switched_on)
 	struct vm *vm;
 
 	REQUIRE_SWITCHES();
-	vm = vm_create(mode);
-	roles_begin();
-	vm_add_vcpu(vm, 0, role_spinner, 0);
-	vm_start(vm);
-	roles_wait_ready(vm, 0);
+	vm = spinner_begin(mode);
 	ASSERT_TRUE(find_folder());
 	EXPECT_STREQ("1", setting("acceleration"));
 	EXPECT_TRUE(status_says(" active=1 inhibits=-"));
 	EXPECT_EQ(0, turn("acceleration", "0"));
 	EXPECT_STREQ("0", setting("acceleration"));
 	EXPECT_TRUE(status_says(" active=0 inhibits=SWITCHED off=acceleration\n"));
-	EXPECT_FALSE(becomes(&vm->vcpus[0], false));
+	EXPECT_FALSE(vcpu_acceleration_becomes(&vm->vcpus[0], false));
 	/* Twice the same is no error, and counts once. */
 	EXPECT_EQ(0, turn("acceleration", "0"));
 	/* Another cause comes and goes without it. */
@@ -253,10 +236,10 @@ TEST_F(guest, acceleration_stays_off_until_it_is_switched_on)
 	EXPECT_TRUE(status_says(" active=0 inhibits=BLOCKIRQ,SWITCHED"));
 	vm_block(vm, false);
 	EXPECT_TRUE(status_says(" active=0 inhibits=SWITCHED"));
-	EXPECT_FALSE(becomes(&vm->vcpus[0], false));
+	EXPECT_FALSE(vcpu_acceleration_becomes(&vm->vcpus[0], false));
 	EXPECT_EQ(0, turn("acceleration", "1\n"));
 	EXPECT_TRUE(status_says(" active=1 inhibits=-"));
-	EXPECT_EQ(mode_is_accelerated(), becomes(&vm->vcpus[0], mode_is_accelerated()));
+	EXPECT_EQ(mode_is_accelerated(), vcpu_acceleration_becomes(&vm->vcpus[0], mode_is_accelerated()));
 	roles_finish(vm);
 }
 
@@ -336,10 +319,10 @@ TEST_F(guest, ipis_exit_while_ipi_virtualization_is_off)
 	EXPECT_LE(IPIS - 2, exits_for_ipis(vm));
 	/* It stays off when acceleration comes back. */
 	ASSERT_EQ(0, turn("acceleration", "0"));
-	EXPECT_FALSE(becomes(&vm->vcpus[0], false));
+	EXPECT_FALSE(vcpu_acceleration_becomes(&vm->vcpus[0], false));
 	ASSERT_EQ(0, turn("acceleration", "1"));
-	EXPECT_TRUE(becomes(&vm->vcpus[0], true));
-	EXPECT_TRUE(becomes(&vm->vcpus[1], true));
+	EXPECT_TRUE(vcpu_acceleration_becomes(&vm->vcpus[0], true));
+	EXPECT_TRUE(vcpu_acceleration_becomes(&vm->vcpus[1], true));
 	EXPECT_LE(IPIS - 2, exits_for_ipis(vm));
 	ASSERT_EQ(0, turn("ipi_virtualization", "1"));
 	EXPECT_GT(IPIS / 2, exits_for_ipis(vm));
@@ -374,7 +357,7 @@ TEST_F(guest, device_is_remapped_while_posting_is_off)
 	ASSERT_EQ(0, turn("posting", "0"));
 	EXPECT_EQ(0, count_becomes("posted", 0));
 	EXPECT_EQ(1, count_becomes("remapped", 1));
-	let_traffic_flow(vm, 20);
+	traffic_flow(vm, 20);
 	ASSERT_EQ(0, turn("posting", "1"));
 	EXPECT_EQ(1, count_becomes("posted", 1));
 	end_traffic(_metadata, vm, 2);
@@ -386,11 +369,7 @@ TEST(other_values_are_refused)
 	struct vm *vm;
 
 	REQUIRE_SWITCHES();
-	vm = vm_create(0);
-	roles_begin();
-	vm_add_vcpu(vm, 0, role_spinner, 0);
-	vm_start(vm);
-	roles_wait_ready(vm, 0);
+	vm = spinner_begin(0);
 	ASSERT_TRUE(find_folder());
 	for (unsigned int s = list_switches(); s--;) {
 		struct stat status;
@@ -428,11 +407,7 @@ TEST(nobody_but_root_switches)
 	int status;
 
 	REQUIRE_SWITCHES();
-	vm = vm_create(0);
-	roles_begin();
-	vm_add_vcpu(vm, 0, role_spinner, 0);
-	vm_start(vm);
-	roles_wait_ready(vm, 0);
+	vm = spinner_begin(0);
 	ASSERT_TRUE(find_folder());
 	child = fork();
 	if (!child)

@@ -3,7 +3,6 @@
  * The trace events of vapic, and stock's of interrupt acceleration, which vapic keeps: a guest causes
  * each, and it says what happened; once it is off, it says nothing.
  */
-#include <sys/eventfd.h>
 
 #include "lib/modes.h"
 
@@ -234,30 +233,18 @@ TEST(interrupt_of_user_space_rings_a_vcpu_that_runs)
 
 TEST(interrupt_of_an_eventfd_is_one_of_an_irqfd)
 {
-	struct {
-		struct kvm_irq_routing header;
-		struct kvm_irq_routing_entry entry;
-	} routing = {
-		.header = { .nr = 1 },
-		.entry = {
-			.gsi = GSI, .type = KVM_IRQ_ROUTING_MSI,
-			.u.msi = { .address_lo = 0xfee00000U, .data = VECTOR },
-		},
-	};
-	struct kvm_irqfd irqfd = { .gsi = GSI };
 	uint64_t one = 1;
 	struct vm *vm;
+	int trigger;
 
 	REQUIRE_EXPECTED_ACCELERATION();
 	REQUIRE_VAPIC();
 	vm = start_vm(0, "S");
-	irqfd.fd = eventfd(0, EFD_CLOEXEC);
-	vm_ioctl(vm, KVM_SET_GSI_ROUTING, &routing.header);
-	vm_ioctl(vm, KVM_IRQFD, &irqfd);
+	trigger = vm_add_irqfd(vm, GSI, 0, VECTOR);
 	begin_all();
 	for (uint32_t i = 1; i <= rounds; i++) {
 		vm_wait(vm, vcpu_is_blocked(&vm->vcpus[0]), "the target blocks");
-		ASSERT_EQ(sizeof(one), write(irqfd.fd, &one, sizeof(one)));
+		ASSERT_EQ(sizeof(one), write(trigger, &one, sizeof(one)));
 		wait_for(vm, 0, i);
 	}
 	end_all();
@@ -266,7 +253,7 @@ TEST(interrupt_of_an_eventfd_is_one_of_an_irqfd)
 	EXPECT_LINES(GE, rounds, "vapic_found: %s by=check", to(0, VECTOR));
 	trace_end();
 	roles_finish(vm);
-	close(irqfd.fd);
+	close(trigger);
 }
 
 static void timer_guest(uint64_t count)

@@ -154,6 +154,17 @@ bool vcpu_is_accelerated(struct vcpu *vcpu)
 	return seen < ACCEL_PROBE_READS / 2;
 }
 
+bool vcpu_acceleration_becomes(struct vcpu *vcpu, bool wanted)
+{
+	bool active = vcpu_is_accelerated(vcpu);
+
+	for (int tries = 0; active != wanted && tries < 100; tries++) {
+		sleep_us(1000);
+		active = vcpu_is_accelerated(vcpu);
+	}
+	return active;
+}
+
 static bool probe(unsigned int options, const char **why)
 {
 	struct vm *vm = vm_try_create(options, why);

@@ -89,6 +89,9 @@ struct vcpu;
  */
 bool vcpu_is_accelerated(struct vcpu *vcpu);
 
+/* Waits for the state, which may take a moment to change; returns the last state seen. */
+bool vcpu_acceleration_becomes(struct vcpu *vcpu, bool wanted);
+
 /*
  * Exits of the vCPU but those for the host's interrupts.  It may be one too many, and so a
  * difference of two one too few or below 0: KVM counts an exit before it looks for the reason, and

@@ -4,7 +4,9 @@
 
 #include <stddef.h>
 
+#include "device.h"
 #include "guest_apic.h"
+#include "roles.h"
 #include "run.h"
 
 #define STOP_VECTOR	0xee
@@ -153,6 +155,15 @@ void traffic_begin(struct vm *vm, unsigned int vcpus)
 		vm_add_vcpu(vm, i, actor, 0);
 }
 
+void traffic_begin_beside_device(struct vm *vm, unsigned int vcpus)
+{
+	traffic_begin(vm, vcpus);
+	/* There is the device's vCPU. */
+	traffic_alone = false;
+	roles_begin();
+	device_traffic_add(vm);
+}
+
 void traffic_check(struct vm *vm)
 {
 	uint64_t now = patience_us();
@@ -180,6 +191,14 @@ uint64_t traffic_handled(void)
 		for (unsigned int t = 0; t < vcpu_count; t++)
 			sum += channels[s][t].handled;
 	return sum;
+}
+
+void traffic_flow(struct vm *vm, uint64_t more)
+{
+	uint64_t before = traffic_handled();
+
+	for (; traffic_handled() < before + more; sleep_us(200))
+		traffic_check(vm);
 }
 
 /* What had been sent on each channel at the mark. */

@@ -31,11 +31,17 @@ extern void (*volatile traffic_between)(void);
 /* Adds `vcpus` vCPUs, with IDs from 0, to a VM that has none. */
 void traffic_begin(struct vm *vm, unsigned int vcpus);
 
+/* The same, and the vCPU of device.h's traffic, which is to be begun and ended as it says there. */
+void traffic_begin_beside_device(struct vm *vm, unsigned int vcpus);
+
 /* Fails, naming the channel, if one has been stuck for long. */
 void traffic_check(struct vm *vm);
 
 /* IPIs handled so far. */
 uint64_t traffic_handled(void);
+
+/* Waits until @more IPIs were handled: so that some are sent in each state. */
+void traffic_flow(struct vm *vm, uint64_t more);
 
 /* Whether all IPIs that were sent before traffic_mark() are handled by now. */
 void traffic_mark(void);

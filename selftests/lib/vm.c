@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -281,6 +282,30 @@ void vm_destroy(struct vm *vm)
 	if ((vm->blocker_fd && close(vm->blocker_fd)) || close(vm->fd) || close(vm->kvm_fd))
 		vm_fail(NULL, "cannot end the VM: %s", strerror(errno));
 	free(vm);
+}
+
+int vm_add_irqfd(struct vm *vm, uint32_t gsi, uint32_t apic_id, uint8_t vector)
+{
+	struct {
+		struct kvm_irq_routing header;
+		struct kvm_irq_routing_entry entry;
+	} routing = {
+		.header = { .nr = 1 },
+		.entry = {
+			.gsi = gsi, .type = KVM_IRQ_ROUTING_MSI,
+			.u.msi = {
+				.address_lo = 0xfee00000U | (apic_id & 0xff) << 12,
+				.address_hi = apic_id & 0xffffff00U,
+				.data = vector,
+			},
+		},
+	};
+	int fd = eventfd(0, EFD_CLOEXEC);
+	struct kvm_irqfd irqfd = { .fd = fd, .gsi = gsi };
+
+	vm_ioctl(vm, KVM_SET_GSI_ROUTING, &routing.header);
+	vm_ioctl(vm, KVM_IRQFD, &irqfd);
+	return fd;
 }
 
 int vm_send_msi(struct vm *vm, uint32_t apic_id, uint8_t vector)

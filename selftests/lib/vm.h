@@ -142,6 +142,12 @@ int checked_ioctl(struct vm *vm, int fd, unsigned long request,
 /* Fails the test if @error, as functions of pthreads return it, is not zero. */
 void vm_check(struct vm *vm, int error, const char *what);
 
+/*
+ * Adds an eventfd that sends an MSI when it is written to, by GSI @gsi, and forgets all other routes.
+ * Returns it, to be closed.
+ */
+int vm_add_irqfd(struct vm *vm, uint32_t gsi, uint32_t apic_id, uint8_t vector);
+
 /* Send an MSI, as a device model does; returns how many vCPUs took it. */
 int vm_send_msi(struct vm *vm, uint32_t apic_id, uint8_t vector);
 

@@ -83,6 +83,18 @@ linux_test()
 	esac
 }
 
+# absent [newer/]PROGRAM[|OTHER] [ARGUMENT...]: a test that this Linux, of $series, is said not to
+# have. If it has, it is run.
+series=$(uname -r | cut -d. -f1,2)
+absent()
+{
+	if linux_program "$1" > /dev/null; then
+		linux_test "$@"
+	else
+		echo "ok $suite: linux: $* # SKIP Linux $series has no such test"
+	fi
+}
+
 # Whether the emulator counts what code that bench's module knows costs. It must be one where
 # time counts instructions.
 costs()
