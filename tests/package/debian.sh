@@ -79,7 +79,7 @@ fresh_debian()
 	make_dev "$root/dev"
 	mount -t proc proc "$root/proc"
 	mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
-	mkdir -p "$root/var/cache/apt/archives" "$root/work"
+	mkdir -p "$root/var/cache/apt/archives" "$root/from-host"
 	mount --bind "$cache/archives" "$root/var/cache/apt/archives"
 	cp /etc/resolv.conf /etc/hosts "$root/etc/"
 	# Less to fetch and to write
